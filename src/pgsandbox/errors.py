@@ -1,0 +1,257 @@
+"""Every error of pgsandbox: what happened, what it means, what to do, and where each fact came from.
+
+One class per cause, so that a caller can catch exactly what it can handle::
+
+    PgSandboxError
+    ├── ConfigurationError              a setting is unknown, malformed or contradictory
+    ├── ServerError
+    │   ├── ServerUnreachable           nothing answers where the URL points
+    │   ├── NotPostgreSQL               something answers there, but does not speak PostgreSQL
+    │   ├── LoginRefused                the server answers and refuses this role or password
+    │   ├── ServerTooOld                the server is older than the oldest supported version
+    │   ├── BinariesNotFound            no PostgreSQL programs to start an embedded server from
+    │   └── ServerDidNotStart           the embedded server was started and did not come up
+    ├── DatabaseError
+    │   ├── MayNotCreateDatabases       the role lacks CREATEDB
+    │   ├── NotATestDatabase            the database does not bear our mark, so nothing was done to it
+    │   └── AdministrationBlocked       an administrative statement reached its time limit
+    ├── SchemaError
+    │   └── SchemaNotBuilt              create_all or a migration failed
+    ├── GuardError
+    │   ├── DatabaseNotRequested        a test that did not ask for the database opened it
+    │   └── ForeignDatabase             a connection to anything but the test database
+    ├── SandboxError
+    │   ├── TransactionsInterleaved     two open transactions whose result one connection can't express
+    │   ├── OuterTransactionEnded       raw SQL ended the transaction that holds the test
+    │   ├── DeferredConstraintViolated  rows of the test break a deferred constraint at its end
+    │   ├── EscapedFromSandbox          something of the test outlived its rollback
+    │   ├── NotInSandbox                a feature that only a database of its own can give
+    │   └── SandboxLost                 the connection that holds the test was cut
+    └── FactoryError
+        └── NoSession                   a factory was called where no test has a session
+
+No message contains a password: facts are masked where they are collected (``guard.masked``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of an error's table of facts."""
+
+    name: str
+    """What the value is: ``url``, ``mark``, ``test``."""
+    value: str
+    """The value, already masked."""
+    source: str | None = None
+    """Where the value came from: a setting, a variable, a catalog."""
+
+
+class PgSandboxError(Exception):
+    """The base of every error that pgsandbox raises.
+
+    ``str()`` gives the whole message: the headline, the facts with their sources, the remedy and the
+    page of the reference that explains the class.
+    """
+
+    page: ClassVar[str] = "pgsandbox-error"
+
+    def __init__(self, headline: str, *, facts: Iterable[Fact] = (), remedy: str = "") -> None:
+        self.headline = headline
+        self.facts = tuple(facts)
+        self.remedy = remedy
+        super().__init__(headline)
+
+    def __str__(self) -> str:
+        """The message as people read it."""
+        parts = [self.headline]
+        if self.facts:
+            parts.append(_table(self.facts))
+        if self.remedy:
+            parts.append(f"{self.remedy}\nBackground: reference/errors/#{self.page}")
+        else:
+            parts.append(f"Background: reference/errors/#{self.page}")
+        return "\n\n".join(parts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the way from an xdist worker to its controller."""
+        return (_rebuild, (type(self), self.headline, self.facts, self.remedy))
+
+
+def _rebuild(
+    cls: type[PgSandboxError], headline: str, facts: tuple[Fact, ...], remedy: str
+) -> PgSandboxError:
+    return cls(headline, facts=facts, remedy=remedy)
+
+
+def _table(facts: Iterable[Fact]) -> str:
+    rows = list(facts)
+    names = max(len(fact.name) for fact in rows)
+    values = max((len(fact.value) for fact in rows if fact.source), default=0)
+    lines = []
+    for fact in rows:
+        value = fact.value.replace("\n", "\n" + " " * (names + 6))
+        line = f"  {fact.name:<{names}}    {value:<{values}}"
+        lines.append(f"{line}  ({fact.source})" if fact.source else line.rstrip())
+    return "\n".join(lines)
+
+
+class ConfigurationError(PgSandboxError):
+    """A setting is unknown, malformed, missing or contradicts another one."""
+
+    page = "configuration-error"
+
+
+class ServerError(PgSandboxError):
+    """No usable PostgreSQL server."""
+
+    page = "server-error"
+
+
+class ServerUnreachable(ServerError):
+    """Nothing answers where the URL points."""
+
+    page = "server-unreachable"
+
+
+class NotPostgreSQL(ServerError):
+    """Something answers where the URL points, but it does not speak PostgreSQL's protocol."""
+
+    page = "not-postgresql"
+
+
+class LoginRefused(ServerError):
+    """The server answers and refuses the role, its password or its way of connecting."""
+
+    page = "login-refused"
+
+
+class ServerTooOld(ServerError):
+    """The server is older than the oldest version that pgsandbox supports."""
+
+    page = "server-too-old"
+
+
+class BinariesNotFound(ServerError):
+    """There are no PostgreSQL programs to start an embedded server from."""
+
+    page = "binaries-not-found"
+
+
+class ServerDidNotStart(ServerError):
+    """The embedded server was started and did not come up in time."""
+
+    page = "server-did-not-start"
+
+
+class DatabaseError(PgSandboxError):
+    """A database could not be created, used or dropped."""
+
+    page = "database-error"
+
+
+class MayNotCreateDatabases(DatabaseError):
+    """The role may not create databases."""
+
+    page = "may-not-create-databases"
+
+
+class NotATestDatabase(DatabaseError):
+    """The database does not bear pgsandbox's mark, so nothing was changed in it."""
+
+    page = "not-a-test-database"
+
+
+class AdministrationBlocked(DatabaseError):
+    """An administrative statement reached its time limit."""
+
+    page = "administration-blocked"
+
+
+class SchemaError(PgSandboxError):
+    """The schema could not be built."""
+
+    page = "schema-error"
+
+
+class SchemaNotBuilt(SchemaError):
+    """``create_all`` or a migration failed in the fresh test database."""
+
+    page = "schema-not-built"
+
+
+class GuardError(PgSandboxError):
+    """A connection was refused."""
+
+    page = "guard-error"
+
+
+class DatabaseNotRequested(GuardError):
+    """A test that did not ask for the database, or no test at all, opened it."""
+
+    page = "database-not-requested"
+
+
+class ForeignDatabase(GuardError):
+    """A connection to anything but the test database was refused."""
+
+    page = "foreign-database"
+
+
+class SandboxError(PgSandboxError):
+    """The one connection of a sandboxed test could not do what was asked."""
+
+    page = "sandbox-error"
+
+
+class TransactionsInterleaved(SandboxError):
+    """Two open transactions interleaved, and one connection can't express the result."""
+
+    page = "transactions-interleaved"
+
+
+class OuterTransactionEnded(SandboxError):
+    """Raw SQL ended, or tried to end, the transaction that holds the test."""
+
+    page = "outer-transaction-ended"
+
+
+class DeferredConstraintViolated(SandboxError):
+    """Rows of the test break a deferred constraint at the test's end."""
+
+    page = "deferred-constraint-violated"
+
+
+class EscapedFromSandbox(SandboxError):
+    """Something that the test did outlived its rollback."""
+
+    page = "escaped-from-sandbox"
+
+
+class NotInSandbox(SandboxError):
+    """The code asked for a feature that only a database of its own can give."""
+
+    page = "not-in-sandbox"
+
+
+class SandboxLost(SandboxError):
+    """The connection that holds the test was cut, and everything the test wrote went with it."""
+
+    page = "sandbox-lost"
+
+
+class FactoryError(PgSandboxError):
+    """A factory could not make its object."""
+
+    page = "factory-error"
+
+
+class NoSession(FactoryError):
+    """A factory was called where no test has a session."""
+
+    page = "no-session"

@@ -1,0 +1,6 @@
+"""Connections whose commits are undone."""
+
+from pgsandbox.sandbox.door import Door
+from pgsandbox.sandbox.enclosure import Enclosure
+
+__all__ = ["Door", "Enclosure"]

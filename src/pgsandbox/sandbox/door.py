@@ -1,0 +1,308 @@
+"""The one door through which every connection of a test run passes.
+
+A listener on SQLAlchemy's class-level ``do_connect`` event sees each new DBAPI connection of each
+engine, wherever and whenever the engine was made. It hands out a stand-in on the running test's
+transaction, or refuses. Connections that a pool kept from before are renewed when they are checked
+out. Nothing of the application is patched, and no engine has to be named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from sqlalchemy import event, exc
+from sqlalchemy.engine import URL, Dialect, Engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import Pool
+
+from pgsandbox import guard
+from pgsandbox.errors import DatabaseNotRequested, Fact, ForeignDatabase, PgSandboxError
+from pgsandbox.sandbox.drivers import module_of
+from pgsandbox.sandbox.enclosure import Enclosure
+from pgsandbox.sandbox.link import Link
+from pgsandbox.sandbox.sandbox import Sandbox
+
+E = TypeVar("E", bound=PgSandboxError)
+
+_STATE = "pgsandbox.let_through"
+
+
+class Door:
+    """Decides for every new connection: a place in the running test's transaction, or refusal."""
+
+    def __init__(self, *, allowed: tuple[guard.Target, ...] = ()) -> None:
+        self.enclosures: list[Enclosure] = []
+        """The test databases of this run; empty until the first test asks for one."""
+        self.redirected: dict[guard.Target, Enclosure] = {}
+        """Databases whose connections go to a test database instead of being refused."""
+        self.running = "no test is running"
+        """What a message says of the present moment: a test's node id, or a phase."""
+        self.is_requested = False
+        """Whether the running test asked for the database."""
+        self.refused: list[PgSandboxError] = []
+        """What was refused during the running test."""
+        self._allowed = allowed
+        self._arranging: weakref.WeakSet[Dialect] = weakref.WeakSet()
+        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._here = threading.local()
+        self._listeners: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+            (Engine, "do_connect", self._connect),
+            (Pool, "connect", self._connected),
+            (Pool, "checkout", self._checked_out),
+            (Session, "after_begin", self._session_began),
+        )
+
+    def install(self) -> None:
+        """Stand in every engine's way; before any code of the project is imported."""
+        for target, name, listener in self._listeners:
+            event.listen(target, name, listener, insert=True)
+
+    def remove(self) -> None:
+        """Leave every engine alone again."""
+        for target, name, listener in self._listeners:
+            if event.contains(target, name, listener):
+                event.remove(target, name, listener)
+
+    # -- the running test ---------------------------------------------------------------------
+
+    def enter(self, test: str) -> None:
+        """From now on connections belong to *test*, which asked for the database."""
+        self.running, self.is_requested = test, True
+        self.refused.clear()
+
+    def wind_down(self) -> None:
+        """The test's body is over: what its fixtures' teardown rolls back, nobody looks at."""
+        for enclosure in self.enclosures:
+            if enclosure.sandbox is not None:
+                enclosure.sandbox.is_winding_down = True
+
+    def verdict(self) -> list[PgSandboxError]:
+        """Return what must make the test fail as it stands, at the end of its body."""
+        sandboxes = [each.sandbox for each in self.enclosures if each.sandbox is not None]
+        return [error for sandbox in sandboxes for error in sandbox.verdict()]
+
+    def mark_reported(self, error: BaseException) -> None:
+        """Remember that *error* has made the running test fail already."""
+        for enclosure in self.enclosures:
+            if enclosure.sandbox is not None:
+                enclosure.sandbox.mark_reported(error)
+
+    def leave(self) -> list[PgSandboxError]:
+        """End the running test's transactions and return what must make the test fail.
+
+        Sessions that the test used are closed, so that no object of theirs reaches the next test.
+        """
+        self.wind_down()
+        self._close_sessions()
+        self.is_requested = False
+        self.running = "no test is running"
+        return [error for enclosure in self.enclosures for error in enclosure.finish()]
+
+    def arrange_with(self, engine: Engine) -> None:
+        """Mark *engine* as the one that the test's own session uses."""
+        self._arranging.add(engine.dialect)
+
+    @contextlib.contextmanager
+    def building(self, url: URL) -> Iterator[None]:
+        """Send every connection of this thread to *url*, for real, while its schema is built.
+
+        Migrations open whatever their environment configures; they reach the fresh test database
+        and no other.
+        """
+        self._here.building = url
+        try:
+            yield
+        finally:
+            self._here.building = None
+
+    # -- the listeners ------------------------------------------------------------------------
+
+    def _connect(
+        self, dialect: Dialect, record: Any, args: tuple[Any, ...], parameters: dict[str, Any]
+    ) -> Any:
+        __tracebackhide__ = True
+        building = getattr(self._here, "building", None)
+        if building is not None and dialect.name == "postgresql":
+            self._here.let_through = "building"
+            url = building.set(drivername=f"postgresql+{dialect.driver}")
+            here, there = dialect.create_connect_args(url)
+            return dialect.connect(*here, **there)
+        if dialect.name != "postgresql":
+            if self.is_requested:
+                raise self._foreign(_url_of(dialect, None, parameters))
+            return None
+        target = guard.target_of(tuple(args), parameters, os.environ)
+        if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
+            self._here.let_through = "allowed"
+            return None
+        enclosure = self._enclosure_of(target)
+        if not self.is_requested:
+            raise self._not_requested(_url_of(dialect, target, parameters))
+        if enclosure is None:
+            raise self._foreign(_url_of(dialect, target, parameters))
+        return self._stand_in(enclosure, dialect, parameters)
+
+    def _connected(self, connection: Any, record: Any) -> None:
+        if _link_of(connection) is not None:
+            return
+        let_through = getattr(self._here, "let_through", None)
+        self._here.let_through = None
+        if let_through is not None:
+            record.info[_STATE] = let_through
+
+    def _checked_out(self, connection: Any, record: Any, proxy: Any) -> None:
+        link = _link_of(connection)
+        if link is None:
+            let_through = record.info.get(_STATE)
+            is_building = getattr(self._here, "building", None) is not None
+            if let_through == "allowed" or (let_through == "building" and is_building):
+                return
+            if _is_postgresql(connection):
+                raise exc.DisconnectionError("this connection is from before the running test")
+            return
+        if link.was_set_up and link.sandbox.is_finished:
+            # Statements of a "connect" listener were rolled back with their test: run them anew.
+            raise exc.DisconnectionError("this connection was set up in an earlier test")
+        link.refresh()
+        link.is_in_use = True
+
+    def _session_began(self, session: Session, transaction: Any, connection: Any) -> None:
+        if self.is_requested:
+            self._sessions.add(session)
+
+    # -- decisions ----------------------------------------------------------------------------
+
+    def _enclosure_of(self, target: guard.Target) -> Enclosure | None:
+        for enclosure in self.enclosures:
+            if guard.is_same_database(target, enclosure.target):
+                return enclosure
+        for redirected, enclosure in self.redirected.items():
+            if guard.is_same_database(target, redirected):
+                return enclosure
+        return None
+
+    def _stand_in(self, enclosure: Enclosure, dialect: Dialect, parameters: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
+        driver = module_of(dialect.driver)
+        if driver is None:
+            raise enclosure.no_stand_in(dialect.driver, self.running)
+        is_arranging = dialect in self._arranging
+        label = "the test's own session" if is_arranging else f"an engine used at {_origin()}"
+
+        def find_sandbox() -> Sandbox:
+            __tracebackhide__ = True
+            if not self.is_requested:
+                raise self._not_requested(enclosure.url)
+            return enclosure.sandbox_of(dialect, self.running)
+
+        link = Link(find_sandbox, label, is_arranging=is_arranging)
+        return driver.stand_in(link, parameters)
+
+    def _close_sessions(self) -> None:
+        for session in list(self._sessions):
+            with contextlib.suppress(Exception):
+                session.close()
+        self._sessions.clear()
+
+    # -- refusals -----------------------------------------------------------------------------
+
+    def _not_requested(self, url: URL) -> DatabaseNotRequested:
+        return self._refused(
+            DatabaseNotRequested(
+                "A connection to PostgreSQL was opened where no running test has asked for the "
+                "database, so it was refused.",
+                facts=[
+                    Fact("running", self.running),
+                    Fact("url", url.render_as_string(hide_password=True)),
+                    Fact("opened at", _origin()),
+                ],
+                remedy=(
+                    "If a test is to use the database, let it request the fixture db_session, mark "
+                    "it with @pytest.mark.pgsandbox, or put it below one of the folders of the "
+                    "setting `paths`. Code that connects at import time, during collection or in "
+                    "a thread that outlives its test has to wait until a test runs."
+                ),
+            )
+        )
+
+    def _foreign(self, url: URL) -> ForeignDatabase:
+        names = ", ".join(enclosure.url.render_as_string() for enclosure in self.enclosures)
+        return self._refused(
+            ForeignDatabase(
+                f'A test tried to open "{url.database}", which is not its test database; the '
+                "connection was refused before it was made.",
+                facts=[
+                    Fact("running", self.running),
+                    Fact("url", url.render_as_string(hide_password=True)),
+                    Fact("opened at", _origin()),
+                    Fact("test database", names or "none yet"),
+                ],
+                remedy=(
+                    "Give the application the test database's URL: the fixture `pg` has it as "
+                    "pg.url. Where engines are made at import time from the application's own URL, "
+                    "set `redirect = true` in [tool.pgsandbox]. To let tests open this database as "
+                    "it is, name it in `allow`."
+                ),
+            )
+        )
+
+    def _refused(self, error: E) -> E:
+        self.refused.append(error)
+        return error
+
+
+def _link_of(connection: Any) -> Link | None:
+    link = getattr(connection, "link", None)
+    return link if isinstance(link, Link) else None
+
+
+def _is_postgresql(connection: Any) -> bool:
+    return type(connection).__module__.split(".")[0] in ("psycopg2", "psycopg", "asyncpg")
+
+
+def _url_of(dialect: Dialect, target: guard.Target | None, parameters: dict[str, Any]) -> URL:
+    drivername = f"{dialect.name}+{dialect.driver}"
+    if target is None:
+        return URL.create(drivername, database=str(parameters.get("database") or "") or None)
+    return URL.create(
+        drivername,
+        username=target.user,
+        host=target.host,
+        port=target.port,
+        database=target.database,
+    )
+
+
+def _origin() -> str:
+    """Return the place in the caller's own code, past the libraries in between."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        name = frame.f_globals.get("__name__", "").split(".")[0]
+        if name not in _LIBRARIES:
+            return f"{os.path.relpath(frame.f_code.co_filename)}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "an unknown place"
+
+
+_LIBRARIES = frozenset(
+    {
+        "pgsandbox",
+        "sqlalchemy",
+        "flask_sqlalchemy",
+        "werkzeug",
+        "flask",
+        "factory",
+        "contextlib",
+        "functools",
+        "threading",
+        "greenlet",
+        "concurrent",
+        "alembic",
+    }
+)

@@ -1,0 +1,342 @@
+"""psycopg 3: the physical connection, and the stand-ins that share it.
+
+A stand-in is a real ``psycopg.Connection`` on the physical connection's own ``PGconn``, with the
+methods that begin and end transactions overridden, so that everything which takes a connection of
+psycopg takes a stand-in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import psycopg
+from psycopg import errors, pq, sql
+from psycopg.rows import tuple_row
+
+from pgsandbox.errors import NotInSandbox
+from pgsandbox.sandbox.link import Link
+from pgsandbox.sandbox.physical import Status
+from pgsandbox.sandbox.refusals import CLONE
+
+_STATUS = {
+    pq.TransactionStatus.IDLE: Status.IDLE,
+    pq.TransactionStatus.ACTIVE: Status.ACTIVE,
+    pq.TransactionStatus.INTRANS: Status.IN_TRANSACTION,
+    pq.TransactionStatus.INERROR: Status.IN_ERROR,
+    pq.TransactionStatus.UNKNOWN: Status.LOST,
+}
+
+
+class Physical:
+    """A real psycopg connection, whose transaction only the sandbox begins and ends."""
+
+    driver = "psycopg"
+
+    def __init__(self, raw: psycopg.Connection[Any]) -> None:
+        self.raw = raw
+        raw.autocommit = True
+
+    def execute(self, sql: str) -> None:
+        """Run *sql* without parameters, by the simple protocol."""
+        self._run(sql)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run *sql* and return the rows of its last statement, integers and booleans converted."""
+        result = self._run(sql)
+        with self.raw.cursor(row_factory=tuple_row) as cursor:
+            transformer = psycopg.adapt.Transformer(cursor)
+            transformer.set_pgresult(result)
+            return transformer.load_rows(0, result.ntuples, tuple)
+
+    def status(self) -> Status:
+        """Return what libpq knows of the transaction."""
+        if self.raw.pgconn.status == pq.ConnStatus.BAD:
+            return Status.LOST
+        return _STATUS[pq.TransactionStatus(self.raw.pgconn.transaction_status)]
+
+    def cancel(self) -> None:
+        """Ask the server to stop the running statement."""
+        with contextlib.suppress(psycopg.Error):
+            self.raw.cancel()
+
+    def close(self) -> None:
+        """Close the connection."""
+        with contextlib.suppress(psycopg.Error):
+            self.raw.close()
+
+    def _run(self, sql: str) -> Any:
+        result = self.raw.pgconn.exec_(sql.encode())
+        if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
+            raise errors.error_from_result(result)
+        return result
+
+
+def stand_in(link: Link, parameters: Mapping[str, Any]) -> Connection:
+    """Return what ``psycopg.connect(**parameters)`` is to return inside the sandbox."""
+    made = Connection(link)
+    made.prepare_threshold = None
+    made.row_factory = parameters.get("row_factory") or tuple_row
+    if parameters.get("cursor_factory"):
+        made.cursor_factory = parameters["cursor_factory"]
+    if context := parameters.get("context"):
+        made._adapters = psycopg.adapt.AdaptersMap(context.adapters)
+    link.state.autocommit = bool(parameters.get("autocommit"))
+    return made
+
+
+class Connection(psycopg.Connection[Any]):
+    """Stands in for a psycopg connection."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        super().__init__(link.sandbox.physical.raw.pgconn)  # type: ignore[attr-defined]
+        self.lock = link.sandbox.lock  # type: ignore[assignment]  # one statement at a time
+        self._cursor_base: Any = psycopg.Cursor
+        self._server_cursor_base: Any = psycopg.ServerCursor
+        self._savepoints = itertools.count(1)
+
+    def __del__(self, _warn: Any = None, /) -> None:
+        link = self.__dict__.get("link")
+        if link is not None:
+            link.abandon()
+
+    @property
+    def pgconn(self) -> Any:
+        """The physical connection's, whichever it is in the running test."""
+        return self.link.sandbox.physical.raw.pgconn  # type: ignore[attr-defined]
+
+    @pgconn.setter
+    def pgconn(self, value: Any) -> None:
+        pass
+
+    @property
+    def cursor_factory(self) -> Any:
+        """The class of its cursors, which ask the sandbox first."""
+        return _cursor_class(self._cursor_base)
+
+    @cursor_factory.setter
+    def cursor_factory(self, value: Any) -> None:
+        self._cursor_base = value
+
+    @property
+    def server_cursor_factory(self) -> Any:
+        """The class of its server-side cursors, which ask the sandbox first."""
+        return _cursor_class(self._server_cursor_base)
+
+    @server_cursor_factory.setter
+    def server_cursor_factory(self, value: Any) -> None:
+        self._server_cursor_base = value
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a cursor that asks the sandbox first."""
+        self._check_connection_ok()
+        self.link.refresh()
+        self.lock = self.link.sandbox.lock  # type: ignore[assignment]
+        return super().cursor(*args, **kwargs)
+
+    def commit(self) -> None:
+        """Commit in the sandbox."""
+        self._check_connection_ok()
+        self._check_not_in_block("commit")
+        self.link.commit()
+
+    def rollback(self) -> None:
+        """Roll back in the sandbox."""
+        self._check_connection_ok()
+        self._check_not_in_block("rollback")
+        self.link.rollback()
+
+    def close(self) -> None:
+        """Undo what was not committed; the physical connection stays open."""
+        self.link.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, or the physical connection is gone."""
+        return self.link.is_closed or self.pgconn.status == pq.ConnStatus.BAD
+
+    @property
+    def broken(self) -> bool:
+        """Whether the physical connection is gone."""
+        return not self.link.is_closed and self.pgconn.status == pq.ConnStatus.BAD
+
+    @property
+    def autocommit(self) -> bool:
+        """Whether each statement stands by itself."""
+        return self.link.state.autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        self.set_autocommit(value)
+
+    def set_autocommit(self, value: bool) -> None:
+        """Set whether each statement stands by itself, outside of a transaction."""
+        self._check_idle("autocommit")
+        self.link.refresh()
+        self.link.state.autocommit = value
+
+    @property
+    def isolation_level(self) -> psycopg.IsolationLevel | None:
+        """The level that was asked for; None for the server's default."""
+        return self._isolation_level
+
+    @isolation_level.setter
+    def isolation_level(self, value: psycopg.IsolationLevel | None) -> None:
+        self.set_isolation_level(value)
+
+    def set_isolation_level(self, value: psycopg.IsolationLevel | None) -> None:
+        """Set the level, outside of a transaction."""
+        self._check_idle("isolation_level")
+        if value is not None and value > psycopg.IsolationLevel.READ_COMMITTED:
+            self.link.refuse_isolation_level(psycopg.IsolationLevel(value).name.replace("_", " "))
+        self._isolation_level = None if value is None else psycopg.IsolationLevel(value)
+
+    @property
+    def read_only(self) -> bool | None:
+        """What was asked for; a sandboxed transaction is always read-write."""
+        return self._read_only
+
+    @read_only.setter
+    def read_only(self, value: bool | None) -> None:
+        self.set_read_only(value)
+
+    def set_read_only(self, value: bool | None) -> None:
+        """Remember what was asked for, outside of a transaction."""
+        self._check_idle("read_only")
+        self._read_only = value
+
+    @property
+    def deferrable(self) -> bool | None:
+        """What was asked for; it means something on a serializable transaction only."""
+        return self._deferrable
+
+    @deferrable.setter
+    def deferrable(self, value: bool | None) -> None:
+        self.set_deferrable(value)
+
+    def set_deferrable(self, value: bool | None) -> None:
+        """Remember what was asked for, outside of a transaction."""
+        self._check_idle("deferrable")
+        self._deferrable = value
+
+    @contextlib.contextmanager
+    def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> Iterator[psycopg.Transaction]:
+        """A block that commits at its end: a transaction, or a savepoint inside of one."""
+        is_outer = not self.link.in_transaction
+        name = savepoint_name or f"pg3_{next(self._savepoints)}"
+        block = psycopg.Transaction(self, name, force_rollback)
+        if is_outer:
+            self.link.begin()
+        if not is_outer or savepoint_name:
+            self._run(sql.SQL("SAVEPOINT {}").format(sql.Identifier(name)))
+        self._num_transactions += 1
+        try:
+            yield block
+        except BaseException as error:
+            self._num_transactions -= 1
+            self._end_block(name, is_outer=is_outer, is_rollback=True)
+            if isinstance(error, psycopg.Rollback) and error.transaction in (None, block):
+                return
+            raise
+        else:
+            self._num_transactions -= 1
+            self._end_block(name, is_outer=is_outer, is_rollback=force_rollback)
+
+    def pipeline(self) -> Any:
+        """A pipeline mixes the statements of one connection only, so a sandbox can't hold it.
+
+        Raises:
+            NotInSandbox: always.
+        """
+        raise NotInSandbox("A sandboxed test can't run a psycopg pipeline.", remedy=CLONE)
+
+    def tpc_begin(self, xid: object) -> None:
+        """Two-phase commit outlives a connection, so a sandbox can't hold it.
+
+        Raises:
+            NotInSandbox: always.
+        """
+        raise NotInSandbox("A sandboxed test can't hold a two-phase transaction.", remedy=CLONE)
+
+    def _end_block(self, name: str, *, is_outer: bool, is_rollback: bool) -> None:
+        if is_outer:
+            (self.link.rollback if is_rollback else self.link.commit)()
+            return
+        if is_rollback:
+            self._run(sql.SQL("ROLLBACK TO SAVEPOINT {}").format(sql.Identifier(name)))
+        self._run(sql.SQL("RELEASE SAVEPOINT {}").format(sql.Identifier(name)))
+
+    def _run(self, statement: sql.Composed) -> None:
+        with self.cursor() as cursor:
+            cursor.execute(statement)
+
+    def _check_connection_ok(self) -> None:
+        if self.link.is_closed:
+            raise psycopg.OperationalError("the connection is closed")
+        super()._check_connection_ok()
+
+    def _check_not_in_block(self, what: str) -> None:
+        if self._num_transactions:
+            raise psycopg.ProgrammingError(
+                f"Explicit {what}() forbidden within a Transaction context."
+            )
+
+    def _check_idle(self, what: str) -> None:
+        if self.link.in_transaction:
+            raise psycopg.ProgrammingError(
+                f"can't change {what!r} now: connection in transaction status INTRANS"
+            )
+
+
+class _AsksSandbox:
+    """Mixed into a cursor class: each statement passes through the stand-in's sandbox."""
+
+    _conn: Connection
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        send = functools.partial(super().execute, query, *args, **kwargs)  # type: ignore[misc]
+        self._send(query, send)
+        return self
+
+    def executemany(self, query: Any, params_seq: Iterable[Any], **kwargs: Any) -> None:
+        __tracebackhide__ = True
+        executemany = super().executemany  # type: ignore[misc]
+        send = functools.partial(executemany, query, params_seq, **kwargs)
+        self._send(query, send)
+
+    def stream(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        send = functools.partial(super().stream, query, *args, **kwargs)  # type: ignore[misc]
+        rows: list[Any] = []
+        self._send(query, lambda: rows.extend(send()))
+        yield from rows
+
+    @contextlib.contextmanager
+    def copy(self, statement: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        copying = functools.partial(super().copy, statement, *args, **kwargs)  # type: ignore[misc]
+        link = self._conn.link
+        link.refresh()
+        with link.sandbox.block(link.state, _text(statement, self._conn)), copying() as copy:
+            yield copy
+
+    def _send(self, query: Any, send: Callable[[], Any]) -> None:
+        __tracebackhide__ = True
+        self._conn._check_connection_ok()
+        self._conn.link.run(_text(query, self._conn), send)
+
+
+@functools.cache
+def _cursor_class(base: type[Any]) -> type[Any]:
+    return type(base.__name__, (_AsksSandbox, base), {"__module__": base.__module__})
+
+
+def _text(query: Any, connection: Connection) -> str:
+    if isinstance(query, sql.Composable):
+        return query.as_string(connection)
+    return query.decode() if isinstance(query, bytes) else str(query)

@@ -1,0 +1,111 @@
+"""What ties one stand-in to the sandbox of whichever test is running."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from pgsandbox.errors import Fact, NotInSandbox
+from pgsandbox.sandbox.refusals import CLONE
+from pgsandbox.sandbox.sandbox import Sandbox
+from pgsandbox.sandbox.savepoints import LogicalConnection
+
+T = TypeVar("T")
+
+
+class Link:
+    """One logical connection, as long as the application keeps it.
+
+    An application's pool keeps connections from test to test. The link joins the running test's
+    sandbox whenever it is first used in it; of an earlier test nothing is left but the setting of
+    autocommit, as on a real connection that was returned to its pool.
+    """
+
+    def __init__(
+        self, find_sandbox: Callable[[], Sandbox], label: str, *, is_arranging: bool = False
+    ) -> None:
+        self._find_sandbox = find_sandbox
+        self._label = label
+        self._is_arranging = is_arranging
+        self.is_closed = False
+        self.is_in_use = False
+        """Whether the pool has handed it out, so that its engine is done setting it up."""
+        self.was_set_up = False
+        """Whether statements ran before its first use, which their test's rollback undid."""
+        self.sandbox = find_sandbox()
+        self.state: LogicalConnection = self.sandbox.join(label, is_arranging=is_arranging)
+
+    def refresh(self) -> None:
+        """Join the running test's sandbox.
+
+        Raises:
+            GuardError: no test is running, or the running one did not ask for the database.
+        """
+        __tracebackhide__ = True
+        if self.sandbox.is_finished:
+            self.sandbox = self._find_sandbox()
+            autocommit = self.state.autocommit
+            self.state = self.sandbox.join(self._label, is_arranging=self._is_arranging)
+            self.state.autocommit = autocommit
+
+    def run(self, text: str, send: Callable[[], T]) -> T | None:
+        """Let the sandbox send one statement."""
+        __tracebackhide__ = True
+        self.refresh()
+        self.was_set_up = self.was_set_up or not self.is_in_use
+        return self.sandbox.run(self.state, text, send, is_recorded=self.is_in_use)
+
+    def commit(self) -> None:
+        """Commit in the sandbox; nothing where the transaction ended with its test."""
+        if not self.sandbox.is_finished:
+            self.sandbox.commit(self.state)
+
+    def rollback(self) -> None:
+        """Roll back in the sandbox; nothing where the transaction ended with its test."""
+        if not self.sandbox.is_finished:
+            self.sandbox.rollback(self.state)
+
+    def close(self) -> None:
+        """Undo what was not committed, as closing a connection does."""
+        if not self.is_closed:
+            self.is_closed = True
+            self.rollback()
+
+    def abandon(self) -> None:
+        """Close without taking a lock, for a stand-in that nobody holds any more."""
+        if not self.is_closed:
+            self.is_closed = True
+            self.sandbox.abandon(self.state)
+
+    def begin(self) -> None:
+        """Begin a transaction that the driver's own context manager will end."""
+        self.refresh()
+        self.state.in_transaction = True
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction of this connection is open."""
+        return self.state.in_transaction and not self.sandbox.is_finished
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the open transaction can only be rolled back."""
+        return self.in_transaction and self.state.has_failed
+
+    def refuse_isolation_level(self, level: str) -> None:
+        """Refuse a level that one shared transaction can't give.
+
+        An engine that asks for it on every connection is let through, since its owner can't do
+        anything about it test by test; the limit is documented.
+
+        Raises:
+            NotInSandbox: code asked for the level on a connection in use.
+        """
+        if not self.is_in_use:
+            return
+        raise NotInSandbox(
+            f"A sandboxed test can't run at isolation level {level}: all its transactions share "
+            "one, which is READ COMMITTED.",
+            facts=[Fact("test", self.sandbox.test), Fact("connection", self.state.label)],
+            remedy=CLONE,
+        )

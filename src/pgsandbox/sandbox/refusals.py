@@ -1,0 +1,92 @@
+"""What a sandboxed test is told when its one connection can't do what was asked."""
+
+from __future__ import annotations
+
+from pgsandbox.errors import (
+    DeferredConstraintViolated,
+    EscapedFromSandbox,
+    Fact,
+    NotInSandbox,
+    OuterTransactionEnded,
+    SandboxLost,
+)
+
+CLONE = (
+    'Give the test a database of its own: @pytest.mark.pgsandbox(isolation="clone"). '
+    "There transactions are real."
+)
+
+
+def raw_control(text: str, label: str, test: str) -> OuterTransactionEnded:
+    """Refuse a raw COMMIT or ROLLBACK that was not sent."""
+    return OuterTransactionEnded(
+        f"Raw SQL tried to end the transaction that holds the test: {text.strip()!r}. "
+        "It was not sent.",
+        facts=[Fact("test", test), Fact("connection", label)],
+        remedy=(
+            "Call commit() or rollback() on the session or connection; the driver began this "
+            f"transaction, and raw SQL ends it behind the driver's back. {CLONE}"
+        ),
+    )
+
+
+def not_in_transaction(text: str, test: str) -> NotInSandbox:
+    """Refuse a statement that PostgreSQL runs outside of transactions only."""
+    return NotInSandbox(
+        "PostgreSQL can't run this statement inside a transaction, and a sandboxed test is one.",
+        facts=[Fact("test", test), Fact("statement", text.strip())],
+        remedy=CLONE,
+    )
+
+
+def lost(test: str) -> SandboxLost:
+    """Say that the physical connection was cut."""
+    return SandboxLost(
+        "The connection that holds the test was cut, and what the test wrote is gone.",
+        facts=[Fact("test", test)],
+        remedy=(
+            "The server was stopped, or something terminated the session. A test that cuts "
+            f"connections on purpose needs real ones. {CLONE}"
+        ),
+    )
+
+
+def outer_ended(text: str | None, test: str) -> OuterTransactionEnded:
+    """Say which statement ended the outer transaction."""
+    return OuterTransactionEnded(
+        "A statement ended the transaction that holds the test, so what it wrote before was "
+        "committed or lost for real. The database is made anew before the next test.",
+        facts=[Fact("test", test), Fact("statement", text or "unknown")],
+        remedy=f"Use the connection's commit() and rollback(). {CLONE}",
+    )
+
+
+def still_running(text: str | None, test: str) -> EscapedFromSandbox:
+    """Say which statement outlived its test."""
+    return EscapedFromSandbox(
+        "A statement of the test was still running when the test ended, and did not stop when it "
+        "was cancelled; its connection was closed.",
+        facts=[Fact("test", test), Fact("statement", text or "unknown")],
+        remedy="Join the threads that the test starts before it ends.",
+    )
+
+
+def deferred(server_said: str, test: str) -> DeferredConstraintViolated:
+    """Say which deferred constraint the rows of the test break."""
+    return DeferredConstraintViolated(
+        "Rows of the test break a deferred constraint, which no commit has checked.",
+        facts=[Fact("test", test), Fact("server said", server_said.strip())],
+        remedy=(
+            "In production the COMMIT would fail. Commit in the test, and assert on the "
+            "IntegrityError, or make the rows complete."
+        ),
+    )
+
+
+def in_child_process(process: int, test: str) -> NotInSandbox:
+    """Refuse a connection that a forked process inherited."""
+    return NotInSandbox(
+        "A child process used a connection of its parent's sandbox.",
+        facts=[Fact("test", test), Fact("process", str(process))],
+        remedy=f"Other processes can't see inside a transaction. {CLONE}",
+    )

@@ -1,0 +1,407 @@
+"""One test's transaction on one database, shared by every connection that the test opens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleaved
+from pgsandbox.sandbox import refusals
+from pgsandbox.sandbox.physical import Physical, Status
+from pgsandbox.sandbox.savepoints import (
+    Ask,
+    Constraints,
+    LogicalConnection,
+    Run,
+    SavepointStack,
+    Steps,
+)
+from pgsandbox.sandbox.statements import (
+    CONTROL,
+    Kind,
+    Statement,
+    classify,
+    ends_a_transaction,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Executed:
+    """One statement that the code under test sent."""
+
+    text: str
+    connection: str
+    """The label of the connection that sent it."""
+
+
+class Sandbox:
+    """The transaction that holds one test, and what its connections did in it.
+
+    Every statement of every logical connection passes through `run`, one at a time; commit and
+    rollback pass through `commit` and `rollback`. The physical transaction itself is begun here,
+    rolled back in `finish`, and ended by nothing else.
+    """
+
+    def __init__(
+        self,
+        physical: Physical,
+        test: str,
+        constraints: Constraints | None = None,
+        farewell: str = "SELECT 1",
+    ) -> None:
+        self.physical = physical
+        self.test = test
+        self.lock = threading.RLock()
+        self.executed: list[Executed] = []
+        self.violations: list[PgSandboxError] = []
+        self.is_finished = False
+        self.may_have_escaped = False
+        """Whether something may have been committed for real, so that the database is in doubt."""
+        self._connections: list[LogicalConnection] = []
+        self._abandoned: list[LogicalConnection] = []
+        self._suspect: Statement | None = None
+        self._broken: PgSandboxError | None = None
+        self._reported: list[PgSandboxError] = []
+        self._is_checked = False
+        self._pid = os.getpid()
+        self.farewell: tuple[Any, ...] | None = None
+        """The answer to a question that was asked right after the rollback; None if it failed."""
+        self._farewell_question = farewell
+        self.is_winding_down = False
+        """Whether the test's body is over, so that nobody looks at what a rollback leaves."""
+        physical.execute("BEGIN; SAVEPOINT pgsandbox")
+        self.constraints = constraints or _constraints(physical)
+        self.stack = SavepointStack(self.constraints)
+
+    def join(self, label: str, *, is_arranging: bool) -> LogicalConnection:
+        """Return the state of one more connection of this test."""
+        with self.lock:
+            connection = LogicalConnection(
+                f"{label} (connection {len(self._connections) + 1})", is_arranging=is_arranging
+            )
+            self._connections.append(connection)
+            return connection
+
+    # -- what the code under test does --------------------------------------------------------
+
+    def run(
+        self,
+        connection: LogicalConnection,
+        text: str,
+        send: Callable[[], T],
+        *,
+        is_recorded: bool = True,
+    ) -> T | None:
+        """Let *connection* send one statement, and return what *send* returns.
+
+        What an engine sends while it sets a connection up is not recorded.
+
+        Transaction control never reaches the server: a savepoint becomes one of ours, and a raw
+        COMMIT or ROLLBACK is refused where the driver, not the statement, began the transaction.
+        """
+        __tracebackhide__ = True
+        statement = classify(text)
+        with self.lock:
+            self._check_usable()
+            if is_recorded:
+                self.executed.append(Executed(text, connection.label))
+            if statement.kind in CONTROL:
+                return self._control(connection, statement, send)
+            if statement.kind is Kind.NOT_IN_TRANSACTION:
+                raise refusals.not_in_transaction(text, self.test)
+            if connection.autocommit and not connection.in_transaction and text == "SELECT 1":
+                return send()
+            return self._send(connection, statement, send)
+
+    @contextlib.contextmanager
+    def block(self, connection: LogicalConnection, text: str) -> Iterator[None]:
+        """Hold the sandbox for one statement that lasts for a ``with`` block, such as a COPY."""
+        statement = classify(text)
+        with self.lock:
+            self._check_usable()
+            self.executed.append(Executed(text, connection.label))
+            self._drive(self.stack.begin_statement(connection, statement))
+            try:
+                yield
+            except BaseException:
+                self._recover(connection, statement)
+                raise
+            self._succeed(connection, statement)
+
+    def commit(self, connection: LogicalConnection) -> None:
+        """Let what *connection* did stand for the rest of the test."""
+        with self.lock:
+            if connection.in_transaction:
+                self._check_usable()
+                self._drive(self.stack.commit(connection))
+
+    def rollback(self, connection: LogicalConnection) -> None:
+        """Undo what *connection* did since its last commit."""
+        with self.lock:
+            if connection.in_transaction and self._broken is None and not self._is_lost():
+                try:
+                    self._drive(self.stack.rollback(connection))
+                except TransactionsInterleaved as error:
+                    if not self.is_winding_down:
+                        raise self._violation(error) from None
+
+    def abandon(self, connection: LogicalConnection) -> None:
+        """Roll *connection* back before the next statement; takes no lock (for ``__del__``)."""
+        self._abandoned.append(connection)
+
+    def open_transactions(self) -> list[str]:
+        """Describe each connection that is in a transaction, with its first write."""
+        return [each.describe() for each in self._connections if each.in_transaction]
+
+    def mark_reported(self, error: BaseException) -> None:
+        """Remember that *error*, or what caused it, has made the test fail already."""
+        chain: BaseException | None = error
+        while chain is not None:
+            self._reported.extend(each for each in self.violations if each is chain)
+            chain = chain.__cause__ or chain.__context__
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def verdict(self) -> list[PgSandboxError]:
+        """Return what must make the test fail as it stands, at the end of its body."""
+        with self.lock:
+            if self._broken is None and not self._is_lost():
+                self._heal()
+                self._check_deferred()
+            return self._unreported()
+
+    def finish(self, timeout: float = 10.0) -> list[PgSandboxError]:
+        """Roll the test back and return what must make it fail; never raises, never waits long.
+
+        *timeout* in seconds bounds the wait for a statement that another thread still runs; after
+        it the statement is cancelled, and after it once more the connection is closed.
+        """
+        held = self.lock.acquire(timeout=timeout)
+        if not held:
+            self.physical.cancel()
+            held = self.lock.acquire(timeout=timeout)
+        try:
+            self.is_finished = True
+            if held:
+                self._finish()
+            else:
+                self._give_up()
+            for connection in self._connections:
+                connection.frames.clear()
+                connection.in_transaction = connection.has_failed = False
+            return self._unreported()
+        finally:
+            if held:
+                self.lock.release()
+
+    def _finish(self) -> None:
+        try:
+            if self._broken is None and not self._is_lost():
+                self._heal()
+                self._check_deferred()
+                self._say_farewell("RELEASE SAVEPOINT pgsandbox; ROLLBACK")
+                return
+        except Exception:  # noqa: BLE001  # whatever it was, teardown goes on and the test fails
+            if self._broken is None and not self._is_lost():
+                self._outer_ended(self._suspect)
+        if not self._is_lost():
+            with contextlib.suppress(Exception):
+                self._say_farewell("ROLLBACK")
+                return
+        if not any(isinstance(error, SandboxLost) for error in self.violations):
+            self._violation(refusals.lost(self.test))
+        self.physical.close()
+
+    def _give_up(self) -> None:
+        last = self.executed[-1].text if self.executed else None
+        self.may_have_escaped = True
+        self._violation(refusals.still_running(last, self.test))
+        self.physical.close()
+
+    def _say_farewell(self, end: str) -> None:
+        """Roll back and ask the farewell question, in one round trip."""
+        self.farewell = self.physical.rows(f"{end}; {self._farewell_question}")[0]
+
+    def _check_deferred(self) -> None:
+        """Check the deferred constraints, once, unless an open transaction is none of the test's.
+
+        What the application has not committed would not be checked in production either.
+        """
+        others = any(c.in_transaction and not c.is_arranging for c in self._connections)
+        if others or self._is_checked or not self.stack.constraints.are_deferrable:
+            return
+        self.physical.execute("SAVEPOINT pgsandbox_check")
+        try:
+            self._drive(self.stack.check_constraints())
+        except Exception as error:  # noqa: BLE001  # the driver's, which is not imported here
+            self._is_checked = True
+            self._violation(refusals.deferred(str(error), self.test))
+            self.physical.execute("ROLLBACK TO SAVEPOINT pgsandbox_check")
+        self.physical.execute("RELEASE SAVEPOINT pgsandbox_check")
+
+    def _unreported(self) -> list[PgSandboxError]:
+        found = [error for error in self.violations if error not in self._reported]
+        self._reported.extend(found)
+        return found
+
+    # -- one statement ------------------------------------------------------------------------
+
+    def _send(
+        self, connection: LogicalConnection, statement: Statement, send: Callable[[], T]
+    ) -> T:
+        __tracebackhide__ = True
+        if connection.has_failed:
+            return self._refuse_as_the_server_does(connection, send)
+        self._drive(self.stack.begin_statement(connection, statement))
+        try:
+            result = send()
+        except BaseException:
+            self._recover(connection, statement)
+            raise
+        self._succeed(connection, statement)
+        return result
+
+    def _succeed(self, connection: LogicalConnection, statement: Statement) -> None:
+        if statement.kind is Kind.WRITE and ends_a_transaction(statement.text):
+            self._suspect = statement
+        if self.physical.status() is not Status.IN_TRANSACTION:
+            raise self._outer_ended(statement)
+        self.stack.statement_succeeded(connection, statement)
+        if statement.kind is Kind.WRITE and "deferrable" in statement.text.lower():
+            self.stack.constraints = _constraints(self.physical)
+        if connection.autocommit and not connection.is_explicit:
+            self._drive(self.stack.commit(connection))
+
+    def _recover(self, connection: LogicalConnection, statement: Statement) -> None:
+        """After *statement* failed: everybody else goes on, *connection* as its driver would."""
+        status = self.physical.status()
+        if status is Status.LOST:
+            self._violation(refusals.lost(self.test))
+            return
+        if status is Status.IDLE:
+            self._outer_ended(statement)
+            return
+        if status is not Status.IN_TRANSACTION:
+            self._drive(self.stack.statement_failed(connection))
+        if connection.autocommit and not connection.is_explicit:
+            self._drive(self.stack.rollback(connection))
+
+    def _refuse_as_the_server_does(self, connection: LogicalConnection, send: Callable[[], T]) -> T:
+        """Run *send* in an aborted transaction, so that the server itself raises its error."""
+        self.physical.execute("SAVEPOINT pgsandbox_aborted")
+        try:
+            try:
+                self.physical.execute("SELECT pgsandbox_aborted()")
+            except Exception:  # noqa: BLE001  # the driver's, which is not imported here
+                return send()
+            raise AssertionError("unreachable: the function does not exist")  # pragma: no cover
+        finally:
+            self.physical.execute(
+                "ROLLBACK TO SAVEPOINT pgsandbox_aborted; RELEASE SAVEPOINT pgsandbox_aborted"
+            )
+
+    def _control(
+        self, connection: LogicalConnection, statement: Statement, send: Callable[[], T]
+    ) -> T | None:
+        __tracebackhide__ = True
+        kind, stack = statement.kind, self.stack
+        known = stack.has_savepoint(connection, statement.savepoint)
+        if kind is Kind.BEGIN:
+            connection.is_explicit = connection.autocommit
+            connection.in_transaction = True
+        elif kind is Kind.COMMIT and connection.is_explicit:
+            self._drive(stack.commit(connection))
+        elif kind is Kind.ROLLBACK and connection.is_explicit:
+            self._drive(stack.rollback(connection))
+        elif kind in (Kind.COMMIT, Kind.ROLLBACK, Kind.PREPARE_TRANSACTION):
+            raise self._violation(refusals.raw_control(statement.text, connection.label, self.test))
+        elif kind is Kind.ROLLBACK_TO and known:
+            self._drive(stack.rollback_to(connection, statement))
+        elif connection.has_failed:
+            return self._refuse_as_the_server_does(connection, send)
+        elif kind is Kind.SAVEPOINT:
+            self._drive(stack.savepoint(connection, statement))
+        elif known:
+            self._drive(stack.release(connection, statement))
+        else:
+            return self._send(connection, statement, send)
+        return None
+
+    def _check_usable(self) -> None:
+        __tracebackhide__ = True
+        if os.getpid() != self._pid:
+            raise refusals.in_child_process(os.getpid(), self.test)
+        if self._broken is not None:
+            raise self._broken
+        if self._is_lost():
+            raise self._violation(refusals.lost(self.test))
+        self._heal()
+
+    def _heal(self) -> None:
+        """Roll back abandoned connections, and a failure that happened outside of `run`."""
+        if self._broken is not None:
+            return
+        while self._abandoned:
+            connection = self._abandoned.pop()
+            if connection.in_transaction:
+                self._drive(self.stack.rollback(connection))
+        if self.physical.status() is Status.IN_ERROR and self.stack.frames:
+            owner = self.stack.frames[-1].owner
+            if owner is not None:
+                self._drive(self.stack.statement_failed(owner))
+
+    def _drive(self, steps: Steps) -> None:
+        """Run the SQL that *steps* yields, telling it how each went."""
+        __tracebackhide__ = True
+        try:
+            command = next(steps)
+            while True:
+                try:
+                    reply = self._perform(command)
+                except Exception as error:
+                    if self.physical.status() is Status.LOST:
+                        raise self._violation(refusals.lost(self.test)) from error
+                    if getattr(error, "sqlstate", None) == "3B001" or (
+                        getattr(error, "pgcode", None) == "3B001"
+                    ):
+                        raise self._outer_ended(self._suspect) from error
+                    command = steps.throw(error)
+                else:
+                    command = steps.send(reply)
+        except StopIteration:
+            return
+
+    def _perform(self, command: Run | Ask) -> int | None:
+        if isinstance(command, Ask):
+            return int(self.physical.rows(command.sql)[0][0])
+        self.physical.execute(command.sql)
+        return None
+
+    # -- what can't be -------------------------------------------------------------------------
+
+    def _is_lost(self) -> bool:
+        return self.physical.status() is Status.LOST
+
+    def _violation(self, error: PgSandboxError) -> PgSandboxError:
+        self.violations.append(error)
+        return error
+
+    def _outer_ended(self, statement: Statement | None) -> PgSandboxError:
+        self.may_have_escaped = True
+        text = statement.text if statement else None
+        self._broken = refusals.outer_ended(text, self.test)
+        return self._violation(self._broken)
+
+
+def _constraints(physical: Physical) -> Constraints:
+    rows = physical.rows(
+        "SELECT condeferred, quote_ident(nspname) || '.' || quote_ident(conname) "
+        "FROM pg_constraint JOIN pg_namespace n ON n.oid = connamespace WHERE condeferrable"
+    )
+    return Constraints(bool(rows), tuple(str(name) for deferred, name in rows if deferred))

@@ -1,0 +1,415 @@
+"""The savepoints of one physical transaction, shared by any number of logical connections.
+
+Pure bookkeeping: nothing here talks to a server. Every operation is a generator that yields the SQL
+to run and is told how it went, so that a synchronous and an asynchronous driver run the same rules.
+
+The server keeps savepoints as a stack. Each logical connection that is in a transaction owns one or
+more *frames* of it, from bottom to top: the one its transaction began with, one for each of its own
+savepoints, and one for each time it went on after another connection had put a frame above. What
+commit and rollback do follows from the stack alone:
+
+* commit leaves the connection's frames behind without an owner, and releases them as soon as
+  nothing of anybody else stands above;
+* rollback returns to the lowest frame in which the connection wrote, and that is exact as long as
+  nobody else's writes stand above it;
+* where somebody else's do, one connection can't express the result: `TransactionsInterleaved`.
+
+The test's own session is the exception, because it only arranges data: where its rollback would
+undo what the application committed, its rows stay instead ("sealed"), so that it never stands in
+the application's way.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+from pgsandbox.errors import Fact, TransactionsInterleaved
+from pgsandbox.sandbox.statements import Kind, Statement
+
+
+@dataclass(frozen=True)
+class Run:
+    """SQL to run; an error of the server is thrown into the generator."""
+
+    sql: str
+
+
+@dataclass(frozen=True)
+class Ask:
+    """SQL whose single integer is sent into the generator."""
+
+    sql: str
+
+
+Command = Run | Ask
+Steps = Generator[Command, int | None, None]
+
+
+@dataclass(eq=False)
+class Frame:
+    """One savepoint on the server."""
+
+    name: str
+    """Its name on the server, used by nobody else."""
+    owner: LogicalConnection | None
+    """Whose it is; None once its owner has committed."""
+    savepoint: str | None = None
+    """The name that the application gave it, for a savepoint of the application's own."""
+    is_open: bool = True
+    """False for an application's savepoint that the server no longer has: made again at need."""
+    wrote: bool = False
+    """Whether its owner wrote since it was set."""
+    locked_rows: bool = False
+    """Whether it took row locks, which assign a transaction id as writes do."""
+    unclear: bool = False
+    """Whether it saw plain reads only: the server has to say if a function of them wrote."""
+    buried: str | None = None
+    """Who committed writes that the server has merged into it, if anybody did."""
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether going back to it would undo anything."""
+        return self.wrote or self.buried is not None
+
+
+@dataclass(eq=False)
+class LogicalConnection:
+    """What one connection that the application holds has going on."""
+
+    label: str
+    """How a message names it."""
+    is_arranging: bool = False
+    """Whether it belongs to the test's own session."""
+    autocommit: bool = False
+    in_transaction: bool = False
+    is_explicit: bool = False
+    """Whether its transaction was begun by a BEGIN of the application's own."""
+    has_failed: bool = False
+    """Whether a statement failed, so that only a rollback is possible."""
+    skips_constraints: bool = False
+    """Whether somebody else's rows break a deferred constraint, so that its own can't tell."""
+    frames: list[Frame] = field(default_factory=list)
+    first_write: str | None = None
+
+    def describe(self) -> str:
+        """Return its label with the first statement by which its transaction wrote."""
+        if self.first_write is None:
+            return self.label
+        text = " ".join(self.first_write.split())
+        return f"{self.label}: {text[:100]}{'...' if len(text) > 100 else ''}"
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What the database's constraints ask of a commit."""
+
+    are_deferrable: bool
+    """Whether any constraint is deferrable; otherwise a commit has nothing to check."""
+    initially_deferred: tuple[str, ...]
+    """Quoted, qualified names of those that are deferred at the start of a transaction."""
+
+
+class SavepointStack:
+    """The savepoints of one physical transaction, and the rules by which they stand and fall."""
+
+    def __init__(self, constraints: Constraints) -> None:
+        self.frames: list[Frame] = []
+        self.constraints = constraints
+        self.notes: list[str] = []
+        """What a person who reads a failure should know about the arranging session."""
+        self._numbers = itertools.count(1)
+
+    # -- statements ---------------------------------------------------------------------------
+
+    def begin_statement(self, connection: LogicalConnection, statement: Statement) -> Steps:
+        """Put *connection* on top of the stack, so that *statement* can fail without harm."""
+        connection.in_transaction = True
+        mine = connection.frames[-1] if connection.frames else None
+        if mine is not None and mine in self.frames[-1:] and not mine.buried:
+            return
+        if mine is None and self.frames:
+            yield from self._look_below(connection)
+        closed = [frame for frame in connection.frames if not frame.is_open]
+        for frame in closed or [Frame("", connection)]:
+            yield from self._push(frame)
+
+    def statement_succeeded(self, connection: LogicalConnection, statement: Statement) -> None:
+        """Remember what *statement* leaves to undo."""
+        frame = connection.frames[-1]
+        if statement.kind is Kind.READ:
+            frame.unclear = not (frame.wrote or frame.locked_rows)
+        elif statement.kind is Kind.LOCKING_READ:
+            frame.locked_rows, frame.unclear = True, False
+        else:
+            frame.wrote, frame.unclear = True, False
+            if connection.first_write is None:
+                connection.first_write = statement.text
+
+    def statement_failed(self, connection: LogicalConnection) -> Steps:
+        """Make the physical transaction usable again; *connection* can only roll back now."""
+        frame = connection.frames[-1]
+        yield Run(f"ROLLBACK TO SAVEPOINT {frame.name}")
+        frame.wrote = frame.unclear = frame.locked_rows = False
+        connection.has_failed = True
+
+    # -- transactions -------------------------------------------------------------------------
+
+    def commit(self, connection: LogicalConnection) -> Steps:
+        """Let what *connection* did stand; check the deferred constraints as a COMMIT would.
+
+        A transaction in which a statement failed is rolled back, as the server does.
+        """
+        if connection.has_failed:
+            yield from self.rollback(connection)
+            return
+        if (
+            connection.in_transaction
+            and self.constraints.are_deferrable
+            and not connection.skips_constraints
+        ):
+            try:
+                yield from self.check_constraints()
+            except Exception:
+                yield from self.rollback(connection)
+                raise
+        if len(self.frames) > len(connection.frames):
+            yield from self._clear_up(connection.frames)
+        who = connection.describe()
+        frames, connection.frames = connection.frames, []
+        dirty = [frame for frame in frames if frame.is_open and frame.is_dirty]
+        for frame in frames:
+            frame.owner = None
+            if frame.wrote:
+                frame.buried, frame.wrote = who, False
+        if dirty:
+            self._seal_below(self.frames.index(dirty[-1]), who)
+        self._finish(connection)
+        yield from self._release_ownerless()
+
+    def rollback(self, connection: LogicalConnection) -> Steps:
+        """Undo what *connection* did in its transaction, and nothing else.
+
+        Raises:
+            TransactionsInterleaved: somebody else's writes stand above what would be undone.
+        """
+        frames, connection.frames = connection.frames, []
+        who = connection.describe()
+        arranging = connection.is_arranging
+        self._finish(connection)
+        yield from self._undo(frames, connection, who, arranging)
+        yield from self._release_ownerless()
+
+    def check_constraints(self) -> Steps:
+        """Check every deferred constraint now, and defer again those that are deferred initially.
+
+        RELEASE SAVEPOINT checks none; ``SET CONSTRAINTS ALL DEFERRED`` would also defer those that
+        are immediate initially, so the others are restored by name (PostgreSQL manual, SET
+        CONSTRAINTS).
+        """
+        deferred = ", ".join(self.constraints.initially_deferred)
+        restore = f"; SET CONSTRAINTS {deferred} DEFERRED" if deferred else ""
+        yield Run(f"SET CONSTRAINTS ALL IMMEDIATE{restore}")
+
+    # -- savepoints of the application's own --------------------------------------------------
+
+    def savepoint(self, connection: LogicalConnection, statement: Statement) -> Steps:
+        """Set the application's savepoint under a name that collides with nobody's."""
+        yield from self.begin_statement(connection, statement)
+        yield from self._push(Frame("", connection, savepoint=statement.savepoint))
+
+    def release(self, connection: LogicalConnection, statement: Statement) -> Steps:
+        """Merge the application's savepoint into what is below it."""
+        place = self._place_of(connection, statement)
+        released, connection.frames = connection.frames[place:], connection.frames[:place]
+        if not self._is_top(released):
+            for frame in released:
+                if frame.is_open:
+                    frame.savepoint = None
+                    connection.frames.append(frame)
+            return
+        yield Run(f"RELEASE SAVEPOINT {released[0].name}")
+        del self.frames[-len(released) :]
+        below = self.frames[-1] if self.frames else None
+        for frame in released:
+            if below is not None and frame.buried:
+                below.buried = frame.buried
+            if below is not None and below.owner is connection:
+                below.wrote = below.wrote or frame.wrote
+                below.unclear = below.unclear or frame.unclear
+
+    def rollback_to(self, connection: LogicalConnection, statement: Statement) -> Steps:
+        """Undo what *connection* did since its savepoint, which stays."""
+        place = self._place_of(connection, statement)
+        undone, connection.frames = connection.frames[place:], connection.frames[:place]
+        kept = undone[0]
+        connection.has_failed = False
+        if self._is_top(undone) and not any(frame.buried for frame in undone):
+            yield Run(f"ROLLBACK TO SAVEPOINT {kept.name}")
+            del self.frames[len(self.frames) - len(undone) + 1 :]
+            kept.wrote = kept.unclear = kept.locked_rows = False
+            connection.frames.append(kept)
+            return
+        yield from self._undo(undone, connection, connection.describe(), connection.is_arranging)
+        yield from self._release_ownerless()
+        again = Frame("", connection, savepoint=kept.savepoint, is_open=False)
+        connection.frames.append(again)
+
+    def has_savepoint(self, connection: LogicalConnection, name: str | None) -> bool:
+        """Whether *connection* has set a savepoint of that name."""
+        return any(frame.savepoint == name for frame in connection.frames)
+
+    # -- the stack ----------------------------------------------------------------------------
+
+    def _push(self, frame: Frame) -> Steps:
+        frame.name = f"pgsandbox_{next(self._numbers)}"
+        frame.is_open = True
+        yield Run(f"SAVEPOINT {frame.name}")
+        self.frames.append(frame)
+        if frame.owner is not None and frame not in frame.owner.frames:
+            frame.owner.frames.append(frame)
+
+    def _is_top(self, frames: list[Frame]) -> bool:
+        return bool(frames) and self.frames[-len(frames) :] == frames
+
+    def _place_of(self, connection: LogicalConnection, statement: Statement) -> int:
+        places = [
+            place
+            for place, frame in enumerate(connection.frames)
+            if frame.savepoint == statement.savepoint
+        ]
+        return places[-1]
+
+    def _undo(
+        self, frames: list[Frame], connection: LogicalConnection, who: str, arranging: bool
+    ) -> Steps:
+        """Go back to the lowest dirty frame of *frames*; leave the clean ones without an owner."""
+        frames = [frame for frame in frames if frame.is_open]
+        if self._is_top(frames) and not any(frame.buried for frame in frames):
+            yield Run(f"ROLLBACK TO SAVEPOINT {frames[0].name}; RELEASE SAVEPOINT {frames[0].name}")
+            del self.frames[-len(frames) :]
+            return
+        dirty = [
+            place for place, frame in enumerate(self.frames) if frame in frames and frame.wrote
+        ]
+        for frame in frames:
+            frame.owner = None
+        if not dirty:
+            return
+        above = self.frames[dirty[0] :]
+        others = [frame for frame in above if frame.buried or (frame.wrote and frame not in frames)]
+        if others and arranging:
+            self._seal(frames, _name_of(others[0]))
+            return
+        if others:
+            for frame in frames:
+                frame.buried, frame.wrote = frame.buried or who, False
+            raise _interleaved(who, _name_of(others[0]))
+        yield Run(f"ROLLBACK TO SAVEPOINT {above[0].name}; RELEASE SAVEPOINT {above[0].name}")
+        del self.frames[dirty[0] :]
+        for frame in above:
+            if frame.owner is not None:
+                self._lose(frame)
+
+    def _lose(self, frame: Frame) -> None:
+        """Forget a clean frame of somebody else that the server dropped with the rest."""
+        assert frame.owner is not None
+        if frame.savepoint is not None:
+            frame.is_open = False
+        else:
+            frame.owner.frames.remove(frame)
+
+    def _release_ownerless(self) -> Steps:
+        """Release the frames on top that nobody owns, merging their writes into the next below."""
+        place = len(self.frames)
+        while place and self.frames[place - 1].owner is None:
+            place -= 1
+        top = self.frames[place:]
+        if not top:
+            return
+        yield Run(f"RELEASE SAVEPOINT {top[0].name}")
+        del self.frames[place:]
+        buried = next((frame.buried for frame in top if frame.buried), None)
+        if buried and self.frames:
+            self.frames[-1].buried = self.frames[-1].buried or buried
+
+    def _seal_below(self, place: int, who: str) -> None:
+        """Make the arranging session's frames below *place* stand, so that *who*'s commit does."""
+        for frame in self.frames[:place]:
+            owner = frame.owner
+            if owner is not None and owner.is_arranging:
+                owner.frames.remove(frame)
+                if frame.savepoint is not None:
+                    owner.frames.append(Frame("", owner, savepoint=frame.savepoint, is_open=False))
+                frame.owner = None
+                self._seal([frame], who)
+
+    def _seal(self, frames: list[Frame], who: str) -> None:
+        for frame in frames:
+            if frame.wrote:
+                frame.buried, frame.wrote = frame.buried or "the test's own session", False
+                note = f"rows that the test's own session flushed stay, because {who} came after"
+                if note not in self.notes:
+                    self.notes.append(note)
+
+    def _finish(self, connection: LogicalConnection) -> None:
+        connection.in_transaction = connection.is_explicit = False
+        connection.has_failed = connection.skips_constraints = False
+        connection.first_write = None
+
+    # -- questions to the server --------------------------------------------------------------
+
+    def _look_below(self, connection: LogicalConnection) -> Steps:
+        """Before a transaction stands above others, learn what only the server knows of them."""
+        yield from self._clear_up([frame for frame in self.frames if not _is_arranging(frame)])
+        if self.constraints.are_deferrable and any(frame.is_dirty for frame in self.frames):
+            yield Run("SAVEPOINT pgsandbox_look")
+            try:
+                yield from self.check_constraints()
+            except Exception:  # noqa: BLE001  # the driver's, which is not known here
+                connection.skips_constraints = True
+                yield Run("ROLLBACK TO SAVEPOINT pgsandbox_look")
+            yield Run("RELEASE SAVEPOINT pgsandbox_look")
+
+    def _clear_up(self, frames: list[Frame]) -> Steps:
+        """Ask the server whether a frame that saw plain reads was written in by a function.
+
+        A subtransaction that wrote holds a lock on its own transaction id, and so do all that
+        enclose it (PostgreSQL manual, 74.3): the ids belong to a prefix of the stack, below which
+        stand the transaction itself and the savepoint that encloses the test.
+        """
+        if not any(frame.unclear for frame in frames):
+            return
+        ids = yield Ask(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND granted "
+            "AND pid = pg_backend_pid() AND mode = 'ExclusiveLock'"
+        )
+        for place, frame in enumerate(self.frames):
+            if frame in frames:
+                frame.wrote = frame.wrote or (frame.unclear and place + 2 < (ids or 0))
+                frame.unclear = False
+
+
+def _interleaved(undone: str, other: str) -> TransactionsInterleaved:
+    return TransactionsInterleaved(
+        "Two transactions interleaved in a way that the one connection of a sandboxed test "
+        "can't express: one rolled back, and the other had written after it.",
+        facts=[
+            Fact("rolled back", undone),
+            Fact("must stay", other),
+        ],
+        remedy=(
+            "In production the second one's rows would stay. Give the test a database of its "
+            'own, with real transactions: @pytest.mark.pgsandbox(isolation="clone"); or end the '
+            "first transaction before the second one writes."
+        ),
+    )
+
+
+def _is_arranging(frame: Frame) -> bool:
+    return frame.owner is not None and frame.owner.is_arranging
+
+
+def _name_of(frame: Frame) -> str:
+    return frame.buried or (frame.owner.describe() if frame.owner else "a committed transaction")

@@ -1,0 +1,158 @@
+"""What a test left behind in its database although its transaction was rolled back.
+
+The cheap question is asked after every test, in the same round trip as its ROLLBACK: did any other
+session connect to the database since, and does the physical connection still hold advisory locks,
+which survive a rollback? Only when another session did connect is the database itself compared with
+what it was before the first test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pgsandbox.errors import EscapedFromSandbox, Fact
+from pgsandbox.sandbox.physical import Physical
+from pgsandbox.sandbox.refusals import CLONE
+
+QUESTION = (
+    "SELECT pg_stat_get_db_sessions(oid)::int, (SELECT count(*)::int FROM pg_locks "
+    "WHERE locktype = 'advisory' AND pid = pg_backend_pid()) "
+    "FROM pg_database WHERE datname = current_database()"
+)
+"""Asked after each test: sessions ever established, advisory locks still held."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a database holds, as far as a test could have changed it."""
+
+    rows: dict[str, int]
+    """The number of rows of each table."""
+    objects: dict[str, tuple[int, int]]
+    """The number and the greatest oid of the rows of each catalog."""
+
+
+class Witness:
+    """Remembers one database as it was before its first test."""
+
+    def __init__(self, physical: Physical) -> None:
+        self._sessions = int(physical.rows(QUESTION)[0][0])
+        self._before = _contents(physical, since=None)
+        self._since = int(
+            physical.rows("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")[0][0]
+        )
+
+    def expect_session(self) -> None:
+        """Count a session that pgsandbox itself opened."""
+        self._sessions += 1
+
+    def look(
+        self, physical: Physical, answer: tuple[Any, ...], test: str, *, thoroughly: bool
+    ) -> list[EscapedFromSandbox]:
+        """Return what *test* left behind, given the *answer* to `QUESTION`."""
+        sessions, locks = answer
+        found = []
+        if locks:
+            found.append(_advisory_locks(physical, test))
+            physical.rows("SELECT pg_advisory_unlock_all()")
+        if thoroughly or sessions != self._sessions:
+            self._sessions = sessions
+            facts = self._changes(physical)
+            if facts:
+                found.append(_escaped(facts, test))
+        return found
+
+    def _changes(self, physical: Physical) -> list[Fact]:
+        now = _contents(physical, since=self._since)
+        facts = []
+        for table, changed in now.rows.items():
+            before = self._before.rows.get(table)
+            if before is not None and changed != before:
+                facts.append(Fact("table", f"{table}: {_described(before, changed)}"))
+        for catalog, objects in now.objects.items():
+            if objects != self._before.objects[catalog]:
+                facts.append(Fact("catalog", f"{catalog}: objects were created or dropped"))
+        for gid, owner in physical.rows(
+            "SELECT gid, owner FROM pg_prepared_xacts WHERE database = current_database()"
+        ):
+            facts.append(Fact("prepared transaction", f"{gid} of {owner}"))
+        for pid, name, state, query in physical.rows(_OTHER_SESSIONS):
+            facts.append(Fact("session", f"pid {pid} ({name or 'no name'}), {state}: {query}"))
+        return facts
+
+
+def _contents(physical: Physical, since: int | None) -> Contents:
+    """Count rows and catalog entries; a row written after *since* counts as a change by itself."""
+    tables = [str(name) for (name,) in physical.rows(_TABLES)]
+    fresh = (
+        f" + 1000000000 * (count(*) FILTER (WHERE xmin::text::bigint >= {since % 2**32}))"
+        if (since)
+        else ""
+    )
+    counts = " UNION ALL ".join(
+        # The names are quoted by the server's own regclass output.
+        f"SELECT {number}, (count(*){fresh})::bigint FROM ONLY {table}"  # noqa: S608
+        for number, table in enumerate(tables)
+    )
+    rows = {tables[int(n)]: int(count) for n, count in physical.rows(counts)} if tables else {}
+    objects = {
+        str(catalog): (int(number), int(greatest))
+        for catalog, number, greatest in physical.rows(_CATALOGS)
+    }
+    return Contents(rows, objects)
+
+
+def _described(before: int, changed: int) -> str:
+    written, rows = divmod(changed, 1_000_000_000)
+    if written:
+        return f"{written} rows written, {rows} rows now, {before} before"
+    return f"{rows} rows now, {before} before"
+
+
+def _advisory_locks(physical: Physical, test: str) -> EscapedFromSandbox:
+    locks = physical.rows(
+        "SELECT classid::bigint, objid::bigint, mode FROM pg_locks "
+        "WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    )
+    return EscapedFromSandbox(
+        "The test left session advisory locks, which a rollback does not free. They were freed.",
+        facts=[
+            Fact("test", test),
+            *(Fact("lock", f"({first}, {second}) {mode}") for first, second, mode in locks),
+        ],
+        remedy=(
+            "Free them with pg_advisory_unlock, or take pg_advisory_xact_lock, which ends with its "
+            "transaction."
+        ),
+    )
+
+
+def _escaped(facts: list[Fact], test: str) -> EscapedFromSandbox:
+    return EscapedFromSandbox(
+        "The test changed its database from outside of its transaction, so that a rollback could "
+        "not undo it. The database is made anew before the next test.",
+        facts=[Fact("test", test), *facts],
+        remedy=(
+            "Something connected without SQLAlchemy: the driver's own connect(), or another "
+            f"process. {CLONE}"
+        ),
+    )
+
+
+_TABLES = (
+    "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+    "WHERE relkind = 'r' AND relpersistence <> 't' AND nspname NOT LIKE 'pg\\_%' "
+    "AND nspname <> 'information_schema' ORDER BY 1"
+)
+_CATALOGS = " UNION ALL ".join(
+    f"SELECT '{catalog}', count(*)::int, coalesce(max(oid)::bigint, 0) FROM {catalog} "  # noqa: S608
+    "WHERE oid >= 16384"
+    for catalog in ("pg_class", "pg_type", "pg_proc", "pg_namespace", "pg_constraint", "pg_trigger")
+)
+_OTHER_SESSIONS = (
+    "SELECT pid, application_name, state, left(query, 200) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND backend_type = 'client backend' "
+    "AND pid <> pg_backend_pid() AND application_name NOT LIKE 'pgsandbox%' "
+    "AND application_name <> 'psql'"
+)
