@@ -1,0 +1,58 @@
+"""The fixtures that tests ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import Session
+
+from pgsandbox.plugin.pg import Pg
+
+if TYPE_CHECKING:
+    from pgsandbox.plugin.active import ActivePlugin
+
+
+@pytest.fixture
+def _pgsandbox(request: pytest.FixtureRequest) -> ActivePlugin:
+    """The active plugin, with the requesting test in its sandbox."""
+    plugin: ActivePlugin = request.config.pluginmanager.getplugin("pgsandbox-active")
+    plugin.enter(request.node)
+    return plugin
+
+
+@pytest.fixture
+def db_engine(_pgsandbox: ActivePlugin) -> Engine:
+    """An engine on the test database, for code under test that takes an engine.
+
+    Whatever is committed through it is gone after the test.
+    """
+    return _pgsandbox.engine(is_arranging=False)
+
+
+@pytest.fixture
+def db_connection(_pgsandbox: ActivePlugin) -> Iterator[Connection]:
+    """The test's own Core connection, for arranging and for asserting."""
+    with _pgsandbox.engine(is_arranging=True).connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def db_session(_pgsandbox: ActivePlugin) -> Iterator[Session]:
+    """The test's own session, for arranging and for asserting; factories write into it.
+
+    The application sees what it flushed, and what it committed. It never stands in the
+    application's way: what it flushed stays when the application commits after it.
+    """
+    with Session(_pgsandbox.engine(is_arranging=True)) as session:
+        yield session
+
+
+@pytest.fixture
+def pg(_pgsandbox: ActivePlugin) -> Iterator[Pg]:
+    """The test database: its URL, its server, a look from outside, the statements of this test."""
+    observer = Pg(_pgsandbox.run)
+    yield observer
+    observer.close()

@@ -1,0 +1,57 @@
+"""The marker ``pgsandbox``: how a test asks for the database, and how it is isolated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pytest
+
+from pgsandbox.errors import ConfigurationError, Fact
+
+MARKER = (
+    'pgsandbox(isolation="sandbox"): let the test use the test database, in a transaction that is '
+    'rolled back ("sandbox", the default), or in a database of its own ("clone")'
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a test asks of pgsandbox."""
+
+    isolation: Literal["sandbox", "clone"] = "sandbox"
+    """How its changes are kept from other tests."""
+    is_marked: bool = False
+    """Whether the marker stands on it, its class or its module."""
+    is_requested: bool = False
+    """Whether it may open the database."""
+
+    def asking(self, is_requested: bool) -> Choice:
+        """Return the same choice with what else the test asks by."""
+        return replace(self, is_requested=is_requested)
+
+
+def pgsandbox(*, isolation: Literal["sandbox", "clone"] = "sandbox") -> Choice:
+    """The marker's signature: it is validated by being called."""
+    if isolation not in ("sandbox", "clone"):
+        raise ValueError(f'isolation must be "sandbox" or "clone", not {isolation!r}')
+    return Choice(isolation, is_marked=True)
+
+
+def choice_of(item: pytest.Item) -> Choice:
+    """Return what the closest marker of *item* asks for.
+
+    Raises:
+        ConfigurationError: the marker has arguments that it does not know.
+    """
+    marker = item.get_closest_marker("pgsandbox")
+    if marker is None:
+        return Choice()
+    try:
+        return pgsandbox(*marker.args, **marker.kwargs)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"The marker pgsandbox is used wrongly: {error}.",
+            facts=[Fact("test", item.nodeid)],
+            remedy=f"It takes one keyword: {MARKER}.",
+        ) from None

@@ -1,0 +1,111 @@
+"""The fixture ``pg``: the test database, seen from outside of the test's transaction."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pgsandbox.sandbox.sandbox import Executed
+from pgsandbox.sandbox.statements import is_transaction_control
+
+if TYPE_CHECKING:
+    from pgsandbox.servers import Server
+    from pgsandbox.wiring import Run
+
+
+class Queries:
+    """The statements that were sent inside of a ``with pg.counting()`` block."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+        """Their texts in order, without savepoints and without commit and rollback."""
+
+    def __len__(self) -> int:
+        return len(self.statements)
+
+    def __repr__(self) -> str:
+        return "\n".join([f"{len(self)} statements", *self.statements])
+
+
+class Pg:
+    """The test database of the running test."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._observers: dict[str, Any] = {}
+
+    @property
+    def url(self) -> str:
+        """The test database's URL with its password, by the driver that the settings name."""
+        return self.url_of("default")
+
+    def url_of(self, name: str) -> str:
+        """Return the URL of the test database of the bind *name*."""
+        return self._run.url_of(name).render_as_string(hide_password=False)
+
+    @property
+    def server(self) -> Server:
+        """The server: ``kind``, ``version``, ``version_text``, ``reason``."""
+        return self._run.find_server()
+
+    @property
+    def statements(self) -> list[str]:
+        """The statements that this test's connections sent so far, oldest first."""
+        return [each.text for each in self._executed()]
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[Queries]:
+        """Count the statements that are sent inside of the block.
+
+        ``len(queries)`` is their number, ``queries.statements`` their texts. Savepoints do not
+        count, neither the application's own nor those that hold the test.
+        """
+        queries = Queries()
+        before = len(self._executed())
+        try:
+            yield queries
+        finally:
+            queries.statements.extend(
+                each.text
+                for each in self._executed()[before:]
+                if not is_transaction_control(each.text)
+            )
+
+    def outside(
+        self, sql: str, parameters: Sequence[Any] | None = None, *, of: str = "default"
+    ) -> Any:
+        """Return the first value of *sql*, run on a connection outside of the test's transaction.
+
+        It sees what was committed for real, so nothing of a sandboxed test. The connection is
+        read-only. *of* names a bind's database; *parameters* are psycopg2's.
+        """
+        with self._observer(of).cursor() as cursor:
+            cursor.execute(sql, parameters)
+            row = cursor.fetchone()
+            return row[0] if row else None
+
+    def close(self) -> None:
+        """Close the connections that look from outside."""
+        for observer in self._observers.values():
+            observer.close()
+        self._observers.clear()
+
+    def _observer(self, name: str) -> Any:
+        if name not in self._observers:
+            home = self._run.homes[name]
+            home.enclosure.expect_session()
+            observer = self._run.find_server().connect(home.owned.name)
+            observer.set_session(readonly=True, autocommit=True)
+            with observer.cursor() as cursor:
+                cursor.execute("SET application_name = 'pgsandbox observer'")
+            self._observers[name] = observer
+        return self._observers[name]
+
+    def _executed(self) -> list[Executed]:
+        return [
+            each
+            for home in self._run.homes.values()
+            if home.enclosure.sandbox is not None
+            for each in home.enclosure.sandbox.executed
+        ]
