@@ -1,0 +1,238 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#     "nox>=2026.10.20",
+#     "poetry>=2.5,<3",
+#     "poetry-plugin-export>=1.10",
+#     "uv>=0.13",
+# ]
+#
+# [tool.nox]
+# script-download-python = "never"
+# ///
+"""The project's sessions, for a machine that has Python 3.11 or later, git and nothing else.
+
+``pip install nox && nox -s integration`` is enough: Nox reads the header above and makes an
+environment with these tools for itself. Each session then installs exactly what poetry.lock says,
+hashes included, and the wheel of this checkout::
+
+    nox -s integration                      the application's tests, on a real PostgreSQL
+    nox -s integration -- -k persistence    words after -- go to pytest
+    nox -s all                              everything that must pass
+
+``nox --list`` shows every session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.10.20"
+nox.options.default_venv_backend = "uv"
+nox.options.download_python = "never"
+nox.options.error_on_external_run = True
+nox.options.error_on_missing_interpreters = False  # nox -s matrix: what isn't there is skipped
+nox.options.reuse_venv = "yes"  # each session brings its environment back to the lock first
+nox.options.sessions = ["all"]
+
+# uv brings certificates of its own; behind a proxy only the machine's are right, as for pip.
+os.environ.setdefault("UV_SYSTEM_CERTS", "1")
+
+ROOT = Path(__file__).parent
+SOURCES = ROOT / "src"
+QUICKSTART = ROOT / "tests" / "examples" / "quickstart"
+
+UNIT_TESTS = ("tests/unit", "tests/kit/unit")
+APPLICATION_TESTS = ("tests/integration",)
+KIT_TESTS = ("tests/kit/integration",)
+
+FOR_TESTS = ("--with", "test", "--all-extras")
+"""What ``poetry export`` selects for a session that runs the tests."""
+
+
+@nox.session(
+    name="all",
+    requires=["lint", "typecheck", "docs", "package", "coverage"],
+    venv_backend="none",
+)
+def everything(session: nox.Session) -> None:
+    """Everything that must pass: lint, types, the site, the wheel, all tests with coverage."""
+    session.log("lint, typecheck, docs, package and coverage passed")
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """The unit tests, which can't open a database."""
+    install(session, *FOR_TESTS)
+    install_checkout(session)
+    session.run("pytest", *selection(session, UNIT_TESTS))
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """The reference application's integration tests on a real PostgreSQL."""
+    install(session, *FOR_TESTS)
+    install_checkout(session)
+    session.run("pytest", *selection(session, APPLICATION_TESTS))
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Every test, with branch coverage over kit and application and the threshold for it.
+
+    The plugin is imported before pytest-cov could begin to measure, so coverage.py starts pytest
+    here. Its patch for subprocesses measures xdist's workers and pytester's runs.
+    """
+    install(session, *FOR_TESTS)
+    install_checkout(session)
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session(python=["3.11", "3.12", "3.13"])
+@nox.parametrize(
+    "sqlalchemy",
+    [nox.param("2.0.58", id="sqlalchemy-2.0"), nox.param("2.1.9", id="sqlalchemy-2.1")],
+)
+def matrix(session: nox.Session, sqlalchemy: str) -> None:
+    """The kit's and the application's integration tests on every supported combination."""
+    install(session, *FOR_TESTS)
+    install_checkout(session)
+    session.install(f"sqlalchemy=={sqlalchemy}")
+    session.run("pytest", *selection(session, (*KIT_TESTS, *APPLICATION_TESTS)))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff's rules and format, the layers of the imports, and a lock that fits pyproject.toml."""
+    install(session, "--only", "lint")
+    poetry(session, "check", "--lock", "--strict")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", env={"PYTHONPATH": str(SOURCES)})
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Mypy, strict, over the kit, the application and this file."""
+    install(session, "--with", "test,typing", "--all-extras")
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, built strictly; ``nox -s docs -- serve`` shows it while you write."""
+    install(session, "--only", "docs")
+    verb = "serve" if session.posargs == ["serve"] else "build"
+    # The theme's end in 2027 is known: the site keeps to what its successor can read.
+    session.run("mkdocs", verb, "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """The wheel holds the kit and nothing else, and serves a project outside the checkout."""
+    wheel = built_wheel(session)
+    check_contents(session, wheel)
+    install(session, "--extras", "embedded")
+    # Not --no-deps here: with no index to ask, this fails if the wheel needs what the lock lacks.
+    session.run_install(
+        "uv", "pip", "install", "--quiet", "--no-cache", "--no-index", f"{wheel}[embedded]"
+    )
+    with tempfile.TemporaryDirectory(prefix="pgsandbox-") as elsewhere:
+        project = Path(elsewhere, QUICKSTART.name)
+        shutil.copytree(QUICKSTART, project)
+        with session.chdir(project):
+            session.run("pytest")
+
+
+@nox.session(venv_backend="none")
+def dev(session: nox.Session) -> None:
+    """A .venv that is exactly the lock, for ``poetry run pytest`` and your editor."""
+    environment = ROOT / ".venv"
+    if Path(sys.prefix) == environment:
+        session.error("This Nox runs in the .venv it would replace; use one from elsewhere.")
+    requirements = exported(session, "--all-groups", "--all-extras")
+    uv = (sys.executable, "-m", "uv")
+    python = str(environment / "bin" / "python")
+    session.run(*uv, "venv", "--quiet", "--allow-existing", str(environment), external=True)
+    session.run(
+        *uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, str(requirements),
+        external=True,
+    )  # fmt: skip
+    poetry(session, "install", "--only-root", env={"VIRTUAL_ENV": str(environment)})
+
+
+def selection(session: nox.Session, default: tuple[str, ...]) -> list[str]:
+    """The words after ``--`` for pytest, with *default* in front unless they name tests."""
+    names_tests = any(Path(word.partition("::")[0]).exists() for word in session.posargs)
+    return [*session.posargs] if names_tests else [*default, *session.posargs]
+
+
+def install(session: nox.Session, *what: str) -> None:
+    """Make the session's environment exactly what the lock says for *what*."""
+    requirements = exported(session, *what)
+    session.run_install("uv", "pip", "sync", "--quiet", "--require-hashes", str(requirements))
+
+
+def install_checkout(session: nox.Session) -> None:
+    """Install the kit as its users get it, from a wheel, and put the application beside it.
+
+    The application is in no wheel. A path file comes after site-packages on ``sys.path``, where
+    the pgsandbox next to the application in src can't hide the installed one.
+    """
+    wheel = built_wheel(session)
+    session.run_install("uv", "pip", "install", "--quiet", "--no-cache", "--no-deps", str(wheel))
+    purelib = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site_packages = session.run("python", "-c", purelib, silent=True, log=False)
+    Path(str(site_packages).strip(), "checkout.pth").write_text(f"{SOURCES}\n")
+
+
+def exported(session: nox.Session, *what: str) -> Path:
+    """The locked requirements for *what*, with hashes; written once per state of the lock."""
+    state = hashlib.sha256(" ".join(what).encode())
+    for name in ("poetry.lock", "pyproject.toml"):
+        state.update((ROOT / name).read_bytes())
+    requirements = session.cache_dir.resolve() / f"requirements-{state.hexdigest()[:16]}.txt"
+    if not requirements.exists():
+        unfinished = requirements.with_suffix(f".{session.name}")
+        poetry(session, "export", *what, "--output", str(unfinished))
+        unfinished.replace(requirements)
+    return requirements
+
+
+def built_wheel(session: nox.Session) -> Path:
+    """The wheel of this checkout, built anew because its sources may have changed."""
+    directory = session.env_dir.resolve() / "wheel"
+    shutil.rmtree(directory, ignore_errors=True)
+    poetry(session, "build", "--quiet", "--format", "wheel", "--output", str(directory))
+    (wheel,) = directory.glob("*.whl")
+    return wheel
+
+
+def check_contents(session: nox.Session, wheel: Path) -> None:
+    """Abort unless *wheel* holds src/pgsandbox, whole, and nothing else but its metadata."""
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    kit = {
+        file.relative_to(SOURCES).as_posix()
+        for file in (SOURCES / "pgsandbox").rglob("*")
+        if file.is_file() and file.suffix != ".pyc"
+    }
+    if packed != kit:
+        session.error(f"In only one of wheel and src/pgsandbox: {sorted(packed ^ kit)}")
+    session.log(f"{wheel.name}: {len(packed)} files, all of them pgsandbox")
+
+
+def poetry(session: nox.Session, *command: str, env: dict[str, str | None] | None = None) -> None:
+    """Run the Poetry that stands beside this Nox, whatever else the machine has."""
+    session.run(sys.executable, "-m", "poetry", *command, env=env, external=True)
