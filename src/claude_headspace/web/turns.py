@@ -1,0 +1,64 @@
+"""``/api/turns``: where an agent's turns are delivered."""
+
+from __future__ import annotations
+
+from flask import Blueprint, jsonify, url_for
+from flask.typing import ResponseReturnValue
+
+from claude_headspace.domain.states import TurnActor, TurnIntent
+from claude_headspace.services import turns
+from claude_headspace.web.errors import error_body
+from claude_headspace.web.parsing import body, query
+from claude_headspace.web.presentation import page_json, task_json, turn_json
+from claude_headspace.web.transactions import transaction
+
+blueprint = Blueprint("turns", __name__, url_prefix="/api/turns")
+
+
+@blueprint.get("")
+def index() -> ResponseReturnValue:
+    """Return turns, the oldest first."""
+    fields = query()
+    task_id = fields.optional_id("task_id")
+    page = fields.page()
+    fields.check()
+    with transaction() as session:
+        found = turns.list_turns(session, task_id=task_id, page=page)
+        return jsonify(page_json(map(turn_json, found), page))
+
+
+@blueprint.post("")
+def deliver() -> ResponseReturnValue:
+    """Process a turn: 201 with turn, task and transition, or 409 and why it does not fit."""
+    fields = body()
+    session_uuid = fields.uuid("session_uuid")
+    actor = fields.one_of("actor", TurnActor)
+    text = fields.text("text", may_be_empty=True)
+    intent = fields.optional_one_of("intent", TurnIntent)
+    fields.check()
+    with transaction() as session:
+        result = turns.process_turn(session, session_uuid, actor, text, intent=intent)
+        if result.task is None or result.turn is None:
+            return error_body(409, "invalid_transition", result.transition.reason)
+        answer = {
+            "turn": turn_json(result.turn),
+            "task": task_json(result.task),
+            "intent": {
+                "intent": result.detected.intent,
+                "confidence": result.detected.confidence,
+                "matched": result.detected.matched,
+            },
+            "transition": {
+                "outcome": result.transition.outcome.value,
+                "reason": result.transition.reason,
+            },
+        }
+        location = url_for(".show", turn_id=result.turn.id)
+    return jsonify(answer), 201, {"Location": location}
+
+
+@blueprint.get("/<id:turn_id>")
+def show(turn_id: int) -> ResponseReturnValue:
+    """Return one turn."""
+    with transaction() as session:
+        return jsonify(turn_json(turns.get_turn(session, turn_id)))
