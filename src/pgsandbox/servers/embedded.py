@@ -1,0 +1,106 @@
+"""A server of our own: real PostgreSQL, started when somebody needs it, gone when nobody does.
+
+All runs and workers of one user on a machine share it, as long as they use the same programs and
+the same version of pgsandbox. It speaks through a Unix socket that only this user can reach, and
+forgets everything when the last process that uses it ends, however that process ends.
+
+A child made by ``fork`` does not count as a user of its parent's server, so that one which outlives
+the run does not keep it up; if it calls `embedded` itself, it does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from pgsandbox.errors import BinariesNotFound, Fact, ServerDidNotStart
+from pgsandbox.servers import libpq
+from pgsandbox.servers.server import Server
+
+if sys.platform != "win32":  # neither flock nor fork nor Unix accounts exist there
+    from pgsandbox.servers import account, instance, places, pristine
+    from pgsandbox.servers.binaries import Binaries, find, settle
+
+
+def embedded(*, reason: str, cache: Path | None = None, binaries: Path | None = None) -> Server:
+    """A running server of our own: joined if this user has one, started otherwise.
+
+    *binaries* is the folder of PostgreSQL's programs; without it, PGSANDBOX_BINDIR, the wheel of
+    the ``embedded`` extra and this machine are asked in turn. *cache* replaces the usual cache
+    folder; servers with different ones are not shared. Raises BinariesNotFound or
+    ServerDidNotStart.
+    """
+    if sys.platform == "win32":
+        raise BinariesNotFound(
+            "An embedded server needs Linux or macOS.",
+            facts=[Fact("platform", sys.platform)],
+            remedy="On Windows, set TEST_DATABASE_URL to the URL of a server.",
+        )
+    found = find(binaries)
+    folder = places.cache_folder(cache)
+    with places.private_folder() as private:
+        hold = _join_or_launch(private, found, folder)
+    with closing(libpq.connect(hold.instance.url)) as connection:
+        version = connection.server_version
+        version_text = (connection.get_parameter_status("server_version") or "").split(" ")[0]
+    return Server("embedded", hold.instance.url, reason, version, version_text, use=hold)
+
+
+def launch(
+    private: Path,
+    key: str,
+    found: Binaries,
+    cache: Path,
+    *,
+    port: int = 5432,
+    arguments: tuple[str, ...] = (),
+) -> instance.Hold:
+    """Start a server in the folder *private*, whose lock the caller holds, and use it.
+
+    If it does not start from the pristine data in *cache*, that is made anew, once. Raises
+    ServerDidNotStart.
+    """
+    owner = account.of_the_server()
+    recipe = pristine.Recipe(found)
+    was_cached = False
+
+    def lay_data(new: instance.Instance, keep: int) -> Path:
+        nonlocal was_cached
+        programs = settle(found, cache, new.folder / "programs", owner)
+        was_cached = pristine.lay(
+            recipe, new.data, programs=programs, cache=cache, account=owner, keep=keep
+        )
+        return programs
+
+    try:
+        return instance.launch(private, key, owner, lay_data, port=port, arguments=arguments)
+    except ServerDidNotStart:
+        if not was_cached:
+            raise
+        pristine.discard(recipe, cache)
+        return instance.launch(private, key, owner, lay_data, port=port, arguments=arguments)
+    except OSError as error:
+        raise ServerDidNotStart(
+            f"The embedded server could not be prepared: {error.strerror or error}.",
+            facts=[
+                Fact("in", str(private), f"{shutil.disk_usage(private).free // 1_000_000} MB free"),
+                Fact("cache", str(cache)),
+                Fact("system said", str(error)),
+            ],
+            remedy="Give it room (about 100 MB), or give a server's URL.",
+        ) from error
+
+
+def key_of(found: Binaries, cache: Path) -> str:
+    """Ten letters that are the same for all processes that may share a server."""
+    identity = f"{pristine.Recipe(found).identity}\n{cache}"
+    return hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:10]
+
+
+def _join_or_launch(private: Path, found: Binaries, cache: Path) -> instance.Hold:
+    instance.clear_dead(private)
+    key = key_of(found, cache)
+    return instance.join(private, key) or launch(private, key, found, cache)

@@ -1,0 +1,106 @@
+"""What libpq is told: URLs of any driver, turned into connections of psycopg2.
+
+Administrative work speaks through psycopg2 alone, whatever driver the application uses, so that it
+never meets an engine that the sandbox watches. SQLAlchemy takes a URL apart; nothing here does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import make_dsn
+from sqlalchemy.engine import URL
+
+from pgsandbox import guard
+from pgsandbox.errors import ConfigurationError, Fact
+
+APPLICATION_NAME = "pgsandbox"
+DRIVER = "postgresql+psycopg2"
+
+# asyncpg's ``ssl`` also takes a boolean, which a URL can only spell (asyncpg.connect, ``ssl``).
+_SSL_WORDS = {"true": "require", "1": "require", "false": "disable", "0": "disable"}
+
+# What asyncpg.connect accepts and a libpq URL may carry under the same name.
+_ASYNCPG_OPTIONS = frozenset({"host", "port", "passfile", "target_session_attrs", "krbsrvname"})
+
+
+def normalised(url: URL) -> URL:
+    """*url* for psycopg2: the same server, role and database, and only options that libpq knows.
+
+    Options that belong to another driver (asyncpg's ``command_timeout``, psycopg's
+    ``prepare_threshold``) say nothing about where the server is and are dropped; asyncpg's ``ssl``
+    becomes ``sslmode``. Role, password and database given as options move to their places.
+    Raises ConfigurationError if the URL is not one of PostgreSQL.
+    """
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise ConfigurationError(
+            f'"{url.drivername}" is not a PostgreSQL dialect, and pgsandbox knows no other.',
+            facts=[Fact("url", masked(url))],
+            remedy="Give a URL that starts with postgresql+psycopg2://, for example.",
+        )
+    query: dict[str, Any] = dict(url.query)
+    url = url.set(
+        drivername=DRIVER,
+        username=query.pop("user", None) or url.username,
+        password=query.pop("password", None) or url.password,
+        database=query.pop("dbname", None) or url.database,
+    )
+    ssl = query.pop("ssl", None)
+    if isinstance(ssl, str):
+        query.setdefault("sslmode", _SSL_WORDS.get(ssl.lower(), ssl))
+    return url.set(query={name: value for name, value in query.items() if _is_option(name)})
+
+
+def for_driver(url: URL, drivername: str) -> URL:
+    """The normalised *url* as *drivername* wants it: asyncpg reads few of libpq's options."""
+    if not drivername.endswith("+asyncpg"):
+        return url.set(drivername=drivername)
+    query = {name: value for name, value in url.query.items() if name in _ASYNCPG_OPTIONS}
+    if "sslmode" in url.query:
+        query["ssl"] = url.query["sslmode"]
+    return url.set(drivername=drivername, query=query)
+
+
+def arguments(url: URL) -> dict[str, Any]:
+    """The normalised *url* as keyword arguments of ``psycopg2.connect``."""
+    _, keywords = url.get_dialect()().create_connect_args(url)
+    return dict(keywords)
+
+
+def connect(url: URL, *, seconds: int = 5) -> Connection:
+    """A connection in autocommit to the normalised *url*, or psycopg2's own OperationalError.
+
+    *seconds* is libpq's ``connect_timeout``: it counts for each address of the host, and libpq
+    takes no value below 2 seriously (PostgreSQL manual, 34.1.2).
+    """
+    wanted = arguments(url) | {"connect_timeout": seconds, "application_name": APPLICATION_NAME}
+    connection: Connection = psycopg2.connect(**wanted)
+    connection.autocommit = True
+    return connection
+
+
+def masked(url: URL) -> str:
+    """*url* as people may see it: no password, neither in its place nor among the options."""
+    return guard.masked(url.render_as_string(hide_password=False))
+
+
+def place(keywords: Mapping[str, Any]) -> str:
+    """Where these connection arguments point, in words for a headline."""
+    host = str(keywords.get("host") or "")
+    if not host:
+        return "libpq's default socket"
+    if host.startswith("/"):
+        return host
+    return f"{host}:{keywords.get('port') or 5432}"
+
+
+def _is_option(name: str) -> bool:
+    """Whether libpq itself, in the version at hand, knows a connection option of that name."""
+    try:
+        make_dsn(**{name: "1"})
+    except psycopg2.ProgrammingError:
+        return False
+    return True

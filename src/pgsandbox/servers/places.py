@@ -1,0 +1,167 @@
+"""Where an embedded server's files stand: a cache folder that stays, a private folder that goes.
+
+The private folder is short, because a Unix socket's path has at most 107 bytes (103 on macOS), and
+the same for all processes of a user whatever TMPDIR says, because they share what is in it. It is
+in a folder that everybody can write to, so it counts only if it belongs to this user and nobody
+else can write to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pgsandbox.errors import Fact, ServerDidNotStart
+from pgsandbox.servers.locks import Lock
+from pgsandbox.servers.watchdog import remove_if_vacant
+
+# sockaddr_un.sun_path, without the final NUL (unix(7)).
+_LONGEST_SOCKET_PATH = 103 if sys.platform == "darwin" else 107
+# The longest path below the private folder: /<key>-<serial>/run/.s.PGSQL.<port>
+_BELOW_THE_FOLDER = len("/0123456789-abcdef/run/.s.PGSQL.65535")
+_SHORT = "/tmp"  # noqa: S108 - short, and nothing in it is trusted before its owner is known
+_LIMIT_OF_WAITING = 60.0
+
+# Where root starts it, the server is another user, who must get through to its own folders.
+_CACHE_MODE = 0o755 if os.geteuid() == 0 else 0o700
+_PRIVATE_MODE = 0o711 if os.geteuid() == 0 else 0o700
+
+
+def cache_folder(asked: Path | None) -> Path:
+    """A folder of this user's own for what is worth keeping between servers.
+
+    *asked* if given; else ``$XDG_CACHE_HOME/pgsandbox``; else ``/var/cache/pgsandbox`` for root and
+    ``~/.cache/pgsandbox`` for others; else, where no home can be written to, one in a temporary
+    folder. Raises ServerDidNotStart if none can be used, with the reason for each.
+    """
+    refused = []
+    for folder in [asked] if asked else _cache_candidates():
+        reason = _own(folder, _CACHE_MODE, trusted=asked is not None)
+        if reason is None:
+            return folder.resolve()
+        refused.append(Fact("refused", str(folder), reason))
+    raise ServerDidNotStart(
+        "There is no folder to keep the embedded server's programs and pristine data in.",
+        facts=refused,
+        remedy="Set XDG_CACHE_HOME to a folder that you can write to.",
+    )
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """The folder of this user's running servers, for as long as nobody else starts or joins one.
+
+    Its ``lock`` file admits one process at a time. Raises ServerDidNotStart if there is no place
+    for it, or if another process keeps the lock for a minute.
+    """
+    lock = _entrance()
+    try:
+        yield lock.path.parent
+    finally:
+        remove_if_vacant(lock.path.parent)
+        lock.close()
+
+
+def _cache_candidates() -> list[Path]:
+    candidates = []
+    if os.environ.get("XDG_CACHE_HOME", "").startswith("/"):
+        candidates.append(Path(os.environ["XDG_CACHE_HOME"]))
+    if os.geteuid() == 0:
+        candidates.append(Path("/var/cache"))
+    elif home := _home():
+        candidates.append(home / ".cache")
+    folders = [candidate / "pgsandbox" for candidate in candidates]
+    return [*folders, *(base / f"pgsandbox-cache-{os.geteuid()}" for base in _temporary())]
+
+
+def _home() -> Path | None:
+    home = os.environ.get("HOME", "")
+    if not home:
+        with contextlib.suppress(KeyError):
+            home = pwd.getpwuid(os.geteuid()).pw_dir
+    # Only one that exists: creating /nonexistent for `nobody` would be no kindness.
+    return Path(home) if home.startswith("/") and Path(home).is_dir() else None
+
+
+def _temporary() -> list[Path]:
+    """The folder that TMPDIR names, or that Python finds; none where nothing can be written."""
+    try:
+        return [Path(tempfile.gettempdir())]
+    except FileNotFoundError:
+        return []
+
+
+def _entrance() -> Lock:
+    """The lock file of the first usable private folder, locked."""
+    refused = []
+    for base in dict.fromkeys([Path(_SHORT), *_temporary()]):
+        folder = base / f"pgsandbox-{os.geteuid()}"
+        if len(os.fsencode(folder)) + _BELOW_THE_FOLDER > _LONGEST_SOCKET_PATH:
+            refused.append(Fact("refused", str(folder), "too long for a socket below it"))
+            continue
+        reason = _own(folder, _PRIVATE_MODE)
+        if reason is None:
+            try:
+                return _locked(folder)
+            except OSError as error:
+                reason = f"no lock: {error.strerror or error}"
+        refused.append(Fact("refused", str(folder), reason))
+    raise ServerDidNotStart(
+        "There is no folder to put the embedded server's socket and data in.",
+        facts=refused,
+        remedy="Make /tmp writable, or remove what stands in the way there.",
+    )
+
+
+def _locked(folder: Path) -> Lock:
+    while True:
+        try:
+            lock = Lock(folder / "lock", create=True)
+        except FileNotFoundError:  # the last server of the folder has just taken it away
+            _make(folder, _PRIVATE_MODE)
+            continue
+        if not lock.take_within(_LIMIT_OF_WAITING):
+            lock.close()
+            raise ServerDidNotStart(
+                "Another process has been starting an embedded server for a minute.",
+                facts=[Fact("lock", str(lock.path))],
+                remedy="End that process (`fuser` or `lsof` on the lock file names it).",
+            )
+        if lock.is_current():
+            return lock
+        lock.close()
+
+
+def _own(folder: Path, mode: int, *, trusted: bool = False) -> str | None:
+    """Make *folder* if it is missing; return why it can't be used, or None if it can.
+
+    A *trusted* folder, which somebody named, may belong to another user.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _make(folder, mode)
+        status = folder.stat() if trusted else folder.lstat()
+    except OSError as error:
+        return error.strerror or str(error)
+    if not stat.S_ISDIR(status.st_mode):
+        return "not a folder"
+    if not trusted and status.st_uid != os.geteuid():
+        return "belongs to another user"
+    if not trusted and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "others can write to it"
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return "not writable"
+    return None
+
+
+def _make(folder: Path, mode: int) -> None:
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=mode)
+        folder.chmod(mode)  # whatever the umask made of it

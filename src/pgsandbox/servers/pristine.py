@@ -1,0 +1,199 @@
+"""A data directory as initdb leaves it, made once on a machine and copied for each server.
+
+Nothing in it is worth keeping through a crash, so nothing is synced, logged twice or vacuumed; and
+nothing in it depends on the machine's locale or on the size of /dev/shm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgsandbox.errors import Fact, ServerDidNotStart
+from pgsandbox.servers import trees
+from pgsandbox.servers.account import Account
+from pgsandbox.servers.binaries import Binaries
+
+SUPERUSER = "postgres"
+_LIMIT = 60
+
+SETTINGS = """
+# --- pgsandbox: a server for tests ---
+listen_addresses = ''
+unix_socket_permissions = 0700
+max_connections = 200
+max_prepared_transactions = 20
+max_locks_per_transaction = 256
+
+# Durability off: a test server that crashes is thrown away.
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+wal_level = minimal
+max_wal_senders = 0
+max_wal_size = 1GB
+checkpoint_timeout = 1h
+
+# Nobody at work but the tests: a worker in a template would stop it from being cloned.
+autovacuum = off
+jit = off
+
+# Works where /dev/shm is a few megabytes, as in containers.
+shared_buffers = 128MB
+dynamic_shared_memory_type = mmap
+huge_pages = off
+
+timezone = 'UTC'
+log_timezone = 'UTC'
+# LOG and worse; the ERRORs that tests provoke on purpose are left out.
+log_min_messages = log
+log_checkpoints = off
+"""
+_SETTINGS_OF_18 = "io_method = sync\n"
+
+# The first major versions that have a feature.
+_SETTINGS_FOR_INITDB = 16
+_BUILTIN_LOCALES = 17
+_CHECKSUMS_BY_DEFAULT = _IO_METHODS = 18
+
+_OPTIONS = (
+    f"--username={SUPERUSER}",
+    "--auth=trust",  # for the socket below, in a folder that only its owner can enter
+    "--encoding=UTF8",
+    "--text-search-config=english",
+    "--wal-segsize=1",
+    "--no-sync",
+    "--no-instructions",
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make pristine data: with which programs, options and settings."""
+
+    binaries: Binaries
+    """The programs; they are named here for their version and identity."""
+
+    @property
+    def settings(self) -> str:
+        """What is appended to postgresql.conf."""
+        return SETTINGS + (_SETTINGS_OF_18 if self.binaries.major >= _IO_METHODS else "")
+
+    @property
+    def identity(self) -> str:
+        """Ten letters that differ where the data would differ."""
+        parts = self.binaries.identity, self.settings, *_OPTIONS
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]
+
+    def options(self) -> Iterator[tuple[str, ...]]:
+        """The options of initdb, first choice first: not every system has the locale C.UTF-8."""
+        options: tuple[str, ...] = _OPTIONS
+        if self.binaries.major >= _SETTINGS_FOR_INITDB:
+            # initdb runs a server, too, and gives it a megabyte of /dev/shm if it can.
+            options = (*options, "--set=dynamic_shared_memory_type=mmap")
+        if self.binaries.major >= _CHECKSUMS_BY_DEFAULT:
+            options = (*options, "--no-data-checksums")
+        yield (*options, "--locale=C.UTF-8")
+        if self.binaries.major >= _BUILTIN_LOCALES:
+            provider = "--locale-provider=builtin", "--builtin-locale=C.UTF-8"
+            yield (*options, "--locale=C", *provider)
+        yield (*options, "--locale=C")
+
+
+def lay(
+    recipe: Recipe, target: Path, *, programs: Path, cache: Path, account: Account, keep: int
+) -> bool:
+    """Put a pristine data directory at *target*, and say whether it came out of *cache*.
+
+    *keep* is a file descriptor that initdb inherits, so that its lock outlives us if we are killed.
+    Raises ServerDidNotStart if initdb fails, OSError if the disk is full.
+    """
+    folder = _cached(recipe, cache)
+    entry = trees.find(folder)
+    if entry is not None:
+        tree, count = entry
+        try:
+            if trees.copy_data(tree, target, owner=account) == count:
+                return True
+        except FileNotFoundError:
+            pass  # discarded by another run while we copied
+        trees.discard(folder)
+        shutil.rmtree(target, ignore_errors=True)
+    _initialise(recipe, target, programs=programs, account=account, keep=keep)
+    # A cache that can't be written to costs the next start its time, and no more.
+    with contextlib.suppress(OSError):
+        trees.publish(folder, lambda tree: trees.copy_data(target, tree))
+    return False
+
+
+def discard(recipe: Recipe, cache: Path) -> None:
+    """Forget the pristine data in *cache*: a server did not start from it."""
+    trees.discard(_cached(recipe, cache))
+
+
+def environment() -> dict[str, str]:
+    """The environment of PostgreSQL's programs: English, UTC, and nothing that points elsewhere."""
+    wanted = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
+    kept = {name: os.environ[name] for name in wanted if name in os.environ}
+    # With a valid TZ initdb need not compare the system's time zone to every file of its own.
+    return kept | {"LC_ALL": "C", "TZ": "UTC"}
+
+
+def _cached(recipe: Recipe, cache: Path) -> Path:
+    return cache / f"data-{recipe.identity}"
+
+
+def _initialise(
+    recipe: Recipe, target: Path, *, programs: Path, account: Account, keep: int
+) -> None:
+    said = ""
+    for options in recipe.options():
+        command = [str(programs / "initdb"), f"--pgdata={target}", *options]
+        try:
+            done = subprocess.run(
+                command,
+                env=environment(),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=_LIMIT,
+                check=False,
+                pass_fds=[keep],
+                **account.popen_arguments(),
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise _not_initialised(recipe, target, str(error)) from error
+        if done.returncode == 0:
+            with (target / "postgresql.conf").open("a", encoding="utf-8") as settings:
+                settings.write(recipe.settings)
+            return
+        said = done.stdout.strip()
+        if "invalid locale" not in said:
+            break
+    raise _not_initialised(recipe, target, said)
+
+
+def _not_initialised(recipe: Recipe, target: Path, said: str) -> ServerDidNotStart:
+    return ServerDidNotStart(
+        "initdb could not make a data directory for the embedded server.",
+        facts=[
+            Fact("folder", str(target), f"{_free(target)} MB free"),
+            Fact("programs", recipe.binaries.banner, recipe.binaries.origin),
+            Fact("initdb said", "\n".join(said.splitlines()[-6:])),
+        ],
+        remedy="If its own words do not tell what to do, give a server's URL instead.",
+    )
+
+
+def _free(path: Path) -> int:
+    existing = next(place for place in (path, *path.parents) if place.exists())
+    return shutil.disk_usage(existing).free // 1_000_000

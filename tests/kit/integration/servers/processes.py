@@ -1,0 +1,167 @@
+"""Processes that use an embedded server, and what can be seen of the server from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import psycopg2
+from sqlalchemy.engine import URL, make_url
+
+import pgsandbox
+from pgsandbox.servers import libpq
+
+_SOURCE = str(Path(pgsandbox.__file__).parents[1])
+_PROGRAM = """
+import json, sys, time
+from pathlib import Path
+from pgsandbox.servers import embedded
+
+asked = Path(sys.argv[1]) if sys.argv[1] else None
+began = time.perf_counter()
+server = embedded(reason="a test", cache=asked)
+took = time.perf_counter() - began
+print(json.dumps({"url": str(server.url), "took": took}), flush=True)
+sys.stdin.readline()
+"""
+
+
+def until(claim: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Whether *claim* comes true within *seconds*."""
+    deadline = time.monotonic() + seconds
+    while not claim():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of that id exists and is more than a zombie that nobody reaped."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"
+
+
+class Seen:
+    """An embedded server as others see it: its folder and its processes."""
+
+    def __init__(self, url: URL) -> None:
+        """Look at the server at *url*, which runs."""
+        self.url = url
+        self.run = Path(str(url.query["host"]))
+        self.folder = self.run.parent
+        self.key = self.folder.name.split("-")[0]
+        self.watchdog = int((self.folder / "watchdog").read_text())
+        self.postmaster = int((self.run / "data/postmaster.pid").read_text().splitlines()[0])
+
+    def answers(self) -> bool:
+        """Whether one can log in."""
+        try:
+            libpq.connect(self.url).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def folders(self) -> list[Path]:
+        """The folders of all servers that were started for the same cache and programs."""
+        return sorted(self.folder.parent.glob(f"{self.key}-*"))
+
+    def is_gone(self) -> bool:
+        """Whether neither a process nor a file of it is left."""
+        alive = is_running(self.watchdog) or is_running(self.postmaster)
+        return not (alive or self.folder.exists())
+
+
+class User:
+    """A process that uses an embedded server until it is told to end."""
+
+    def __init__(
+        self,
+        cache: Path | None,
+        *,
+        command: Sequence[str] = (sys.executable,),
+        environment: Mapping[str, str] = os.environ,
+        account: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Start the process, with *account* as arguments of Popen; it asks for a server at once."""
+        self.process = subprocess.Popen(
+            [*command, "-c", _PROGRAM, str(cache or "")],
+            **account,
+            env={"PYTHONPATH": _SOURCE, **environment},
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.took = 0.0
+
+    def server(self) -> Seen:
+        """The server that the process got. Raises AssertionError with its complaint if none."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.complaint()
+        said: dict[str, Any] = json.loads(line)
+        self.took = said["took"]
+        return Seen(make_url(said["url"]))
+
+    def complaint(self) -> str:
+        """What it said when it ended without a server."""
+        assert self.process.stderr is not None
+        return str(self.process.stderr.read())
+
+    def leave(self) -> None:
+        """Let it end by itself, and wait for that."""
+        if self.process.poll() is None and self.process.stdin and not self.process.stdin.closed:
+            self.process.communicate("\n", timeout=30)
+
+    def kill(self) -> None:
+        """End it as the kernel does when memory runs out."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def close(self) -> None:
+        """End it in any case."""
+        self.process.kill()
+        self.process.communicate()
+
+
+class Users:
+    """Starts users of one cache, and ends those that a test left running."""
+
+    def __init__(self, cache: Path) -> None:
+        """Let all users have the cache folder *cache*."""
+        self.cache = cache
+        self._users: list[User] = []
+
+    def start(self, **options: Any) -> User:
+        """One more user."""
+        user = User(**({"cache": self.cache} | options))
+        self._users.append(user)
+        return user
+
+    def end(self) -> None:
+        """End all that still run."""
+        for user in self._users:
+            user.close()
+
+
+def owner(pid: int) -> int:
+    """The user id that a process runs under."""
+    return Path(f"/proc/{pid}").stat().st_uid
+
+
+def kill(pid: int) -> None:
+    """Send SIGKILL."""
+    os.kill(pid, signal.SIGKILL)

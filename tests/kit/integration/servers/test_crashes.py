@@ -1,0 +1,186 @@
+"""An embedded server whose users, watchdog or postmaster are killed: nothing stays for long."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pgsandbox.servers import embedded
+from pgsandbox.servers.binaries import find
+from pgsandbox.servers.embedded import key_of
+from tests.kit.integration.servers.processes import Seen, Users, is_running, kill, until
+
+_BUSY = """
+import sys, psycopg2
+connection = psycopg2.connect(host=sys.argv[1], user="postgres", dbname="postgres")
+print(connection.info.backend_pid, flush=True)
+connection.cursor().execute("DO $$ BEGIN LOOP END LOOP; END $$")
+"""
+
+_PRIVATE = Path(f"/tmp/pgsandbox-{os.geteuid()}")  # noqa: S108 - the kit checks its owner
+
+# Files and folders of an instance, in the order in which they appear.
+_MOMENTS = ["log", "run/data/base/5", "run/data/postmaster.pid"]
+
+
+def _pattern(users: Users) -> str:
+    return f"{key_of(find(None), users.cache)}-*"
+
+
+def test_a_killed_user_leaves_nothing(users: Users) -> None:
+    """The kernel frees the lock of the last user, and the watchdog does the rest."""
+    user = users.start()
+    seen = user.server()
+    user.kill()
+
+    assert until(seen.is_gone, seconds=5)
+
+
+def test_a_killed_user_takes_nothing_from_the_others(users: Users) -> None:
+    """The server goes on as long as one user lives."""
+    killed, other = users.start(), users.start()
+    seen = killed.server()
+    other.server()
+    killed.kill()
+
+    assert seen.answers()
+    other.leave()
+    assert seen.is_gone()
+
+
+def test_a_killed_watchdog_takes_the_postmaster_with_it(users: Users) -> None:
+    """The kernel tells the postmaster, so no server runs without somebody to stop it."""
+    user = users.start()
+    seen = user.server()
+    kill(seen.watchdog)
+
+    assert until(lambda: not is_running(seen.postmaster), seconds=5)
+
+
+def test_the_next_start_clears_up_after_a_killed_watchdog(users: Users) -> None:
+    """Its folder is left, and whoever comes next removes it and has a server of its own."""
+    seen = users.start().server()
+    kill(seen.watchdog)
+    successor = users.start()
+    new = successor.server()
+
+    assert new.folders() == [new.folder]
+    assert not seen.folder.exists()
+    assert new.answers()
+
+
+def test_the_watchdog_clears_up_after_a_killed_postmaster(users: Users) -> None:
+    """While its users live on: they can start another one."""
+    user = users.start()
+    seen = user.server()
+    kill(seen.postmaster)
+
+    assert until(seen.is_gone, seconds=5)
+
+
+def test_a_busy_session_of_a_killed_postmaster_ends_too(users: Users) -> None:
+    """A session that computes does not notice that its postmaster is gone."""
+    seen = users.start().server()
+    session = subprocess.Popen(
+        [sys.executable, "-c", _BUSY, str(seen.run)], stdout=subprocess.PIPE, text=True
+    )
+    assert session.stdout is not None
+    backend = int(session.stdout.readline())
+    kill(seen.postmaster)
+    gone = until(lambda: not is_running(backend), seconds=5)
+    session.communicate(timeout=10)
+
+    assert gone
+
+
+def test_a_process_gets_a_new_server_after_its_postmaster_was_killed(tmp_path: Path) -> None:
+    """Whether the watchdog has noticed already or not."""
+    first = embedded(reason="a test", cache=tmp_path)
+    seen = Seen(first.url)
+    kill(seen.postmaster)
+    second = embedded(reason="a test", cache=tmp_path)
+    new = Seen(second.url)
+    answers = new.answers()
+    first.release()
+    second.release()
+
+    assert new.folder != seen.folder
+    assert answers
+    assert until(seen.is_gone, seconds=5)
+    assert new.is_gone()
+
+
+def test_the_next_start_clears_up_after_everything_was_killed(users: Users) -> None:
+    """User, watchdog and postmaster at once, as when a machine is out of memory."""
+    user = users.start()
+    seen = user.server()
+    kill(seen.watchdog)
+    kill(seen.postmaster)
+    user.kill()
+    new = users.start().server()
+
+    assert not seen.folder.exists()
+    assert new.folders() == [new.folder]
+    assert new.answers()
+
+
+@pytest.mark.parametrize("moment", _MOMENTS)
+def test_a_first_starter_killed_at_any_moment_leaves_nothing(users: Users, moment: str) -> None:
+    """Wherever in its course a first start ends, the next one works, and nothing else is left."""
+    pattern = _pattern(users)
+    starter = users.start()
+    reached = until(lambda: any(_PRIVATE.glob(f"{pattern}/{moment}")))
+    starter.kill()
+    successor = users.start()
+    new = successor.server()
+
+    assert reached
+    assert new.answers()
+    assert until(lambda: new.folders() == [new.folder])
+    successor.leave()
+    assert new.folders() == []
+
+
+@pytest.mark.parametrize("moment", _MOMENTS)
+def test_a_later_starter_killed_at_any_moment_leaves_nothing(users: Users, moment: str) -> None:
+    """The same when pristine data is copied."""
+    first = users.start()
+    first.server()
+    first.leave()
+    pattern = _pattern(users)
+    starter = users.start()
+    reached = until(lambda: any(_PRIVATE.glob(f"{pattern}/{moment}")))
+    starter.kill()
+    successor = users.start()
+    new = successor.server()
+
+    assert reached
+    assert new.answers()
+    assert until(lambda: new.folders() == [new.folder])
+    successor.leave()
+    assert new.folders() == []
+
+
+@pytest.mark.parametrize("moment", ["run/data", "ready"])
+def test_a_killed_starter_needs_no_successor_to_clear_up(users: Users, moment: str) -> None:
+    """Its watchdog is there before anything else and sees that nobody wants the server."""
+    pattern = _pattern(users)
+    starter = users.start()
+    reached = until(lambda: any(_PRIVATE.glob(f"{pattern}/{moment}")))
+    starter.kill()
+
+    assert reached
+    assert until(lambda: not any(_PRIVATE.glob(pattern)))
+
+
+def test_clearing_up_spares_living_servers_of_other_keys(users: Users, tmp_path: Path) -> None:
+    """A start removes what is dead and nothing else."""
+    seen = users.start().server()
+    other = embedded(reason="a test", cache=tmp_path / "other")
+    other.release()
+
+    assert seen.answers()

@@ -1,0 +1,138 @@
+"""The cache folder and the private folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pgsandbox.errors import ServerDidNotStart
+from pgsandbox.servers import places
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder with a short path, in place of /tmp."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setattr(places, "_SHORT", folder)
+        yield Path(folder)
+
+
+def test_the_cache_is_where_xdg_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """XDG_CACHE_HOME wins over the usual folders."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    assert places.cache_folder(None) == tmp_path / "pgsandbox"
+
+
+def test_a_relative_xdg_folder_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the XDG Base Directory Specification demands."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+
+    assert "relative" not in {path.parts[0] for path in places._cache_candidates()}
+
+
+def test_an_ordinary_user_s_cache_is_in_the_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Root's is for the whole machine."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    ordinary = places._cache_candidates()[0]
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    root = places._cache_candidates()[0]
+
+    assert ordinary == tmp_path / ".cache/pgsandbox"
+    assert root == Path("/var/cache/pgsandbox")
+
+
+def test_a_cache_that_others_can_write_to_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its programs are run and its data is loaded."""
+    open_to_all = tmp_path / "pgsandbox"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    monkeypatch.setattr(places, "_cache_candidates", lambda: [open_to_all, tmp_path / "own"])
+
+    assert places.cache_folder(None) == tmp_path / "own"
+
+
+def test_every_refused_cache_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the reason for each."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path)
+    candidates = [tmp_path / "file", tmp_path / "link"]
+    monkeypatch.setattr(places, "_cache_candidates", lambda: candidates)
+
+    with pytest.raises(ServerDidNotStart) as caught:
+        places.cache_folder(None)
+
+    assert [fact.value for fact in caught.value.facts] == [str(path) for path in candidates]
+    assert {fact.source for fact in caught.value.facts} == {"not a folder"}
+
+
+def test_the_private_folder_is_there_for_the_block_and_no_longer(short: Path) -> None:
+    """It is removed when no server is in it."""
+    with places.private_folder() as private:
+        inside = private.stat()
+
+    assert private.parent == short
+    assert stat.S_IMODE(inside.st_mode) & 0o022 == 0
+    assert inside.st_uid == os.geteuid()
+    assert list(short.iterdir()) == []
+
+
+def test_the_private_folder_stays_while_a_server_is_in_it(short: Path) -> None:
+    """Each server's watchdog removes it in the end."""
+    with places.private_folder() as private:
+        (private / "server").mkdir()
+
+    assert sorted(private.iterdir()) == [private / "lock", private / "server"]
+
+
+def test_one_process_at_a_time_is_in_the_private_folder(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others wait, and say so when that takes too long."""
+    monkeypatch.setattr(places, "_LIMIT_OF_WAITING", 0.05)
+    with places.private_folder(), pytest.raises(ServerDidNotStart) as caught:
+        places._entrance()
+
+    assert "for a minute" in caught.value.headline
+    assert str(short) in str(caught.value)
+
+
+def test_a_place_too_long_for_a_socket_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A socket's path has at most 107 bytes."""
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    monkeypatch.setattr(places, "_SHORT", str(long))
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+
+    with pytest.raises(ServerDidNotStart, match="no folder to put") as caught:
+        places._entrance()
+
+    assert "too long for a socket" in str(caught.value)
+
+
+def test_a_machine_without_any_place_to_write_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python itself finds no temporary folder there."""
+
+    def none() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    monkeypatch.setattr(places, "_SHORT", "/proc")
+
+    with pytest.raises(ServerDidNotStart) as caught:
+        places._entrance()
+
+    assert "/proc/pgsandbox-" in str(caught.value)
