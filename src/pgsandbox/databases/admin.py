@@ -1,0 +1,378 @@
+"""Databases are made, marked and dropped here, and nowhere else in pgsandbox.
+
+Two rules hold for every function:
+
+* A statement that changes a database runs right after the same server has proven, on the same
+  connection, that the database is ours: its mark names this very database, or it is still as our
+  CREATE DATABASE left it. No argument turns that off.
+* A statement that waits has time limits, and tells who made it wait (`limits`).
+
+Between the proof and the statement lies one round trip. pgsandbox itself does nothing then, since
+it holds the database's lease (`lease`). Somebody else who, within it, renames the test database
+and gives its name to another one is not caught: DROP DATABASE can't share a transaction with
+anything (manual, DROP DATABASE).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Protocol
+
+import psycopg2
+from psycopg2 import errors as causes
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+
+from pgsandbox.databases.catalog import Entry, find
+from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited, url_fact
+from pgsandbox.databases.names import fits
+from pgsandbox.errors import (
+    DatabaseError,
+    Fact,
+    MayNotCreateDatabases,
+    NotATestDatabase,
+    ServerError,
+)
+from pgsandbox.guard import LONGEST_NAME, Mark, creation_limit, masked
+
+
+class Server(Protocol):
+    """What is asked of a server here: to be connected to."""
+
+    def connect(self, database: str | None = None) -> Connection:
+        """A psycopg2 connection in autocommit, to the maintenance database unless one is named."""
+
+
+@contextmanager
+def administration(server: Server, database: str | None = None) -> Iterator[Connection]:
+    """A connection for administrative statements, closed at the end of the block.
+
+    It speaks UTF-8 whatever the maintenance database's encoding is: names are given and compared
+    as UTF-8. Raises ServerError if the server does not let it in: it has "too many clients", say.
+    """
+    connection = open_connection(server, database)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def open_connection(server: Server, database: str | None = None) -> Connection:
+    """Like `administration`, for a connection that the caller closes."""
+    try:
+        connection = server.connect(database)
+        connection.set_client_encoding("UTF8")
+    except psycopg2.Error as error:
+        said = error.diag.message_primary or str(error).strip()
+        raise ServerError(
+            "The server did not let pgsandbox in for administration.",
+            facts=[
+                Fact("database", database or "the maintenance database"),
+                Fact("server said", masked(said)),
+            ],
+            remedy="If the server has too many clients, run fewer workers, or raise its "
+            "max_connections.",
+        ) from error
+    return connection
+
+
+def may_create_databases(connection: Connection) -> bool:
+    """Whether the connection's role has CREATEDB or is a superuser."""
+    with limited(connection, "look up the right to create", "*") as cursor:
+        cursor.execute(
+            "select rolcreatedb or rolsuper from pg_catalog.pg_roles where rolname = current_user"
+        )
+        return cursor.fetchone() == (True,)
+
+
+def require_createdb(connection: Connection) -> None:
+    """Return if the role may create databases; else raise MayNotCreateDatabases."""
+    if not may_create_databases(connection):
+        raise _may_not_create(connection)
+
+
+def exists(connection: Connection, name: str) -> bool:
+    """Whether the server has a database of exactly this name, whoever made it."""
+    return find(connection, name) is not None
+
+
+def read_mark(connection: Connection, name: str) -> Mark | None:
+    """The mark of the database *name*; None if it bears none, or one that is not its own."""
+    entry = find(connection, name)
+    return None if entry is None else entry.mark
+
+
+def create(connection: Connection, name: str, limits: Limits = DEFAULT_LIMITS) -> int | None:
+    """Create the empty database *name* and return its oid; None if the name is taken meanwhile.
+
+    It comes from ``template0``, so that nothing which somebody put into ``template1`` is in it, in
+    UTF-8, and sorts as ``template1`` does. Until `mark` finishes it, its connection limit tells
+    that it is ours (``guard.creation_limit``): there is no instant at which a killed run leaves a
+    database that no later run can recognise.
+    """
+    _require_storable(connection, name)
+    with limited(connection, "create", name, limits) as cursor:
+        statement = sql.SQL(
+            "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' {locale}"
+            " CONNECTION LIMIT {limit}"
+        ).format(
+            name=sql.Identifier(name),
+            locale=_locale_of_template1(cursor),
+            limit=sql.Literal(creation_limit(name)),
+        )
+        try:
+            cursor.execute(statement)
+        except (causes.DuplicateDatabase, causes.UniqueViolation):
+            return None
+        except causes.InsufficientPrivilege:
+            if may_create_databases(connection):
+                raise
+            raise _may_not_create(connection) from None
+    entry = find(connection, name, limits)
+    return None if entry is None else entry.oid
+
+
+def mark(
+    connection: Connection,
+    name: str,
+    oid: int,
+    *,
+    owner: str = "",
+    purpose: str = "test",
+    is_kept: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Mark:
+    """Write our mark on the database *name*, which `create` made, and return it.
+
+    The mark, the end of the connection limit and ``jit = off`` (jit can take most of a test
+    query's time) come into force at one instant. A database that is marked already is marked anew.
+    Raises NotATestDatabase if the database isn't ours, DatabaseError if it isn't *oid* any more.
+    """
+    entry = _proven(connection, name, limits)
+    if entry is None or entry.oid != oid:
+        raise DatabaseError(
+            f'The database "{name}" was removed or replaced by somebody else.',
+            facts=[url_fact(connection, name), Fact("oid", str(oid), "when it was created")],
+        )
+    created = entry.mark.created if entry.mark else datetime.now(UTC).isoformat(timespec="seconds")
+    text = Mark(
+        database=name,
+        oid=oid,
+        server=entry.server,
+        purpose=purpose,
+        owner=owner,
+        created=created,
+        is_kept=is_kept,
+    )
+    with limited(connection, "mark", name, limits) as cursor:
+        # One message to the server, hence one transaction (manual, 55.2.2.1).
+        cursor.execute(
+            sql.SQL(
+                "COMMENT ON DATABASE {name} IS {mark};"
+                "ALTER DATABASE {name} CONNECTION LIMIT -1;"
+                "ALTER DATABASE {name} SET jit = off"
+            ).format(name=sql.Identifier(name), mark=sql.Literal(text.encode()))
+        )
+    return text
+
+
+def drop(
+    connection: Connection, name: str, *, oid: int | None = None, limits: Limits = DEFAULT_LIMITS
+) -> bool:
+    """Drop the database *name*, which pgsandbox made, and end all sessions in it.
+
+    Returns False, and does nothing, if it does not exist, or if *oid* is given and it is another
+    one by now. Raises NotATestDatabase if it isn't ours, and AdministrationBlocked if sessions that
+    this role can't end, or locks, stand in the way beyond *limits*.
+    """
+    entry = _proven(connection, name, limits)
+    if entry is None or oid not in (None, entry.oid):
+        return False
+    if not entry.may_drop:
+        raise DatabaseError(
+            f'"{name}" belongs to another role, so it was not dropped.',
+            facts=[
+                url_fact(connection, name),
+                Fact("owner", entry.owner, "pg_database"),
+                Fact("role", _role(connection), "the administrative connection"),
+            ],
+            remedy="Drop it as its owner, or grant the owner's role to this one.",
+        )
+    if entry.is_unfinished:
+        # An interrupted DROP sets the connection limit to -2 first and would take the only proof
+        # away (PostgreSQL 16 and later minor versions of 11 to 15, "invalid database").
+        mark(connection, name, entry.oid, limits=limits)
+    with limited(connection, "drop", name, limits) as cursor:
+        if entry.is_template:
+            # DROP refuses a template. An invalid database, which can't be altered, is never one.
+            cursor.execute(_on(name, "ALTER DATABASE {} IS_TEMPLATE false"))
+        proven = _proven(connection, name, limits)
+        if proven is None or proven.oid != entry.oid:
+            return False
+        _drop_now(cursor, proven)
+    return True
+
+
+def roll_back_prepared(connection: Connection, name: str, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Roll back the prepared transactions of our database *name*, to which *connection* goes.
+
+    They outlive their sessions and the server itself, DROP ... WITH (FORCE) refuses a database that
+    has one, and they can only be ended from inside (manual, ROLLBACK PREPARED).
+    """
+    if _proven(connection, name, limits) is None:
+        return
+    with limited(connection, "roll back what was prepared in", name, limits) as cursor:
+        cursor.execute(
+            "select gid from pg_catalog.pg_prepared_xacts"
+            " where database = current_database() and database = %s::text",
+            (name,),
+        )
+        for (gid,) in cursor.fetchall():
+            try:
+                cursor.execute("ROLLBACK PREPARED %s", (gid,))
+            except causes.UndefinedObject:
+                continue  # somebody else has just ended it
+
+
+def has_prepared(connection: Connection, name: str) -> bool:
+    """Whether the database *name* has prepared transactions."""
+    with limited(connection, "look up what was prepared in", name) as cursor:
+        cursor.execute(
+            "select exists (select from pg_catalog.pg_prepared_xacts where database = %s::text)",
+            (name,),
+        )
+        return cursor.fetchone() == (True,)
+
+
+def _require_storable(connection: Connection, name: str) -> None:
+    """Return if a database that is created as *name* can be connected to as *name*."""
+    encoding = connection.info.parameter_status("server_encoding") or ""
+    if not fits(name):
+        facts = [
+            Fact("length", f"{len(name.encode(errors='replace'))} bytes of UTF-8"),
+            Fact("longest", f"{LONGEST_NAME} bytes", "PostgreSQL manual, 4.1.1"),
+        ]
+    elif name.isascii() or encoding in ("UTF8", "SQL_ASCII"):
+        return
+    else:
+        # Statements are converted to the encoding of the session's database, and with them the name
+        # that is stored; the name in a connection's first message never is.
+        facts = [Fact("encoding", encoding, "the maintenance database, which stores it otherwise")]
+    raise DatabaseError(
+        f'"{name}" can\'t be the name of a database here.',
+        facts=[url_fact(connection, connection.info.dbname), *facts],
+        remedy="Choose another name: a short one of ASCII letters always works.",
+    )
+
+
+def _proven(connection: Connection, name: str, limits: Limits) -> Entry | None:
+    """The database *name* if it is ours, None if there is none; else NotATestDatabase."""
+    entry = find(connection, name, limits)
+    if entry is None or entry.is_ours:
+        return entry
+    raise NotATestDatabase(
+        f'"{name}" is not a database of pgsandbox, so nothing was changed in it.',
+        facts=[
+            url_fact(connection, name),
+            Fact("mark", _described(entry), "comment on the database"),
+        ],
+        remedy="Point TEST_DATABASE_URL at a name that does not exist yet: pgsandbox creates it.",
+    )
+
+
+def _described(entry: Entry) -> str:
+    found = Mark.decode(entry.comment)
+    if found is None:
+        return "none"
+    return (
+        f'names the database "{found.database}" with oid {found.oid} on server {found.server},\n'
+        f"while this one has oid {entry.oid} on server {entry.server}"
+    )
+
+
+def _drop_now(cursor: Cursor, entry: Entry) -> None:
+    try:
+        cursor.execute(_on(entry.name, "DROP DATABASE IF EXISTS {} WITH (FORCE)"))
+    except causes.InsufficientPrivilege:
+        # FORCE ends either all sessions or none, and without pg_signal_backend it may not even end
+        # an autovacuum worker. Plain DROP sends those away itself and waits 5 s for the others.
+        cursor.execute(
+            "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity"
+            " where datid = %s and pid <> pg_catalog.pg_backend_pid()"
+            " and pg_catalog.pg_has_role(usesysid, 'USAGE')",
+            (entry.oid,),
+        )
+        cursor.execute(_on(entry.name, "DROP DATABASE IF EXISTS {}"))
+
+
+def _on(name: str, statement: str) -> sql.Composed:
+    return sql.SQL(statement).format(sql.Identifier(name))
+
+
+# to_jsonb, since PostgreSQL 14 lacks the provider's columns and 17 renamed one of them.
+_LOCALE = """
+    select d.datcollate::text, d.datctype::text,
+           pg_catalog.pg_encoding_to_char(d.encoding) = 'UTF8',
+           coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c'),
+           coalesce(pg_catalog.to_jsonb(d) ->> 'datlocale',
+                    pg_catalog.to_jsonb(d) ->> 'daticulocale'),
+           pg_catalog.to_jsonb(d) ->> 'daticurules'
+      from pg_catalog.pg_database d
+     where d.datname in ('template1', 'template0')
+     order by d.datname desc limit 1
+"""
+
+
+def _locale_of_template1(cursor: Cursor) -> sql.Composed:
+    """The options by which a new database sorts as ``template1`` does, and with it most others.
+
+    A locale that belongs to another encoding than UTF-8 can't be had; ``C`` goes with every one.
+    """
+    cursor.execute(_LOCALE)
+    row = cursor.fetchone()
+    collate, ctype, is_utf8, provider, locale, rules = row or ("C", "C", True, "c", None, None)
+    if not is_utf8:
+        collate, ctype = (name if name in ("C", "POSIX") else "C" for name in (collate, ctype))
+    options = {"LC_COLLATE": collate, "LC_CTYPE": ctype}
+    if provider == "i" and locale:
+        options |= {"LOCALE_PROVIDER": "icu", "ICU_LOCALE": locale}
+        options |= {"ICU_RULES": rules} if rules else {}
+    elif provider == "b" and locale:
+        options |= {"LOCALE_PROVIDER": "builtin", "BUILTIN_LOCALE": locale}
+    elif cursor.connection.server_version >= _FIRST_WITH_PROVIDERS:
+        options |= {"LOCALE_PROVIDER": "libc"}
+    return sql.SQL(" ").join(
+        sql.SQL("{} {}").format(sql.SQL(option), sql.Literal(value))
+        for option, value in options.items()
+    )
+
+
+_FIRST_WITH_PROVIDERS = 150000
+
+
+def _may_not_create(connection: Connection) -> MayNotCreateDatabases:
+    role = _role(connection)
+    statement = _on(role, "ALTER ROLE {} CREATEDB;").as_string(connection)
+    return MayNotCreateDatabases(
+        f'The role "{role}" may not create databases, so there is nothing to test in.',
+        facts=[
+            url_fact(connection, connection.info.dbname),
+            Fact("role", role, "the administrative connection"),
+            Fact("right", "no CREATEDB", "pg_roles"),
+        ],
+        remedy="There are two ways out. An administrator of the server gives the role the right:\n"
+        f"  {statement}\n"
+        "Or pgsandbox starts a server of its own, in [tool.pgsandbox] of pyproject.toml:\n"
+        '  server = "embedded"',
+    )
+
+
+def _role(connection: Connection) -> str:
+    """The role whose rights count: ``ALTER ROLE ... SET role`` makes it another than the login."""
+    with connection.cursor() as cursor:
+        cursor.execute("select current_user::text")
+        row = cursor.fetchone()
+    return "" if row is None else str(row[0])

@@ -1,0 +1,196 @@
+"""Who is alive: a session-level advisory lock for each database in use, and nothing else.
+
+A run holds a *lease* on each of its databases: an advisory lock of two keys, a number of ours and a
+hash of the database's name, in a session that lives as long as the run. The server itself frees it
+when the session ends, however it ends (PostgreSQL manual, 13.3.5), so that no clock, process id or
+pattern has to be asked whether a run is alive.
+
+**Limits.** Advisory locks belong to the database of the session that takes them. Two runs that come
+through different maintenance databases can both take the same lock. So a lease is taken in two
+steps: take the lock, then look for it in ``pg_locks``, which shows those of all databases. Of two
+that come at once, the later look sees both locks. At least one of them gives way; if each sees the
+other, both do, and both go on to the next name. Deciding by a rule which of them may stay would be
+wrong: the other one may have looked first, and stayed.
+
+Session-level locks need a session: a pooler that hands each transaction to another session (in
+PgBouncer ``pool_mode = transaction``) can't stand between.
+
+A process forked from the run without ``exec`` inherits the lease's socket, and the lease then lasts
+as long as that process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+
+from pgsandbox.databases.admin import Server, open_connection
+from pgsandbox.databases.limits import limited
+
+_CLASS = int.from_bytes(b"pgsb", "big")
+
+# An idle session must not be ended for being idle, and the server should notice within a minute
+# that the machine of a run has gone. On a Unix socket the last three do nothing (manual, 20.3.2).
+_SETTINGS = """
+    set idle_session_timeout = 0;
+    set tcp_keepalives_idle = 30;
+    set tcp_keepalives_interval = 10;
+    set tcp_keepalives_count = 3
+"""
+
+# objsubid 2: a lock of two keys (manual, 54.12).
+_HOLDERS = """
+    select l.objid::int8, l.pid
+      from pg_catalog.pg_locks l
+     where l.locktype = 'advisory' and l.objsubid = 2 and l.granted and l.classid::int8 = %s
+"""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right of this run to one database name, for as long as its connection lives."""
+
+    name: str
+    """The database's name."""
+    leases: Leases = field(repr=False)
+    """The connection's leases, of which this is one."""
+
+    def is_held(self) -> bool:
+        """Whether the server still holds the lease for us: it doesn't if the connection was cut."""
+        return self.leases.holds(self.name)
+
+    def release(self) -> None:
+        """Let another run have the name. Doing so twice changes nothing."""
+        self.leases.give_back(self.name)
+
+
+class Leases:
+    """The leases of one run, all on one connection to the maintenance database.
+
+    The connection is made when the first lease is taken.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._connection: Connection | None = None
+        self._names: dict[int, str] = {}
+
+    def take(self, name: str) -> Lease | None:
+        """The lease on the database *name*, or None if a live run holds it, this one included."""
+        key = key_of(name)
+        if self._connection is not None and self._connection.closed:
+            self.close()
+        if key in self._names:
+            # The server would grant a session its own lock again.
+            return None
+        if self._connection is None:
+            self._connection = _connect(self._server)
+        try:
+            with limited(self._connection, "lease", name) as cursor:
+                cursor.execute(
+                    "select pg_catalog.pg_try_advisory_lock(%s, %s)", (_CLASS, _signed(key))
+                )
+                if cursor.fetchone() != (True,):
+                    return None
+                self._names[key] = name
+                if not _is_held_by_another(cursor, key):
+                    self._show_names(cursor)
+                    return Lease(name, self)
+        except BaseException:
+            self.give_back(name)
+            raise
+        self.give_back(name)
+        return None
+
+    def holds(self, name: str) -> bool:
+        """Whether the server still holds the lease on *name* for this connection."""
+        key = key_of(name)
+        if self._connection is None or self._names.get(key) != name:
+            return False
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(_HOLDERS, (_CLASS,))
+                return (key, self._connection.info.backend_pid) in cursor.fetchall()
+        except psycopg2.Error:
+            return False
+
+    def give_back(self, name: str) -> None:
+        """Release the lease on *name*, if it is held."""
+        key = key_of(name)
+        if self._names.get(key) != name:
+            return
+        del self._names[key]
+        if self._connection is None:
+            return
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(
+                    "select pg_catalog.pg_advisory_unlock(%s, %s)", (_CLASS, _signed(key))
+                )
+                self._show_names(cursor)
+        except psycopg2.Error:
+            self.close()  # which releases what is left, in any case
+
+    def close_if_unused(self) -> None:
+        """Close the connection if no lease is left on it."""
+        if not self._names:
+            self.close()
+
+    def close(self) -> None:
+        """Release all leases and close the connection."""
+        self._names.clear()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _show_names(self, cursor: Cursor) -> None:
+        """Tell administrators who look at the server's sessions what this one is for."""
+        title = f"pgsandbox lease {', '.join(self._names.values())}".rstrip()
+        cursor.execute("select pg_catalog.set_config('application_name', %s, false)", (title,))
+
+
+def is_leased(connection: Connection, name: str) -> bool:
+    """Whether a live run holds the database *name*, through whichever maintenance database."""
+    return key_of(name) in leased_keys(connection)
+
+
+def leased_keys(connection: Connection) -> frozenset[int]:
+    """The keys (`key_of`) of all names that live runs hold."""
+    with limited(connection, "look up the leases of", "*") as cursor:
+        cursor.execute(_HOLDERS, (_CLASS,))
+        return frozenset(key for key, _ in cursor.fetchall())
+
+
+def key_of(name: str) -> int:
+    """The second key of the lock on *name*, as ``pg_locks.objid`` shows it: 32 bits, unsigned.
+
+    Two names may share a key. Then one of them counts as held while the other is, which costs its
+    run the next name and nobody a database.
+    """
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=4).digest()
+    return int.from_bytes(digest, "big")
+
+
+def _signed(key: int) -> int:
+    """*key* as the int4 that the lock functions take."""
+    return key - (1 << 32) if key >= 1 << 31 else key
+
+
+def _connect(server: Server) -> Connection:
+    connection = open_connection(server)
+    try:
+        with limited(connection, "prepare the lease connection for", "*") as cursor:
+            cursor.execute(_SETTINGS)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_held_by_another(cursor: Cursor, key: int) -> bool:
+    cursor.execute(f"{_HOLDERS} and l.pid <> pg_catalog.pg_backend_pid()", (_CLASS,))
+    return any(found == key for found, _ in cursor.fetchall())
