@@ -1,0 +1,194 @@
+"""What a setting's value may be, and how it is read from TOML and from text.
+
+A kind reads one value from either place into what the rest of the kit uses, or refuses it. Lists
+are arrays in TOML and comma-separated in a variable or on the command line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, time
+from pathlib import Path
+from typing import Any
+
+_NAME = r"[^\W\d]\w*"
+_DOTTED = rf"{_NAME}(?:\.{_NAME})*"
+_REFERENCE = re.compile(rf"{_DOTTED}:{_DOTTED}")
+_DOTTED_NAME = re.compile(_DOTTED)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_POSTGRESQL_URL = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
+_URL = re.compile(r"[A-Za-z][\w+.-]*://")
+
+_TRUE = ("1", "true", "yes", "on")
+_FALSE = ("0", "false", "no", "off")
+
+
+class Refused(ValueError):
+    """A value is not of its kind; the text completes the sentence "the value ..."."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One sort of value."""
+
+    allowed: str
+    """What may be written, as a noun phrase for messages and for the reference."""
+    from_toml: Callable[[object], Any]
+    """Read a TOML value, or raise ``Refused``."""
+    from_text: Callable[[str], Any]
+    """Read the text of a variable or of a flag, or raise ``Refused``."""
+    choices: tuple[str, ...] = ()
+    """The only texts there are, if there are only some."""
+    is_switch: bool = False
+    """Whether the flag takes no value."""
+
+
+def one(read: Callable[[str], Any], allowed: str, choices: tuple[str, ...] = ()) -> Kind:
+    """Return the kind of a single text that *read* accepts."""
+    return Kind(allowed, lambda value: read(_text(value)), read, choices)
+
+
+def several(
+    read: Callable[[str], Any], allowed: str, *, or_one: bool = False, not_empty: bool = False
+) -> Kind:
+    """Return the kind of a list of texts that *read* accepts; with *or_one* a lone text will do."""
+
+    def checked(texts: list[str]) -> tuple[Any, ...]:
+        if not_empty and not texts:
+            raise Refused("is empty")
+        return tuple(read(text) for text in texts)
+
+    def from_toml(value: object) -> tuple[Any, ...]:
+        if or_one and isinstance(value, str):
+            return checked([_text(value)])
+        if not isinstance(value, list):
+            raise Refused(f"is {_type_of(value)}")
+        return checked([_text(item, "holds") for item in value])
+
+    def from_text(text: str) -> tuple[Any, ...]:
+        return checked([item.strip() for item in text.split(",") if item.strip()])
+
+    return Kind(allowed, from_toml, from_text)
+
+
+def choice(*choices: str) -> Kind:
+    """Return the kind of a text that is one of *choices*."""
+    allowed = "one of " + ", ".join(f'"{each}"' for each in choices)
+
+    def read(text: str) -> str:
+        if text not in choices:
+            raise Refused("is none of them")
+        return text
+
+    return one(read, allowed, choices)
+
+
+def switch() -> Kind:
+    """Return the kind of a boolean."""
+
+    def from_toml(value: object) -> bool:
+        if not isinstance(value, bool):
+            raise Refused(f"is {_type_of(value)}")
+        return value
+
+    def from_text(text: str) -> bool:
+        if text.strip().lower() in _TRUE:
+            return True
+        if text.strip().lower() in _FALSE:
+            return False
+        raise Refused("is neither")
+
+    return Kind(
+        "true or false (without quotes; in a variable also 1, 0, yes, no, on, off)",
+        from_toml,
+        from_text,
+        is_switch=True,
+    )
+
+
+def table() -> Kind:
+    """Return the kind of a TOML table, whose own keys are read by the caller."""
+
+    def from_toml(value: object) -> dict[str, object]:
+        if not isinstance(value, dict):
+            raise Refused(f"is {_type_of(value)}")
+        return value
+
+    def from_text(_: str) -> dict[str, object]:
+        raise Refused("is a text")
+
+    return Kind("a table", from_toml, from_text)
+
+
+def reference(text: str) -> str:
+    """Return *text* if it reads ``package.module:name``."""
+    if not _REFERENCE.fullmatch(text):
+        raise Refused('does not read "package.module:name"')
+    return text
+
+
+def url_or_reference(text: str) -> str:
+    """Return *text* if it is a URL of PostgreSQL, or a reference to what returns one."""
+    if _POSTGRESQL_URL.match(text) or _REFERENCE.fullmatch(text):
+        return text
+    if _URL.match(text):
+        raise Refused("is not a URL of PostgreSQL")
+    raise Refused('is neither a URL nor "package.module:callable"')
+
+
+def url(text: str) -> str:
+    """Return *text* if it is a URL of any database; passwords are looked for elsewhere."""
+    if not _URL.match(text):
+        raise Refused("holds something that is not a URL")
+    return text
+
+
+def path(text: str) -> Path:
+    """Return *text* as a path, still relative to the project's root."""
+    if "\0" in text:
+        raise Refused("holds a NUL character")
+    return Path(text)
+
+
+def variable(text: str) -> str:
+    """Return *text* if it can name an environment variable."""
+    if not _VARIABLE.fullmatch(text):
+        raise Refused("holds something that cannot name an environment variable")
+    return text
+
+
+def dotted_name(text: str) -> str:
+    """Return *text* if it is a dotted name of Python."""
+    if not _DOTTED_NAME.fullmatch(text):
+        raise Refused("holds something that is not a dotted name")
+    return text
+
+
+def any_text(text: str) -> str:
+    """Return *text*, whatever it says."""
+    return text
+
+
+def _text(value: object, verb: str = "is") -> str:
+    if not isinstance(value, str):
+        raise Refused(f"{verb} {_type_of(value)}")
+    if not value.strip():
+        raise Refused(f"{verb} an empty text")
+    return value
+
+
+def _type_of(value: object) -> str:
+    # A boolean is an int too, so it stands first.
+    for types, name in (
+        (bool, "a boolean"),
+        (str, "a text"),
+        (int | float, "a number"),
+        (list, "a list"),
+        (dict, "a table"),
+        (date | time, "a date or time"),
+    ):
+        if isinstance(value, types):
+            return name
+    return type(value).__name__

@@ -1,0 +1,78 @@
+"""Turns the references in the settings into the objects that they name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from types import ModuleType
+
+from pgsandbox.config import kinds
+from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError
+from pgsandbox.guard import masked
+
+
+def resolve(reference: str) -> object:
+    """Return the object that ``package.module:name`` names; the name may have dots in it.
+
+    Imports the module as Python does, from ``sys.path`` as it is. Raises ConfigurationError if
+    there is no such module, if it has no such name, or if importing it fails; the failure is
+    chained. An error of pgsandbox itself, such as a connection that the guard refused, comes as it
+    is.
+    """
+    try:
+        kinds.reference(reference)
+    except kinds.Refused as refused:
+        raise ConfigurationError(
+            f'"{masked(reference)}" {refused}.',
+            remedy='Write the module, a colon, and the name in it, as in "myapp.database:db".',
+        ) from None
+    module_name, _, names = reference.partition(":")
+    found: object = _import(module_name, reference)
+    path = module_name
+    for name in names.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError as error:
+            raise _no_such_name(reference, path, name, found) from error
+        path = f"{path}:{name}" if ":" not in path else f"{path}.{name}"
+    return found
+
+
+def _import(module_name: str, reference: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except PgSandboxError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name and f"{module_name}.".startswith(f"{error.name}."):
+            raise _no_such_module(reference, error.name) from error
+        raise _import_failed(reference, module_name, error) from error
+    except (Exception, SystemExit) as error:
+        raise _import_failed(reference, module_name, error) from error
+
+
+def _no_such_module(reference: str, missing: str) -> ConfigurationError:
+    return ConfigurationError(
+        f'There is no module "{missing}" to import "{reference}" from.',
+        facts=[Fact("reference", reference), Fact("missing", missing)],
+        remedy="Correct the name, install the project into this environment, or put its source "
+        'directory on the path: pythonpath = ["src"] in [tool.pytest.ini_options].',
+    )
+
+
+def _import_failed(reference: str, module_name: str, error: BaseException) -> ConfigurationError:
+    said = masked(f"{type(error).__name__}: {error}")
+    return ConfigurationError(
+        f'Importing "{module_name}" for "{reference}" failed.',
+        facts=[Fact("reference", reference), Fact("error", said)],
+        remedy=f'See it alone with: python -c "import {module_name}"',
+    )
+
+
+def _no_such_name(reference: str, path: str, name: str, owner: object) -> ConfigurationError:
+    near = difflib.get_close_matches(name, dir(owner), n=1)
+    return ConfigurationError(
+        f'"{path}" has no "{name}"' + (f'; did you mean "{near[0]}"?' if near else "."),
+        facts=[Fact("reference", reference), Fact("missing", name)],
+        remedy="Correct the name after the colon.",
+    )
