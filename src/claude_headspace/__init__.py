@@ -10,13 +10,6 @@ The package in layers, imports going down only::
     domain | logs                the rules, without a database; no password in a log
     clock | errors
 
-``flask --app claude_headspace ...``
-    services                     transactions: each takes a Session, the caller commits
-    models                       seven tables
-    database | config | logs     one ``db``, one URL, no password in a log
-    domain                       the rules, without a database
-    errors | clock
-
 ``flask --app claude_headspace`` finds :func:`create_app` here.
 """
 

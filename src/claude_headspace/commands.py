@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+from alembic.util import CommandError
 from flask import Flask
 from flask.cli import with_appcontext
 from sqlalchemy import Connection, func, select
@@ -66,12 +67,14 @@ def status() -> None:
 
 @contextmanager
 def _connection() -> Iterator[Connection]:
-    """Give a connection in a transaction, and say in one line why there is none."""
+    """Give a connection in a transaction, and say in one line why the command can't go on."""
     try:
         with db.engine.begin() as connection:
             yield connection
     except OperationalError as error:
         where = masked(db.engine.url)
         raise click.ClickException(f"{where} does not answer: {masked(str(error.orig))}") from None
+    except CommandError as error:
+        raise click.ClickException(str(error)) from None
     except SQLAlchemyError as error:
         raise click.ClickException(masked(str(error))) from None

@@ -11,19 +11,21 @@ import contextlib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import MetaData
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from pgsandbox import config, databases, guard, schema, servers
 from pgsandbox.config import Settings
-from pgsandbox.errors import ConfigurationError, Fact, SchemaNotBuilt
-from pgsandbox.sandbox import Door, Enclosure
+from pgsandbox.databases.limits import Limits
+from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError, SchemaNotBuilt
+from pgsandbox.sandbox import Clone, Door, Enclosure
+from pgsandbox.sandbox.drivers import SUPPORTED
 
 DEFAULT = "default"
 """The name of the database that is not a bind."""
@@ -36,6 +38,8 @@ class Home:
     enclosure: Enclosure
     owned: databases.OwnedDatabase
     builder: schema.Builder
+    application: str
+    """The name that its own name is made from."""
 
 
 class Run:
@@ -48,7 +52,9 @@ class Run:
         self.homes: dict[str, Home] = {}
         """The test databases by the name of their bind; empty until `start`."""
         self._server: servers.Server | None = None
+        self._clones: list[databases.OwnedDatabase] = []
         self._environ: dict[str, str | None] = {}
+        self._urls: dict[str, URL] = {}
 
     # -- the server ---------------------------------------------------------------------------
 
@@ -68,7 +74,15 @@ class Run:
                 server.release()
                 raise
             self._server = server
+            if self.worker is None:
+                self.reap()
         return self._server
+
+    def reap(self) -> None:
+        """Drop what killed runs left on the server; what resists is left to a later run."""
+        limits = Limits(lock=1.0, statement=5.0)
+        with contextlib.suppress(PgSandboxError):
+            databases.reap(self.find_server(), on_error=lambda _: None, limits=limits)
 
     def _choose(self) -> servers.Server:
         settings = self.settings
@@ -130,34 +144,91 @@ class Run:
                 home.owned.recreate()
                 self._fill(home)
 
-    def stop(self) -> None:
-        """Drop this run's databases, or keep them if the settings say so; release the server."""
-        with contextlib.ExitStack() as stack:
-            if self._server is not None:
-                stack.callback(self._server.release)
-            for home in self.homes.values():
-                end = home.owned.keep if self.settings.keep else home.owned.drop
-                stack.callback(end)
-                stack.callback(home.enclosure.close)
-            self.homes = {}
-            self.door.enclosures.clear()
-            self._server = None
-            for name, value in self._environ.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-            self._environ = {}
+    def clone(self) -> None:
+        """Give the running test databases of its own, each a copy of the test database.
+
+        Raises:
+            DatabaseError: one could not be made; the others are dropped again.
+        """
+        server = self.find_server()
+        clones: dict[str, Clone] = {}
+        for name, home in self.homes.items():
+            home.enclosure.close()  # PostgreSQL copies a database that nobody is connected to
+            owned = databases.claim(
+                server,
+                f"{home.application}_clone",
+                worker=self.worker,
+                owner=str(self.settings.root),
+                template=home.owned.name,
+            )
+            self._clones.append(owned)
+            url = home.enclosure.url.set(database=owned.name)
+            clones[name] = Clone(url, target_of(url))
+        self.door.use_clones(clones)
+        self._tell_children()
+
+    def drop_clones(self, *, keep: bool = False) -> list[str]:
+        """Drop the running test's own databases, or keep them; return the names of those kept."""
+        clones, self._clones = self._clones, []
+        for owned in clones:
+            if keep:
+                owned.keep()
+            else:
+                owned.drop()
+        if clones:
+            self._tell_children()
+        return [owned.name for owned in clones] if keep else []
+
+    def stop(self) -> list[PgSandboxError]:
+        """Drop this run's databases, or keep them if the settings say so; release the server.
+
+        Returns what went wrong; never raises, and does nothing when repeated.
+        """
+        problems = []
+        homes, self.homes = list(self.homes.values()), {}
+        self.door.enclosures.clear()
+        for end in (self.drop_clones, *(self._end_of(home) for home in homes)):
+            try:
+                end()
+            except PgSandboxError as error:
+                problems.append(error)
+        # Not before: closing a connection waits for the statement that a thread still runs on it,
+        # while DROP DATABASE ends its session.
+        for home in homes:
+            home.enclosure.close()
+        server, self._server = self._server, None
+        if server is not None:
+            server.release()
+        for name, value in self._environ.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        self._environ = {}
+        return problems
+
+    def _end_of(self, home: Home) -> Callable[[], object]:
+        return home.owned.keep if self.settings.keep else home.owned.drop
 
     def url_of(self, name: str = DEFAULT) -> URL:
-        """Return the URL of the test database, or of a bind's, with its password."""
-        return self.homes[name].enclosure.url
+        """Return the URL of the test database, or of a bind's, with its password.
+
+        In a test with a database of its own it is that one's.
+        """
+        enclosure = self.homes[name].enclosure
+        return enclosure.clone.url if enclosure.clone is not None else enclosure.url
 
     def application_url(self) -> URL | None:
         """Return the application's own URL, as far as the settings know one."""
-        if self.settings.url is None:
+        return self._url_from(self.settings.url, "url")
+
+    def _url_from(self, setting: str | None, key: str) -> URL | None:
+        """Return the URL that *setting* is or refers to; what it refers to is called once."""
+        if setting is None:
             return None
-        return _resolved_url(self.settings.url, "url", self.settings)
+        if key not in self._urls:
+            self._urls[key] = _resolved_url(setting, key, self.settings)
+        return self._urls[key]
 
     def _wanted(self) -> Iterator[tuple[str, list[MetaData], URL | None, str, Path | None]]:
         settings = self.settings
@@ -169,7 +240,7 @@ class Run:
             settings.migrations,
         )
         for name, bind in settings.binds.items():
-            url = _resolved_url(bind.url, f"binds.{name}.url", settings) if bind.url else None
+            url = self._url_from(bind.url, f"binds.{name}.url")
             metadata = [m for each in bind.metadata for m in _metadata(each, name)]
             yield name, metadata, url, bind.schema, bind.migrations
 
@@ -183,25 +254,24 @@ class Run:
         migrations: Path | None,
     ) -> Home:
         settings = self.settings
-        seed: Any = None
-        if settings.seed is not None and name == DEFAULT:
-            seed = config.resolve(settings.seed)
+        seed = _seed(settings) if name == DEFAULT else None
         builder: schema.Builder
         if how == "migrations":
             assert migrations is not None  # config has checked that it is set
             builder = schema.MigrationsBuilder(migrations, settings.extensions, seed)
         else:
             builder = schema.MetadataBuilder(metadata, settings.extensions, seed)
-        driver = url.get_driver_name() if url is not None else "psycopg2"
+        driver = _driver_of(url) if url is not None else "psycopg2"
+        application = self._application_name(name, url)
         owned = databases.claim(
             server,
-            self._application_name(name, url),
+            application,
             exact=self._exact_name() if name == DEFAULT else None,
             worker=self.worker,
             owner=str(settings.root),
         )
         test_url = server.url_of(owned.name, f"postgresql+{driver}")
-        home = Home(Enclosure(name, test_url, target_of(test_url)), owned, builder)
+        home = Home(Enclosure(name, test_url, target_of(test_url)), owned, builder, application)
         try:
             self._fill(home)
         except BaseException:
@@ -230,7 +300,7 @@ class Run:
 
     def _tell_children(self) -> None:
         for name in self.settings.child_env:
-            self._environ[name] = os.environ.get(name)
+            self._environ.setdefault(name, os.environ.get(name))
             os.environ[name] = self.url_of().render_as_string(hide_password=False)
 
     def _exact_name(self) -> str | None:
@@ -256,6 +326,11 @@ class Run:
         """Whether the databases are there."""
         return bool(self.homes)
 
+    @property
+    def is_used(self) -> bool:
+        """Whether the running test has sent a statement to one of the databases."""
+        return any(home.enclosure.executed() for home in self.homes.values())
+
     def describe_server(self) -> str:
         """Return one line: the server, its version, why it was chosen."""
         server = self.find_server()
@@ -263,8 +338,8 @@ class Run:
         return f"PostgreSQL {server.version_text}, {where} ({server.reason})"
 
     def describe_databases(self) -> str:
-        """Return the names of this run's databases."""
-        return ", ".join(home.owned.name for home in self.homes.values())
+        """Return the names of this run's databases, each with the names that were not free."""
+        return ", ".join(_described(home.owned) for home in self.homes.values())
 
 
 def target_of(url: URL) -> guard.Target:
@@ -282,18 +357,23 @@ def target_of(url: URL) -> guard.Target:
 
 def _url(text: str, source: str = "allow") -> URL:
     try:
-        url = make_url(text)
+        return _postgresql(make_url(text), source)
     except ArgumentError:
         raise ConfigurationError(
             f"{source} is not a database URL.",
             facts=[Fact("value", guard.masked(text), source)],
             remedy="Write it as postgresql+psycopg2://user:password@host:port/name.",
         ) from None
-    if url.get_backend_name() != "postgresql":
+
+
+def _postgresql(url: URL, source: str) -> URL:
+    backend = url.get_backend_name()
+    if backend == "postgres":  # as hosting platforms write it; SQLAlchemy 1.4 gave it up
+        return url.set(drivername=url.drivername.replace("postgres", "postgresql", 1))
+    if backend != "postgresql":
         raise ConfigurationError(
-            f"{source} names a database of {url.get_backend_name()}, and pgsandbox needs "
-            "PostgreSQL.",
-            facts=[Fact("value", guard.masked(text), source)],
+            f"{source} names a database of {backend}, and pgsandbox needs PostgreSQL.",
+            facts=[Fact("value", guard.masked(url.render_as_string()), source)],
             remedy="Write it as postgresql+psycopg2://user:password@host:port/name.",
         )
     return url
@@ -303,16 +383,52 @@ def _resolved_url(text: str, key: str, settings: Settings) -> URL:
     if "://" in text:
         return _url(text, key)
     found = config.resolve(text)
-    value = found() if callable(found) else found
-    if isinstance(value, URL):
-        return value
-    if not isinstance(value, str):
+    reference = Fact(key, text, settings.source_of(key.split(".", maxsplit=1)[0]))
+    try:
+        value = found() if callable(found) else found
+    except PgSandboxError:
+        raise
+    except Exception as error:
+        said = guard.masked(f"{type(error).__name__}: {error}")
         raise ConfigurationError(
-            f"{key} refers to {text}, which is not a URL and returns none.",
-            facts=[Fact(key, text, settings.source_of(key.split(".", maxsplit=1)[0]))],
-            remedy="Let it be, or return, a string or a SQLAlchemy URL.",
-        )
-    return _url(value, key)
+            f"{key} refers to {text}, and calling it failed.",
+            facts=[reference, Fact("error", said)],
+            remedy="It is called without arguments, before any test and outside of any application "
+            "context; let it return a string or a SQLAlchemy URL.",
+        ) from error
+    if isinstance(value, URL):
+        return _postgresql(value, key)
+    if isinstance(value, str):
+        return _url(value, key)
+    raise ConfigurationError(
+        f"{key} refers to {text}, which is not a URL and returns none.",
+        facts=[reference],
+        remedy="Let it be, or return, a string or a SQLAlchemy URL.",
+    )
+
+
+def _driver_of(url: URL) -> str:
+    """Return the driver of the application's *url*, which the test database's URL names, too."""
+    shown = Fact("url", guard.masked(url.render_as_string()))
+    try:
+        dialect = url.get_dialect()
+        driver: str = dialect.driver
+        if driver in SUPPORTED:
+            dialect.import_dbapi()
+            return driver
+    except (ImportError, NoSuchModuleError) as error:
+        raise ConfigurationError(
+            "The driver that the application's URL asks for can't be imported.",
+            facts=[shown, Fact("error", f"{type(error).__name__}: {error}")],
+            remedy="Install it, or name another one in the URL: postgresql:// alone is psycopg2 "
+            "with SQLAlchemy 2.0, and psycopg from 2.1 on.",
+        ) from error
+    raise ConfigurationError(
+        f"The application's URL asks for the driver {driver}, whose connections the sandbox can't "
+        "hold.",
+        facts=[shown, Fact("drivers", ", ".join(SUPPORTED))],
+        remedy="Name one of these in the setting url, as in postgresql+psycopg://.",
+    )
 
 
 def _metadata(reference: str, bind: str | None) -> Sequence[MetaData]:
@@ -332,6 +448,24 @@ def _metadata(reference: str, bind: str | None) -> Sequence[MetaData]:
             remedy="Name a MetaData, a declarative base, or a Flask-SQLAlchemy object.",
         )
     return [metadata]
+
+
+def _seed(settings: Settings) -> schema.Seed | None:
+    if settings.seed is None:
+        return None
+    found = config.resolve(settings.seed)
+    if not callable(found):
+        raise ConfigurationError(
+            f"seed refers to {settings.seed}, which can't be called.",
+            facts=[Fact("type", type(found).__name__, settings.source_of("seed"))],
+            remedy="Name a callable that takes a Session.",
+        )
+    return found
+
+
+def _described(owned: databases.OwnedDatabase) -> str:
+    why = "; ".join(f"{each.name}: {each.reason}" for each in owned.passed_over[:3])
+    return f"{owned.name} ({why})" if why else owned.name
 
 
 def _project_name(root: Path) -> str:

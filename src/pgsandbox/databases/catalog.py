@@ -60,15 +60,13 @@ _COLUMNS = """
 
 
 def find(connection: Connection, name: str, limits: Limits = DEFAULT_LIMITS) -> Entry | None:
-    """The database *name* as it is now, or None. Nothing is cached.
-
-    The name is compared as text: compared as a ``name``, an overlong one would be cut to fit.
-    """
+    """The database *name* as it is now, or None. Nothing is cached."""
     if not fits(name):
+        # The server would cut the name, and find another database.
         return None
     with limited(connection, "look up", name, limits) as cursor:
         server = _system_identifier(cursor)
-        cursor.execute(f"{_COLUMNS} where d.datname = %s::text", (server, name))
+        cursor.execute(f"{_COLUMNS} where d.datname = %s", (server, name))
         row = cursor.fetchone()
     return None if row is None else Entry(*row)
 

@@ -130,7 +130,7 @@ class OwnedDatabase:
         with administration(self.server) as connection:
             self._require_held(connection)
             _remove(self.server, connection, self.name, self.mark.oid, self.limits)
-            mark = _make(connection, self.name, self.mark.owner, self.limits)
+            mark = _make(connection, self.name, self.mark.owner, None, self.limits)
             if mark is None:
                 raise _lost(connection, self.name)
             self.mark = mark
@@ -142,7 +142,8 @@ class OwnedDatabase:
     def _still_holds(self, connection: Connection) -> bool:
         """Whether the name is still ours; a lease that was cut is taken again if it is free.
 
-        Then the database may still be another one: a run that came and went in between.
+        The database of that name may be another one then, made by a run that came and went in
+        between; whatever is done to it asks for its oid.
         """
         if self.lease.is_held():
             return True
@@ -151,8 +152,7 @@ class OwnedDatabase:
         if lease is None:
             return False
         self.lease = lease
-        entry = catalog.find(connection, self.name)
-        return entry is None or entry.oid == self.mark.oid
+        return True
 
     def _end(self) -> None:
         self._has_ended = True
@@ -167,6 +167,7 @@ def claim(
     exact: str | None = None,
     worker: str | None = None,
     owner: str = "",
+    template: str | None = None,
     leases: Leases | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> OwnedDatabase:
@@ -176,7 +177,9 @@ def claim(
     given, from *exact*, which is the name that somebody wants the database to have. A name is not
     free if a live run holds it, if a database has it that isn't ours or that was kept, or if the
     left-over of a dead run can't be dropped. *owner* is for people who read the mark: the project's
-    directory, say. *leases* holds the leases of a run with several databases on one connection.
+    directory, say. *template* is a database of ours to copy, which nobody may be connected to;
+    without it the database is empty. *leases* holds the leases of a run with several databases on
+    one connection.
 
     Safe with any number of processes at once, killed at any instant. Raises MayNotCreateDatabases,
     AdministrationBlocked or another DatabaseError, and leaves nothing behind then.
@@ -196,7 +199,7 @@ def claim(
                 if lease is None:
                     passed_over.append(PassedOver(name, "held by a live run"))
                     continue
-                settled = _settle(server, connection, lease, owner, limits)
+                settled = _settle(server, connection, lease, owner, template, limits)
                 if isinstance(settled, Mark):
                     return OwnedDatabase(name, server, lease, settled, tuple(passed_over), limits)
                 passed_over.append(settled)
@@ -263,7 +266,12 @@ def leftovers(server: Server) -> list[Leftover]:
 
 
 def _settle(
-    server: Server, connection: Connection, lease: Lease, owner: str, limits: Limits
+    server: Server,
+    connection: Connection,
+    lease: Lease,
+    owner: str,
+    template: str | None,
+    limits: Limits,
 ) -> Mark | PassedOver:
     """The mark of a new database under the name of *lease*, or why there is none.
 
@@ -272,7 +280,7 @@ def _settle(
     settled: Mark | PassedOver | None = None
     try:
         for _ in range(_LOOKS):
-            settled = _settle_once(server, connection, lease.name, owner, limits)
+            settled = _settle_once(server, connection, lease.name, owner, template, limits)
             if settled is not None:
                 break
         else:
@@ -284,13 +292,18 @@ def _settle(
 
 
 def _settle_once(
-    server: Server, connection: Connection, name: str, owner: str, limits: Limits
+    server: Server,
+    connection: Connection,
+    name: str,
+    owner: str,
+    template: str | None,
+    limits: Limits,
 ) -> Mark | PassedOver | None:
     """One look at the leased *name*, and one step: None says to look again."""
     entry = catalog.find(connection, name)
     if entry is None:
         try:
-            return _make(connection, name, owner, limits)
+            return _make(connection, name, owner, template, limits)
         except AdministrationBlocked as error:
             return PassedOver(name, "could not be created in time", error)
     reason = _why_not_replaceable(entry)
@@ -345,9 +358,11 @@ def _remove(server: Server, connection: Connection, name: str, oid: int, limits:
     return admin.drop(connection, name, oid=oid, limits=limits)
 
 
-def _make(connection: Connection, name: str, owner: str, limits: Limits) -> Mark | None:
+def _make(
+    connection: Connection, name: str, owner: str, template: str | None, limits: Limits
+) -> Mark | None:
     """Create and mark *name*; None if somebody else has created it meanwhile."""
-    oid = admin.create(connection, name, limits)
+    oid = admin.create(connection, name, limits, template=template)
     if oid is None:
         return None
     try:

@@ -36,8 +36,7 @@ class Factory(alchemy.SQLAlchemyModelFactory, Generic[T]):
     yours is shown an object before, a hook or a lambda, a ``_create`` or a constructor, it is
     written first, so that it always has its primary key; with such code ``create_batch`` takes more
     than one flush. Two things do not count: a listener of attribute events, and a lambda that asks
-    the database in SQL that names no model. ``"commit"`` commits at the same places, and None
-    writes nothing.
+    the database past the ORM. ``"commit"`` commits at the same places, and None writes nothing.
 
     Outside a test NoSession is raised before anything is made. ``build`` and ``stub`` need no
     session.

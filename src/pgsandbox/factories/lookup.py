@@ -80,6 +80,7 @@ def _create(
     if factory._meta.sqlalchemy_session_persistence is None:
         return add()
     # What the test has not written yet is no part of the attempt.
+    session.flush()
     try:
         with session.begin_nested():
             made = add()

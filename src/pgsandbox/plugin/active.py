@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -13,13 +15,15 @@ from sqlalchemy.engine import Engine
 
 from pgsandbox import factories
 from pgsandbox.config import Settings
-from pgsandbox.errors import ConfigurationError, Fact, NotInSandbox, PgSandboxError
+from pgsandbox.errors import ConfigurationError, PgSandboxError
 from pgsandbox.plugin import fixtures, reporting
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
-from pgsandbox.plugin.reporting import Figures
-from pgsandbox.wiring import Run
+from pgsandbox.plugin.reporting import Closing
+from pgsandbox.wiring import DEFAULT, Run
 
 _FIXTURES = frozenset({"db_session", "db_connection", "db_engine", "pg"})
+_LOOKS = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow", "setupplan")
+"""Options with which pytest shows something and runs no test."""
 
 
 class ActivePlugin:
@@ -28,13 +32,16 @@ class ActivePlugin:
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self.config = config
         self.settings = settings
-        self.figures = Figures()
-        worker = getattr(config, "workerinput", {}).get("workerid")
-        self.run = Run(settings, worker=worker)
+        self.run = Run(settings)
         self.item: pytest.Item | None = None
         """The test that is in its sandbox now."""
+        self._has_failed = False
+        """Whether a phase of it has failed."""
+        self._closing = Closing()
         self._engines: dict[str, Engine] = {}
-        self._kept: list[str] = []
+        self._is_announced = False
+        self._unusable: PgSandboxError | None = None
+        """Why there is no database, once that has turned out."""
         self.run.door.running = "pytest loads the project's conftest files"
         self.run.door.install()
         config.pluginmanager.register(fixtures, "pgsandbox-fixtures")
@@ -42,42 +49,65 @@ class ActivePlugin:
     # -- the run ------------------------------------------------------------------------------
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Declare the marker."""
+        """Declare the marker, and learn which worker of pytest-xdist this is."""
         config.addinivalue_line("markers", MARKER)
+        self.run.worker = getattr(config, "workerinput", {}).get("workerid")
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Find the server before anything is collected, where the tests to run will need it."""
         self.run.door.running = "pytest collects the tests"
-        if not self.config.option.collectonly and self._will_need_database():
+        # A worker of pytest-xdist has nobody yet to tell what is wrong.
+        if self.run.worker is None and self._runs_tests() and self._will_need_database():
             self._start()
 
     @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Let the tests with a database of their own come last, in the order that they had.
+
+        The first of them closes the sandbox's connection, which any test after it would reopen.
+        """
+        with contextlib.suppress(ConfigurationError):  # said when the collection is finished
+            items.sort(key=lambda item: self._choice(item).isolation == "clone")
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Find the server now if a test needs it that nobody could foresee."""
         self.run.door.running = "no test is running"
-        if self.config.option.collectonly:
+        if not self._runs_tests():
             return
-        if any(self._choice(item).is_requested for item in session.items):
+        try:
+            choices = [self._choice(item) for item in session.items]
+        except ConfigurationError as error:
+            raise self._usage_error(error) from error
+        if any(choice.is_requested for choice in choices):
             self._start()
 
     def pytest_report_header(self) -> list[str]:
         """Say which server, why, its version and the database's name."""
-        return reporting.header(self.run, self.is_controller)
+        lines = reporting.header(self.run, self.is_controller)
+        self._is_announced = bool(lines)
+        return lines
 
-    def pytest_unconfigure(self) -> None:
-        """Leave nothing behind."""
-        self.run.door.remove()
-        for engine in self._engines.values():
-            engine.dispose()
-        self.run.stop()
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """Say the same here where the server was found after the header."""
+        is_quiet = self.config.get_verbosity() < 0 or self.config.option.no_header
+        return [] if self._is_announced or is_quiet else self.pytest_report_header()
 
     @property
     def is_controller(self) -> bool:
         """Whether workers of pytest-xdist run the tests, and this process none."""
         dist = getattr(self.config.option, "dist", "no")
-        return dist != "no" and not hasattr(self.config, "workerinput")
+        return dist != "no" and self.run.worker is None
 
     def _start(self) -> None:
+        try:
+            self._prepare()
+        except PgSandboxError as error:
+            raise self._usage_error(error) from error
+
+    def _prepare(self) -> None:
+        if self._unusable is not None:
+            raise self._unusable.with_traceback(None)
         began = time.perf_counter()
         try:
             if self.is_controller:
@@ -85,17 +115,31 @@ class ActivePlugin:
             else:
                 self.run.start()
         except PgSandboxError as error:
-            raise pytest.UsageError(f"{type(error).__name__}: {error}") from error
-        self.figures.preparation += time.perf_counter() - began
+            self._unusable = error
+            raise
+        finally:
+            self._closing.figures.preparation += time.perf_counter() - began
+
+    def _usage_error(self, error: PgSandboxError) -> pytest.UsageError:
+        text = f"{type(error).__name__}: {error}"
+        if self.run.worker is None:
+            return pytest.UsageError(text)
+        # The controller says it, once for all workers; pytest prints each of the arguments.
+        self._closing.refusal = text
+        return pytest.UsageError()
+
+    def _runs_tests(self) -> bool:
+        return not any(getattr(self.config.option, name, False) for name in _LOOKS)
 
     def _will_need_database(self) -> bool:
         """Whether an argument of the command line lies above or below one of `paths`."""
         start = self.config.invocation_params.dir
         arguments = [(start / str(each).split("::")[0]).resolve() for each in self.config.args]
         return any(
-            path.exists() and (path.is_relative_to(each) or each.is_relative_to(path))
+            argument.is_relative_to(path) or path.is_relative_to(argument)
             for path in self.settings.paths
-            for each in arguments
+            for argument in arguments
+            if path.exists() and argument.exists()
         )
 
     # -- one test -----------------------------------------------------------------------------
@@ -110,65 +154,77 @@ class ActivePlugin:
 
     def enter(self, item: pytest.Item) -> None:
         """Let *item* open the database from here to its end; nothing if it may already."""
+        __tracebackhide__ = True
         if self.item is item:
             return
-        choice = self._choice(item)
-        if choice.isolation == "clone":
-            raise NotInSandbox(
-                "Clone isolation is not part of this version of pgsandbox.",
-                facts=[Fact("test", item.nodeid)],
-                remedy='Remove isolation="clone" from the test\'s marker.',
-            )
-        self._start()
+        try:
+            self._prepare()
+            if self._choice(item).isolation == "clone":
+                self.run.clone()
+        except PgSandboxError as error:
+            raise _failure(error) from None
         self.item = item
-        self.figures.tests += 1
+        self._has_failed = False
         self.run.door.enter(item.nodeid)
         factories.begin_test(item.nodeid)
-        factories.use_session_source(lambda: _fixture(item, "db_session"))
+        if hasattr(item, "_request"):  # an item of another kind has no fixtures
+            factories.use_session_source(lambda: _fixture(item, "db_session"))
 
-    def leave(self) -> list[PgSandboxError]:
+    def _leave(self) -> list[PgSandboxError]:
         """End the running test's transactions; return what must make it fail."""
-        if self.item is None:
-            return []
-        self.item = None
-        factories.use_session_source(None)
-        errors = self.run.door.leave()
-        self.run.heal()
+        began = time.perf_counter()
+        errors: list[PgSandboxError] = []
+        if self.item is not None:
+            self.item = None
+            factories.use_session_source(None)
+            self._closing.figures.tests += self.run.is_used
+            errors = self.run.door.leave()
+            try:
+                is_kept = self.settings.keep and self._has_failed
+                self._closing.kept.extend(self.run.drop_clones(keep=is_kept))
+                self.run.heal()
+            except PgSandboxError as error:
+                self._unusable = error
+                errors.append(error)
+        self.run.door.running = "no test is running"
+        self._closing.figures.teardown += time.perf_counter() - began
         return errors
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Enter the sandbox before the test's fixtures are set up."""
+        __tracebackhide__ = True
         began = time.perf_counter()
         self.run.door.running = item.nodeid
         self.run.door.refused.clear()
-        if self._choice(item).is_requested:
+        if self._runs_tests() and self._choice(item).is_requested:
             self.enter(item)
-        self.figures.setup += time.perf_counter() - began
-        return (yield)
+        self._closing.figures.setup += time.perf_counter() - began
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Fail a test that passed although its transaction did not hold."""
+        __tracebackhide__ = True
         result = yield
         errors = self.run.door.verdict()
         if errors:
-            raise errors[0]
+            raise _failure(errors[0])
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
         """Leave the sandbox after the last of the test's fixtures is torn down."""
+        __tracebackhide__ = True
         self.run.door.wind_down()
         try:
-            return (yield)
-        finally:
-            began = time.perf_counter()
-            errors = self.leave()
-            self.run.door.running = "no test is running"
-            self.figures.teardown += time.perf_counter() - began
-            if errors:
-                raise errors[0]
+            result = yield
+        except BaseException as failed:
+            for error in self._leave():
+                failed.add_note(f"{type(error).__name__}: {error}")
+            raise
+        for error in self._leave():
+            raise _failure(error)
+        return result
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -178,31 +234,54 @@ class ActivePlugin:
         report = yield
         if call.excinfo is not None and call.when != "setup":
             self.run.door.mark_reported(call.excinfo.value)
+        self._has_failed = self._has_failed or report.failed
         if report.failed and self.item is item:
             report.sections.extend(reporting.sections(self.run))
         return report
 
     # -- the end ------------------------------------------------------------------------------
 
+    @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Send a worker's figures to the controller, and remember what stays."""
-        if self.settings.keep and self.run.homes:
-            self._kept = reporting.kept(self.run)
+        """Leave nothing behind, and send the controller what a worker has to say."""
+        began = time.perf_counter()
+        if self.is_controller and self.run.has_server:
+            self.run.reap()  # what crashed workers left
+        self._stop()
+        self._closing.figures.removal += time.perf_counter() - began
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
-            output["pgsandbox"] = {"figures": self.figures.as_dict(), "kept": self._kept}
+            output["pgsandbox"] = self._closing.as_dict()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Add up what the workers did."""
+        """Add up what the workers did, and say what stopped one of them."""
         sent = getattr(node, "workeroutput", {}).get("pgsandbox")
         if sent:
-            self.figures.add(sent["figures"])
-            self._kept.extend(sent["kept"])
+            self._closing.add(sent)
+            if self._closing.refusal:
+                raise pytest.UsageError(self._closing.refusal)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say how many tests used the database, and what it cost."""
-        reporting.summary(terminalreporter, self.figures, self._kept)
+        reporting.summary(terminalreporter, self._closing)
+
+    def pytest_unconfigure(self) -> None:
+        """Leave every engine alone again; and nothing behind where no session came to its end."""
+        self.run.door.remove()
+        self._stop()
+        for line in self._closing.problems:
+            sys.stderr.write(f"pgsandbox: {line}\n")
+
+    def _stop(self) -> None:
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+        if self.settings.keep:
+            self._closing.kept.extend(reporting.kept(self.run))
+        self._closing.problems.extend(
+            f"{type(error).__name__}: {error}" for error in self.run.stop()
+        )
 
     # -- engines ------------------------------------------------------------------------------
 
@@ -210,13 +289,7 @@ class ActivePlugin:
         """Return the kit's own engine on the test database, made once."""
         name = "arranging" if is_arranging else "plain"
         if name not in self._engines:
-            engine = create_engine(self.run.url_of())
-            if engine.dialect.is_async:
-                raise ConfigurationError(
-                    "db_session needs a synchronous driver, and the setting url names "
-                    f"{engine.dialect.driver}.",
-                    remedy="Use async_db_session, or postgresql+psycopg in the setting url.",
-                )
+            engine = create_engine(self.run.homes[DEFAULT].enclosure.url)
             if is_arranging:
                 self.run.door.arrange_with(engine)
             self._engines[name] = engine
@@ -225,3 +298,8 @@ class ActivePlugin:
 
 def _fixture(item: pytest.Item, name: str) -> Any:
     return item._request.getfixturevalue(name)  # type: ignore[attr-defined]  # pytest has no other way
+
+
+def _failure(error: PgSandboxError) -> BaseException:
+    """Return what makes a test fail with *error*, and without our own frames in its report."""
+    return pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False)

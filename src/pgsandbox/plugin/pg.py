@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from psycopg2.errors import LockNotAvailable
+
 from pgsandbox.sandbox.sandbox import Executed
 from pgsandbox.sandbox.statements import is_transaction_control
 
@@ -79,9 +81,17 @@ class Pg:
 
         It sees what was committed for real, so nothing of a sandboxed test. The connection is
         read-only. *of* names a bind's database; *parameters* are psycopg2's.
+
+        Raises:
+            psycopg2.errors.LockNotAvailable: for two seconds the test itself held a lock on what
+                *sql* reads, by DDL, TRUNCATE or LOCK TABLE.
         """
         with self._observer(of).cursor() as cursor:
-            cursor.execute(sql, parameters)
+            try:
+                cursor.execute(sql, parameters)
+            except LockNotAvailable as error:
+                error.add_note(_LOCKED)
+                raise
             row = cursor.fetchone()
             return row[0] if row else None
 
@@ -95,17 +105,20 @@ class Pg:
         if name not in self._observers:
             home = self._run.homes[name]
             home.enclosure.expect_session()
-            observer = self._run.find_server().connect(home.owned.name)
+            observer = self._run.find_server().connect(self._run.url_of(name).database)
             observer.set_session(readonly=True, autocommit=True)
             with observer.cursor() as cursor:
-                cursor.execute("SET application_name = 'pgsandbox observer'")
+                cursor.execute(
+                    "SET application_name = 'pgsandbox observer'; SET lock_timeout = '2s'"
+                )
             self._observers[name] = observer
         return self._observers[name]
 
     def _executed(self) -> list[Executed]:
-        return [
-            each
-            for home in self._run.homes.values()
-            if home.enclosure.sandbox is not None
-            for each in home.enclosure.sandbox.executed
-        ]
+        return [each for home in self._run.homes.values() for each in home.enclosure.executed()]
+
+
+_LOCKED = (
+    "The test holds a lock on it in its own transaction, by DDL, TRUNCATE or LOCK TABLE, so nobody "
+    "outside can read it before the test ends. Read a catalog instead, such as pg_class."
+)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import shlex
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import URL
 
-from pgsandbox.wiring import Run
+from pgsandbox.wiring import DEFAULT, Run
 
 _SHOWN = 30
+"""Lines of a failing test's section, for the statements and for all else."""
 
 
 @dataclass
@@ -17,24 +20,47 @@ class Figures:
     """What the database cost this run, in seconds."""
 
     tests: int = 0
-    """Tests that used the database."""
+    """Tests that opened the database."""
     preparation: float = 0.0
     """Finding the server, creating the databases, building the schema."""
     setup: float = 0.0
     """Entering the sandbox, over all tests."""
     teardown: float = 0.0
     """Leaving the sandbox, over all tests."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the figures as a worker sends them."""
-        return asdict(self)
+    removal: float = 0.0
+    """Dropping the databases and releasing the server."""
 
     def add(self, other: dict[str, Any]) -> None:
-        """Add a worker's figures; workers prepare side by side, so the longest counts."""
+        """Add a worker's figures; workers prepare and drop side by side, so the longest counts."""
         self.tests += other["tests"]
         self.setup += other["setup"]
         self.teardown += other["teardown"]
         self.preparation = max(self.preparation, other["preparation"])
+        self.removal = max(self.removal, other["removal"])
+
+
+@dataclass
+class Closing:
+    """What is to be said when the run is over; a worker of pytest-xdist sends it on."""
+
+    figures: Figures = field(default_factory=Figures)
+    kept: list[str] = field(default_factory=list)
+    """How to look at each database that stays."""
+    problems: list[str] = field(default_factory=list)
+    """What went wrong at the end."""
+    refusal: str = ""
+    """Why a worker ran no test."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as a worker sends it."""
+        return asdict(self)
+
+    def add(self, other: dict[str, Any]) -> None:
+        """Add what a worker sent."""
+        self.figures.add(other["figures"])
+        self.kept.extend(other["kept"])
+        self.problems.extend(other["problems"])
+        self.refusal = self.refusal or other["refusal"]
 
 
 def header(run: Run, is_controller: bool) -> list[str]:
@@ -50,39 +76,59 @@ def sections(run: Run) -> list[tuple[str, str]]:
     """Return what a failing test did with the database, as sections of its report."""
     found = []
     for name, home in run.homes.items():
-        sandbox = home.enclosure.sandbox
-        if sandbox is None or not sandbox.executed:
+        executed = home.enclosure.executed()
+        if not executed:
             continue
-        shown = sandbox.executed[-_SHOWN:]
-        left_out = len(sandbox.executed) - len(shown)
+        shown = executed[-_SHOWN:]
+        left_out = len(executed) - len(shown)
         lines = [f"... {left_out} statements before"] if left_out else []
-        lines += [f"{' '.join(each.text.split())[:300]}  [{each.connection}]" for each in shown]
-        lines += [f"open transaction: {each}" for each in sandbox.open_transactions()]
-        lines += [f"note: {note}" for note in sandbox.stack.notes]
-        title = "SQL of this test" if name == "default" else f"SQL of this test, {name}"
-        found.append((title, "\n".join(lines)))
+        lines += [f"{_one_line(each.text)}  [{each.connection}]" for each in shown]
+        sandbox, more = home.enclosure.sandbox, []
+        if sandbox is not None:
+            more = [f"open transaction: {_one_line(each)}" for each in sandbox.open_transactions()]
+            more += [f"note: {_one_line(note)}" for note in sandbox.stack.notes]
+        title = "SQL of this test" if name == DEFAULT else f"SQL of this test, {name}"
+        found.append((title, "\n".join(lines + more[:_SHOWN])))
     return found
 
 
 def kept(run: Run) -> list[str]:
     """Return how to look at each database that stays after the run."""
     lines = []
-    for home in run.homes.values():
-        url = home.enclosure.url
-        host = url.host or url.query.get("host") or ""
-        parts = [f"-h {host}" if host else "", f"-p {url.port}" if url.port else ""]
-        parts += [f"-U {url.username}" if url.username else "", f"-d {home.owned.name}"]
-        lines.append("psql " + " ".join(part for part in parts if part))
+    for name, home in run.homes.items():
+        if run.find_server().kind == "embedded":
+            lines.append(
+                f"{home.owned.name} is kept as long as the embedded server runs, which is until "
+                "no test run uses it; to look at a database after its run, give a server of your "
+                "own in TEST_DATABASE_URL"
+            )
+        else:
+            lines.append(f"{home.owned.name} is kept; look at it with: {_psql(run.url_of(name))}")
     return lines
 
 
-def summary(reporter: pytest.TerminalReporter, figures: Figures, stay: list[str]) -> None:
-    """Write the closing lines, if a test used the database."""
-    if figures.tests:
+def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:
+    """Write the closing lines: the figures, what stays, and what went wrong."""
+    figures = closing.figures
+    if figures.tests and reporter.verbosity >= 0:
         noun = "test" if figures.tests == 1 else "tests"
         reporter.write_line(
             f"pgsandbox: {figures.tests} {noun} used the database; {figures.preparation:.2f} s to "
-            f"prepare it, {figures.setup:.2f} s in set-up, {figures.teardown:.2f} s in teardown"
+            f"prepare it, {figures.setup:.2f} s in set-up, {figures.teardown:.2f} s in teardown, "
+            f"{figures.removal:.2f} s to drop it"
         )
-    for line in stay:
-        reporter.write_line(f"pgsandbox: kept; look at it with: {line}")
+    for line in closing.kept:
+        reporter.write_line(f"pgsandbox: {line}")
+    for line in closing.problems:
+        reporter.write_line(f"pgsandbox: {line}", red=True)
+    closing.problems.clear()
+
+
+def _psql(url: URL) -> str:
+    """Return the command that opens *url*; psql asks for the password."""
+    shown = url.set(drivername="postgresql")._replace(password=None)
+    return f"psql {shlex.quote(shown.render_as_string())}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:300]

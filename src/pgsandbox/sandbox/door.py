@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy import event, exc
@@ -23,10 +23,11 @@ from sqlalchemy.pool import Pool
 
 from pgsandbox import guard
 from pgsandbox.errors import DatabaseNotRequested, Fact, ForeignDatabase, PgSandboxError
+from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.drivers import module_of
 from pgsandbox.sandbox.enclosure import Enclosure
 from pgsandbox.sandbox.link import Link
-from pgsandbox.sandbox.sandbox import Sandbox
+from pgsandbox.sandbox.sandbox import Executed, Sandbox
 
 E = TypeVar("E", bound=PgSandboxError)
 
@@ -76,6 +77,21 @@ class Door:
         self.running, self.is_requested = test, True
         self.refused.clear()
 
+    def use_clones(self, clones: Mapping[str, Clone]) -> None:
+        """For the running test, connect to *clones* for real, each instead of its enclosure."""
+        for enclosure in self.enclosures:
+            enclosure.clone = clones.get(enclosure.name)
+        event.listen(Engine, "before_cursor_execute", self._executing)
+
+    def _leave_clones(self) -> None:
+        clones = [each.clone for each in self.enclosures if each.clone is not None]
+        for enclosure in self.enclosures:
+            enclosure.clone = None
+        for clone in clones:
+            clone.close()
+        if event.contains(Engine, "before_cursor_execute", self._executing):
+            event.remove(Engine, "before_cursor_execute", self._executing)
+
     def wind_down(self) -> None:
         """The test's body is over: what its fixtures' teardown rolls back, nobody looks at."""
         for enclosure in self.enclosures:
@@ -100,6 +116,7 @@ class Door:
         """
         self.wind_down()
         self._close_sessions()
+        self._leave_clones()
         self.is_requested = False
         self.running = "no test is running"
         return [error for enclosure in self.enclosures for error in enclosure.finish()]
@@ -146,6 +163,9 @@ class Door:
             raise self._not_requested(_url_of(dialect, target, parameters))
         if enclosure is None:
             raise self._foreign(_url_of(dialect, target, parameters))
+        if enclosure.clone is not None:
+            self._here.let_through = enclosure.clone
+            return enclosure.clone.connect(dialect, tuple(args), parameters)
         return self._stand_in(enclosure, dialect, parameters)
 
     def _connected(self, connection: Any, record: Any) -> None:
@@ -161,16 +181,25 @@ class Door:
         if link is None:
             let_through = record.info.get(_STATE)
             is_building = getattr(self._here, "building", None) is not None
+            if any(let_through is each.clone for each in self.enclosures if each.clone):
+                return
             if let_through == "allowed" or (let_through == "building" and is_building):
                 return
             if _is_postgresql(connection):
                 raise exc.DisconnectionError("this connection is from before the running test")
             return
-        if link.was_set_up and link.sandbox.is_finished:
+        if link.set_up_in is not None and link.set_up_in.is_finished:
             # Statements of a "connect" listener were rolled back with their test: run them anew.
             raise exc.DisconnectionError("this connection was set up in an earlier test")
+        if any(each.clone is not None for each in self.enclosures):
+            raise exc.DisconnectionError("this connection is from a sandboxed test")
         link.refresh()
         link.is_in_use = True
+
+    def _executing(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        clone = connection.info.get(_STATE)
+        if isinstance(clone, Clone):
+            clone.executed.append(Executed(statement, f"an engine used at {_origin()}"))
 
     def _session_began(self, session: Session, transaction: Any, connection: Any) -> None:
         if self.is_requested:
@@ -181,6 +210,8 @@ class Door:
     def _enclosure_of(self, target: guard.Target) -> Enclosure | None:
         for enclosure in self.enclosures:
             if guard.is_same_database(target, enclosure.target):
+                return enclosure
+            if enclosure.clone and guard.is_same_database(target, enclosure.clone.target):
                 return enclosure
         for redirected, enclosure in self.redirected.items():
             if guard.is_same_database(target, redirected):

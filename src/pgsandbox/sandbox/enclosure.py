@@ -13,7 +13,8 @@ from pgsandbox.errors import Fact, NotInSandbox, PgSandboxError
 from pgsandbox.sandbox.drivers import SUPPORTED, module_of
 from pgsandbox.sandbox.physical import Physical, Status
 from pgsandbox.sandbox.refusals import CLONE
-from pgsandbox.sandbox.sandbox import Sandbox
+from pgsandbox.sandbox.clones import Clone
+from pgsandbox.sandbox.sandbox import Executed, Sandbox
 from pgsandbox.sandbox.savepoints import Constraints
 from pgsandbox.sandbox.witness import QUESTION, Witness
 
@@ -33,6 +34,8 @@ class Enclosure:
         self.target = target
         self.sandbox: Sandbox | None = None
         """The running test's transaction; None until the test's first connection."""
+        self.clone: Clone | None = None
+        """The running test's own database, if it asked for one: then nothing is sandboxed."""
         self.is_in_doubt = False
         """Whether a test may have changed the database for real: it must be made anew."""
         self._lock = threading.Lock()
@@ -91,6 +94,12 @@ class Enclosure:
             self.is_in_doubt = self.is_in_doubt or bool(escaped)
         self.is_in_doubt = self.is_in_doubt or sandbox.may_have_escaped
         return errors
+
+    def executed(self) -> list[Executed]:
+        """Return the statements that the running test sent to it so far, oldest first."""
+        if self.clone is not None:
+            return self.clone.executed
+        return self.sandbox.executed if self.sandbox is not None else []
 
     def expect_session(self) -> None:
         """Count a session on this database that pgsandbox itself is about to open."""

@@ -30,8 +30,11 @@ class Link:
         self.is_closed = False
         self.is_in_use = False
         """Whether the pool has handed it out, so that its engine is done setting it up."""
-        self.was_set_up = False
-        """Whether statements ran before its first use, which their test's rollback undid."""
+        self.set_up_in: Sandbox | None = None
+        """Where statements ran before its first use, if any did: that test's rollback undid them.
+
+        Not the present sandbox: a pool's ping may have brought the link into that already.
+        """
         self.sandbox = find_sandbox()
         self.state: LogicalConnection = self.sandbox.join(label, is_arranging=is_arranging)
 
@@ -52,7 +55,8 @@ class Link:
         """Let the sandbox send one statement."""
         __tracebackhide__ = True
         self.refresh()
-        self.was_set_up = self.was_set_up or not self.is_in_use
+        if not self.is_in_use:
+            self.set_up_in = self.sandbox
         return self.sandbox.run(self.state, text, send, is_recorded=self.is_in_use)
 
     def commit(self) -> None:

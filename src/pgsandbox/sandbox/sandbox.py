@@ -69,6 +69,8 @@ class Sandbox:
         self._broken: PgSandboxError | None = None
         self._reported: list[PgSandboxError] = []
         self._is_checked = False
+        self._may_have_defined = False
+        """Whether a statement may have changed which constraints there are."""
         self._pid = os.getpid()
         self.farewell: tuple[Any, ...] | None = None
         """The answer to a question that was asked right after the rollback; None if it failed."""
@@ -100,7 +102,8 @@ class Sandbox:
     ) -> T | None:
         """Let *connection* send one statement, and return what *send* returns.
 
-        What an engine sends while it sets a connection up is not recorded.
+        What an engine sends while it sets a connection up is not recorded, and neither is a pool's
+        ping: how many there are depends on how often a connection was used before.
 
         Transaction control never reaches the server: a savepoint becomes one of ours, and a raw
         COMMIT or ROLLBACK is refused where the driver, not the statement, began the transaction.
@@ -109,14 +112,14 @@ class Sandbox:
         statement = classify(text)
         with self.lock:
             self._check_usable()
+            if connection.autocommit and not connection.in_transaction and text == "SELECT 1":
+                return send()
             if is_recorded:
                 self.executed.append(Executed(text, connection.label))
             if statement.kind in CONTROL:
                 return self._control(connection, statement, send)
             if statement.kind is Kind.NOT_IN_TRANSACTION:
                 raise refusals.not_in_transaction(text, self.test)
-            if connection.autocommit and not connection.in_transaction and text == "SELECT 1":
-                return send()
             return self._send(connection, statement, send)
 
     @contextlib.contextmanager
@@ -273,8 +276,7 @@ class Sandbox:
         if self.physical.status() is not Status.IN_TRANSACTION:
             raise self._outer_ended(statement)
         self.stack.statement_succeeded(connection, statement)
-        if statement.kind is Kind.WRITE and "deferrable" in statement.text.lower():
-            self.stack.constraints = _constraints(self.physical)
+        self._may_have_defined = self._may_have_defined or statement.may_define
         if connection.autocommit and not connection.is_explicit:
             self._drive(self.stack.commit(connection))
 
@@ -359,6 +361,8 @@ class Sandbox:
     def _drive(self, steps: Steps) -> None:
         """Run the SQL that *steps* yields, telling it how each went."""
         __tracebackhide__ = True
+        if self._may_have_defined and self.physical.status() is Status.IN_TRANSACTION:
+            self.stack.constraints = _constraints(self.physical)
         try:
             command = next(steps)
             while True:

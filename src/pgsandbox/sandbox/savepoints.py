@@ -120,6 +120,8 @@ class SavepointStack:
         self.notes: list[str] = []
         """What a person who reads a failure should know about the arranging session."""
         self._numbers = itertools.count(1)
+        self._is_broken_below = False
+        """Whether rows that nobody will undo broke a deferred constraint when last looked at."""
 
     # -- statements ---------------------------------------------------------------------------
 
@@ -128,20 +130,21 @@ class SavepointStack:
         connection.in_transaction = True
         mine = connection.frames[-1] if connection.frames else None
         if mine is not None and mine in self.frames[-1:] and not mine.buried:
+            yield from self._keep_apart(connection, mine, statement)
             return
-        if mine is None and self.frames:
+        yield from self._clear_up(self._hard_to_tell_later())
+        if not self._may_have_written(connection):
             yield from self._look_below(connection)
-        closed = [frame for frame in connection.frames if not frame.is_open]
-        for frame in closed or [Frame("", connection)]:
+        for frame in _closed_at_end(connection.frames) or [Frame("", connection)]:
             yield from self._push(frame)
 
     def statement_succeeded(self, connection: LogicalConnection, statement: Statement) -> None:
         """Remember what *statement* leaves to undo."""
         frame = connection.frames[-1]
         if statement.kind is Kind.READ:
-            frame.unclear = not (frame.wrote or frame.locked_rows)
+            frame.unclear = not frame.wrote
         elif statement.kind is Kind.LOCKING_READ:
-            frame.locked_rows, frame.unclear = True, False
+            frame.locked_rows = True
         else:
             frame.wrote, frame.unclear = True, False
             if connection.first_write is None:
@@ -164,18 +167,19 @@ class SavepointStack:
         if connection.has_failed:
             yield from self.rollback(connection)
             return
+        if len(self.frames) > len(connection.frames):
+            yield from self._clear_up(connection.frames)
         if (
-            connection.in_transaction
-            and self.constraints.are_deferrable
+            self.constraints.are_deferrable
             and not connection.skips_constraints
+            and self._may_have_written(connection)
         ):
             try:
                 yield from self.check_constraints()
             except Exception:
                 yield from self.rollback(connection)
                 raise
-        if len(self.frames) > len(connection.frames):
-            yield from self._clear_up(connection.frames)
+        self._is_broken_below = self._is_broken_below or connection.skips_constraints
         who = connection.describe()
         frames, connection.frames = connection.frames, []
         dirty = [frame for frame in frames if frame.is_open and frame.is_dirty]
@@ -206,11 +210,18 @@ class SavepointStack:
 
         RELEASE SAVEPOINT checks none; ``SET CONSTRAINTS ALL DEFERRED`` would also defer those that
         are immediate initially, so the others are restored by name (PostgreSQL manual, SET
-        CONSTRAINTS).
+        CONSTRAINTS). A failed check leaves the transaction as it was.
         """
         deferred = ", ".join(self.constraints.initially_deferred)
         restore = f"; SET CONSTRAINTS {deferred} DEFERRED" if deferred else ""
-        yield Run(f"SET CONSTRAINTS ALL IMMEDIATE{restore}")
+        try:
+            yield Run(
+                f"SAVEPOINT pgsandbox_check; SET CONSTRAINTS ALL IMMEDIATE{restore}; "
+                "RELEASE SAVEPOINT pgsandbox_check"
+            )
+        except Exception:
+            yield Run("ROLLBACK TO SAVEPOINT pgsandbox_check; RELEASE SAVEPOINT pgsandbox_check")
+            raise
 
     # -- savepoints of the application's own --------------------------------------------------
 
@@ -223,21 +234,14 @@ class SavepointStack:
         """Merge the application's savepoint into what is below it."""
         place = self._place_of(connection, statement)
         released, connection.frames = connection.frames[place:], connection.frames[:place]
-        if not self._is_top(released):
+        below = connection.frames[-1] if connection.frames else None
+        if below is None or not self._is_top([below, *released]):
             for frame in released:
                 if frame.is_open:
                     frame.savepoint = None
                     connection.frames.append(frame)
             return
-        yield Run(f"RELEASE SAVEPOINT {released[0].name}")
-        del self.frames[-len(released) :]
-        below = self.frames[-1] if self.frames else None
-        for frame in released:
-            if below is not None and frame.buried:
-                below.buried = frame.buried
-            if below is not None and below.owner is connection:
-                below.wrote = below.wrote or frame.wrote
-                below.unclear = below.unclear or frame.unclear
+        yield from self._merge(below, released)
 
     def rollback_to(self, connection: LogicalConnection, statement: Statement) -> Steps:
         """Undo what *connection* did since its savepoint, which stays."""
@@ -270,6 +274,16 @@ class SavepointStack:
         if frame.owner is not None and frame not in frame.owner.frames:
             frame.owner.frames.append(frame)
 
+    def _merge(self, below: Frame, released: list[Frame]) -> Steps:
+        """Release *released*, the top of the stack, into *below*, of the same connection."""
+        yield Run(f"RELEASE SAVEPOINT {released[0].name}")
+        del self.frames[-len(released) :]
+        for frame in released:
+            below.buried = below.buried or frame.buried
+            below.wrote = below.wrote or frame.wrote
+            below.unclear = below.unclear or frame.unclear
+            below.locked_rows = below.locked_rows or frame.locked_rows
+
     def _is_top(self, frames: list[Frame]) -> bool:
         return bool(frames) and self.frames[-len(frames) :] == frames
 
@@ -290,6 +304,9 @@ class SavepointStack:
             yield Run(f"ROLLBACK TO SAVEPOINT {frames[0].name}; RELEASE SAVEPOINT {frames[0].name}")
             del self.frames[-len(frames) :]
             return
+        yield from self._clear_up(self._hard_to_tell_later())
+        if not any(frame.is_dirty for frame in self.frames):
+            yield from self._clear_up(frames)
         dirty = [
             place for place, frame in enumerate(self.frames) if frame in frames and frame.wrote
         ]
@@ -339,9 +356,9 @@ class SavepointStack:
         for frame in self.frames[:place]:
             owner = frame.owner
             if owner is not None and owner.is_arranging:
-                owner.frames.remove(frame)
-                if frame.savepoint is not None:
-                    owner.frames.append(Frame("", owner, savepoint=frame.savepoint, is_open=False))
+                mark = Frame("", owner, savepoint=frame.savepoint, is_open=False)
+                here = owner.frames.index(frame)
+                owner.frames[here : here + 1] = [mark] if mark.savepoint is not None else []
                 frame.owner = None
                 self._seal([frame], who)
 
@@ -360,17 +377,50 @@ class SavepointStack:
 
     # -- questions to the server --------------------------------------------------------------
 
+    def _may_have_written(self, connection: LogicalConnection) -> bool:
+        """Whether *connection* may have changed what a deferred constraint looks at."""
+        is_sealed = connection.is_arranging and connection.first_write is not None
+        return is_sealed or any(frame.wrote or frame.unclear for frame in connection.frames)
+
     def _look_below(self, connection: LogicalConnection) -> Steps:
-        """Before a transaction stands above others, learn what only the server knows of them."""
-        yield from self._clear_up([frame for frame in self.frames if not _is_arranging(frame)])
-        if self.constraints.are_deferrable and any(frame.is_dirty for frame in self.frames):
+        """Before *connection* writes, learn whether others' rows break a deferred constraint."""
+        is_dirty = self._is_broken_below or any(frame.is_dirty for frame in self.frames)
+        if self.constraints.are_deferrable and is_dirty:
+            self._is_broken_below = connection.skips_constraints = False
             yield Run("SAVEPOINT pgsandbox_look")
             try:
-                yield from self.check_constraints()
+                yield Run("SET CONSTRAINTS ALL IMMEDIATE")
             except Exception:  # noqa: BLE001  # the driver's, which is not known here
-                connection.skips_constraints = True
-                yield Run("ROLLBACK TO SAVEPOINT pgsandbox_look")
-            yield Run("RELEASE SAVEPOINT pgsandbox_look")
+                self._is_broken_below = connection.skips_constraints = True
+            yield Run("ROLLBACK TO SAVEPOINT pgsandbox_look; RELEASE SAVEPOINT pgsandbox_look")
+
+    def _hard_to_tell_later(self) -> list[Frame]:
+        """Return the frames of which the server has to be asked before more is written above.
+
+        The test's own session at the bottom is left out: what it read there, nobody undoes.
+        """
+        bottom = next(
+            (place for place, frame in enumerate(self.frames) if not _is_arranging(frame)),
+            len(self.frames),
+        )
+        return self.frames[bottom:]
+
+    def _keep_apart(
+        self, connection: LogicalConnection, frame: Frame, statement: Statement
+    ) -> Steps:
+        """Keep row locks and plain reads in frames of their own.
+
+        Both leave nothing to undo, but in one frame the transaction id that a lock takes would hide
+        whether a function that a read called has written.
+        """
+        if statement.kind is Kind.READ and frame.locked_rows and not frame.wrote:
+            yield from self._push(Frame("", connection))
+        elif statement.kind is Kind.LOCKING_READ and frame.unclear:
+            yield from self._clear_up([frame])
+            below = connection.frames[-2:-1]
+            if below and self._is_top([*below, frame]) and not (frame.wrote or frame.savepoint):
+                connection.frames.pop()
+                yield from self._merge(below[0], [frame])
 
     def _clear_up(self, frames: list[Frame]) -> Steps:
         """Ask the server whether a frame that saw plain reads was written in by a function.
@@ -405,6 +455,11 @@ def _interleaved(undone: str, other: str) -> TransactionsInterleaved:
             "first transaction before the second one writes."
         ),
     )
+
+
+def _closed_at_end(frames: list[Frame]) -> list[Frame]:
+    """Return the savepoints to be set again: those that no open frame stands above."""
+    return list(itertools.takewhile(lambda frame: not frame.is_open, reversed(frames)))[::-1]
 
 
 def _is_arranging(frame: Frame) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 
 class Kind(Enum):
@@ -56,6 +56,11 @@ class Statement:
     kind: Kind
     savepoint: str | None = None
     """The name that a savepoint statement carries, folded as the server folds it."""
+
+    @cached_property
+    def may_define(self) -> bool:
+        """Whether it may create, change or drop something that has a name."""
+        return self.kind is Kind.WRITE and _DEFINES.search(self.text) is not None
 
 
 @lru_cache(maxsize=2048)
@@ -141,4 +146,5 @@ _WRITES_ANYWHERE = re.compile(
     r"\b(?:INSERT|UPDATE(?!\s+(?:SKIP|NOWAIT|OF)\b)(?<!FOR UPDATE)|DELETE|MERGE|INTO)\b|;",
     re.IGNORECASE,
 )
+_DEFINES = re.compile(r"\b(?:CREATE|ALTER|DROP|DO|CALL)\b", re.IGNORECASE)
 _ENDS = re.compile(r"\b(?:COMMIT|ROLLBACK|END|ABORT|PREPARE\s+TRANSACTION)\b", re.IGNORECASE)

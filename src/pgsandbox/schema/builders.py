@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import os
+import sysconfig
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 import sqlalchemy
 from sqlalchemy import Connection, MetaData
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema
 
+from pgsandbox import guard
 from pgsandbox.errors import Fact, PgSandboxError, SchemaNotBuilt
+from pgsandbox.schema.logs import logging_kept
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -48,12 +53,14 @@ class MetadataBuilder:
 
     def build(self, url: URL) -> None:
         """Create extensions, the schemas that the tables name, the tables, and the seed rows."""
-        with _connected(url, "the models' metadata") as connection:
+        with _connected(url) as connection:
             _create_extensions(connection, self.extensions)
-            for metadata in self.metadata:
-                for name in _schemas_of(metadata):
-                    connection.execute(CreateSchema(name, if_not_exists=True))
-                metadata.create_all(connection)
+            with _blaming(connection, "the models' metadata", _REMEDY_FOR_METADATA):
+                for metadata in self.metadata:
+                    for name in _schemas_of(metadata):
+                        connection.execute(CreateSchema(name, if_not_exists=True))
+                    metadata.create_all(connection)
+                connection.commit()
             _plant(connection, self.seed)
 
 
@@ -74,48 +81,50 @@ class MigrationsBuilder:
         The environment gets the connection as ``config.attributes["connection"]``, the URL as
         ``sqlalchemy.url``; what it configures of logging is undone.
         """
-        # Alembic is an optional dependency, needed where this class is used and nowhere else.
-        from alembic import command
-
-        with _connected(url, f"the migrations in {self.location}") as connection:
+        with _connected(url) as connection:
             _create_extensions(connection, self.extensions)
-            connection.commit()
-            with _logging_kept():
-                command.upgrade(_alembic_config(self.location, url, connection), "heads")
-            connection.commit()
+            with _blaming(connection, f"the migrations in {self.location}", _REMEDY_FOR_MIGRATIONS):
+                # Alembic is an optional dependency, needed here and nowhere else.
+                from alembic import command
+
+                with logging_kept():
+                    command.upgrade(_alembic_config(self.location, url, connection), "heads")
+                connection.commit()
             _plant(connection, self.seed)
 
 
+_REMEDY_FOR_EXTENSIONS = (
+    "A server has the extensions that were installed with it, and the embedded one few: name "
+    "another server in TEST_DATABASE_URL, or remove the extension from `extensions`."
+)
+_REMEDY_FOR_METADATA = (
+    "If the statement needs an extension, name it in `extensions`; if only the migrations can make "
+    'these tables, set `schema = "migrations"`.'
+)
+_REMEDY_FOR_MIGRATIONS = (
+    "They ran on an empty database, as on a new machine. If the statement needs an extension, name "
+    "it in `extensions`. Where env.py needs more than Alembic, an application's context, say, let "
+    'it take the connection that is given to it: config.attributes["connection"].'
+)
+_REMEDY_FOR_SEED = "It is called once with a Session, when the tables are there and empty."
+
+
 @contextlib.contextmanager
-def _connected(url: URL, origin: str) -> Iterator[Connection]:
+def _connected(url: URL) -> Iterator[Connection]:
     engine = sqlalchemy.create_engine(url, poolclass=NullPool)
     try:
         with engine.connect() as connection:
             yield connection
-            connection.commit()
-    except PgSandboxError:
-        raise
-    except Exception as error:
-        raise SchemaNotBuilt(
-            f"The schema could not be built from {origin}.",
-            facts=[
-                Fact("database", url.database or ""),
-                Fact("error", f"{type(error).__name__}: {str(error).strip()[:2000]}"),
-            ],
-            remedy=(
-                "The database was empty before. If the statement needs an extension, name it in "
-                "`extensions`; if the tables can only be made by the migrations, set "
-                '`schema = "migrations"`.'
-            ),
-        ) from error
     finally:
         engine.dispose()
 
 
 def _create_extensions(connection: Connection, extensions: Sequence[str]) -> None:
+    quote = connection.dialect.identifier_preparer.quote
     for name in extensions:
-        quoted = connection.dialect.identifier_preparer.quote(name)
-        connection.exec_driver_sql(f"CREATE EXTENSION IF NOT EXISTS {quoted} CASCADE")
+        with _blaming(connection, f'the extension "{name}"', _REMEDY_FOR_EXTENSIONS):
+            connection.exec_driver_sql(f"CREATE EXTENSION IF NOT EXISTS {quote(name)} CASCADE")
+            connection.commit()
 
 
 def _schemas_of(metadata: MetaData) -> list[str]:
@@ -126,9 +135,16 @@ def _schemas_of(metadata: MetaData) -> list[str]:
 def _plant(connection: Connection, seed: Seed | None) -> None:
     if seed is None:
         return
-    with Session(connection) as session:
-        seed(session)
-        session.commit()
+    with _blaming(connection, f"the seed {_name_of(seed)}", _REMEDY_FOR_SEED):
+        with Session(connection) as session:
+            seed(session)
+            session.commit()
+        connection.commit()
+
+
+def _name_of(seed: Seed) -> str:
+    name = getattr(seed, "__qualname__", type(seed).__qualname__)
+    return f"{getattr(seed, '__module__', '')}:{name}"
 
 
 def _alembic_config(location: Path, url: URL, connection: Connection) -> Config:
@@ -141,25 +157,66 @@ def _alembic_config(location: Path, url: URL, connection: Connection) -> Config:
         config.set_main_option("script_location", str(location).replace("%", "%%"))
     else:
         config = Config(str(location))
+        _anchor(config, location.parent)
     shown = url.render_as_string(hide_password=False)
     config.set_main_option("sqlalchemy.url", shown.replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
 
 
+def _anchor(config: Config, directory: Path) -> None:
+    """Let a relative ``script_location`` start where the ini file is, not where pytest is run."""
+    place = config.get_main_option("script_location") or ""
+    if place and ":" not in place:  # which would be a package's resource
+        config.set_main_option("script_location", str(directory / place).replace("%", "%%"))
+
+
+# -- what went wrong --------------------------------------------------------------------------
+
+_LONGEST = 2000
+
+
 @contextlib.contextmanager
-def _logging_kept() -> Iterator[None]:
-    """Undo what an env.py does to logging: fileConfig replaces handlers and disables loggers."""
-    root = logging.getLogger()
-    loggers = [
-        root,
-        *(x for x in root.manager.loggerDict.values() if isinstance(x, logging.Logger)),
-    ]
-    before = [(x, x.level, x.disabled, x.propagate, list(x.handlers)) for x in loggers]
+def _blaming(connection: Connection, origin: str, remedy: str) -> Iterator[None]:
+    """Raise SchemaNotBuilt for whatever goes wrong in the block, which *origin* brought about."""
     try:
         yield
-    finally:
-        for logger, level, disabled, propagate, handlers in before:
-            logger.setLevel(level)
-            logger.disabled, logger.propagate = disabled, propagate
-            logger.handlers[:] = handlers
+    except PgSandboxError:
+        raise
+    except Exception as error:
+        raise SchemaNotBuilt(
+            f"The schema could not be built from {origin}.",
+            facts=[Fact("database", connection.engine.url.database or ""), *_facts_of(error)],
+            remedy=remedy,
+        ) from error
+
+
+def _facts_of(error: Exception) -> Iterator[Fact]:
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        yield Fact("server said", _shortened(str(error.orig)))
+        if error.statement:
+            yield Fact("statement", _shortened(error.statement))
+    else:
+        yield Fact("error", _shortened(f"{type(error).__name__}: {error}"))
+    place = _place_of(error)
+    if place:
+        yield Fact("raised at", place)
+
+
+def _shortened(text: str) -> str:
+    lines = [line.rstrip() for line in guard.masked(text).splitlines() if line.strip()]
+    return "\n".join(lines)[:_LONGEST]
+
+
+def _place_of(error: Exception) -> str | None:
+    """Return the last line of the project's own code on the way to *error*, if there is any."""
+    places = traceback.extract_tb(error.__traceback__)
+    own = [place for place in places if not place.filename.startswith(_NOT_THE_PROJECTS)]
+    return f"{os.path.relpath(own[-1].filename)}:{own[-1].lineno}" if own else None
+
+
+_NOT_THE_PROJECTS = (
+    "<",
+    str(Path(__file__).parents[1]),
+    *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+)

@@ -11,7 +11,6 @@ the run does not keep it up; if it calls `embedded` itself, it does.
 from __future__ import annotations
 
 import hashlib
-import shutil
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -86,7 +85,7 @@ def launch(
         raise ServerDidNotStart(
             f"The embedded server could not be prepared: {error.strerror or error}.",
             facts=[
-                Fact("in", str(private), f"{shutil.disk_usage(private).free // 1_000_000} MB free"),
+                Fact("in", str(private), f"{places.free_megabytes(private)} MB free"),
                 Fact("cache", str(cache)),
                 Fact("system said", str(error)),
             ],

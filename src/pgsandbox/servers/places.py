@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import shutil
 import stat
 import sys
 import tempfile
@@ -67,6 +68,12 @@ def private_folder() -> Iterator[Path]:
     finally:
         remove_if_vacant(lock.path.parent)
         lock.close()
+
+
+def free_megabytes(path: Path) -> int:
+    """How much room there is where *path* is or would be."""
+    existing = next(place for place in (path, *path.parents) if place.exists())
+    return shutil.disk_usage(existing).free // 1_000_000
 
 
 def _cache_candidates() -> list[Path]:

@@ -1,0 +1,44 @@
+"""Real connections to a test's own database, for the tests that one transaction can't hold."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from typing import Any
+
+from sqlalchemy.engine import URL, Dialect
+
+from pgsandbox import guard
+from pgsandbox.sandbox.sandbox import Executed
+
+
+class Clone:
+    """One test's own database, and the real connections that the test opened to it."""
+
+    def __init__(self, url: URL, target: guard.Target) -> None:
+        self.url = url
+        """Its URL, with the password."""
+        self.target = target
+        self.executed: list[Executed] = []
+        """The statements that SQLAlchemy sent to it, oldest first."""
+        self._connections: list[Any] = []
+
+    def connect(self, dialect: Dialect, args: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
+        """Return a real connection with what the application asked for, but to this database."""
+        here, there = dialect.create_connect_args(
+            self.url.set(drivername=f"{dialect.name}+{dialect.driver}")
+        )
+        asked = {} if args else parameters
+        connection = dialect.connect(*here, **{**asked, **there})
+        with contextlib.suppress(TypeError):  # not every driver's connection can be referred to
+            self._connections.append(weakref.ref(connection))
+        return connection
+
+    def close(self) -> None:
+        """Close what the application's pools still hold, so that nothing stays open behind it."""
+        for reference in self._connections:
+            connection = reference()
+            if connection is not None:
+                with contextlib.suppress(Exception):
+                    connection.close()
+        self._connections.clear()
