@@ -119,12 +119,11 @@ def test_a_command_without_a_connection_says_so(pg):
     assert "Error: QueuePool limit" in shown.output
 
 
-def test_a_command_on_a_database_that_does_not_answer_says_where(tmp_path):
+def test_a_command_on_a_database_that_does_not_answer_says_where():
     """One line with the masked URL. A process of its own: nothing listens on port 1."""
     shown = subprocess.run(
         [sys.executable, "-m", "flask", "--app", "claude_headspace", "status"],
         env={**os.environ, "DATABASE_URL": "postgresql+psycopg2://me:secret@127.0.0.1:1/nothing"},
-        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=60,

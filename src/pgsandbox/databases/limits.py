@@ -73,6 +73,7 @@ def url_fact(connection: Connection, name: str) -> Fact:
     if host.startswith(("/", "@")) or not host:
         url = f"postgresql://{user}@/{database}?host={quote(host)}&port={info.port}"
     else:
+        host = f"[{host}]" if ":" in host else host
         url = f"postgresql://{user}@{host}:{info.port}/{database}"
     return Fact("url", url, "the administrative connection")
 

@@ -166,7 +166,6 @@ class ActivePlugin:
         self.item = item
         self._has_failed = False
         self.run.door.enter(item.nodeid)
-        factories.begin_test(item.nodeid)
         if hasattr(item, "_request"):  # an item of another kind has no fixtures
             factories.use_session_source(lambda: _fixture(item, "db_session"))
 
@@ -197,6 +196,7 @@ class ActivePlugin:
         began = time.perf_counter()
         self.run.door.running = item.nodeid
         self.run.door.refused.clear()
+        factories.begin_test(item.nodeid)
         if self._runs_tests() and self._choice(item).is_requested:
             self.enter(item)
         self._closing.figures.setup += time.perf_counter() - began

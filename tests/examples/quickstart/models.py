@@ -10,6 +10,7 @@ class Base(DeclarativeBase):
     """What every table of the shop is declared on."""
 
 
+# --8<-- [start:product]
 class Product(Base):
     """Something the shop sells."""
 
@@ -19,3 +20,6 @@ class Product(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     price_cents: Mapped[int]
+
+
+# --8<-- [end:product]

@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from pgsandbox.databases import admin, catalog
+from pgsandbox.databases.limits import Limits, limited
 from pgsandbox.errors import (
     AdministrationBlocked,
     DatabaseError,
@@ -401,6 +402,13 @@ def test_prepared_transactions_are_rolled_back_from_inside(server, connection):
     assert admin.drop(connection, "shop_test")
 
 
+def test_without_a_database_there_is_nothing_to_roll_back(connection):
+    """Somebody else was quicker."""
+    admin.roll_back_prepared(connection, "shop_test")
+
+    assert not admin.has_prepared(connection, "shop_test")
+
+
 def test_prepared_transactions_of_others_are_left_alone(server, connection):
     """Rolling back is as destructive as dropping, and asks for the same proof."""
     server.run("create database shop_test")
@@ -443,6 +451,30 @@ def test_a_failure_of_another_kind_says_what_the_server_said(server, connection)
     text = told(failure)
     assert 'The server could not create the database "shop_test".' in text
     assert "cannot execute CREATE DATABASE in a read-only transaction (SQLSTATE 25006)" in text
+
+
+def test_a_right_that_is_missing_beyond_createdb_is_not_taken_for_it(server, maker):
+    """Giving the role CREATEDB once more would not help, so that isn't the advice."""
+    server.run("update pg_database set datistemplate = false where datname = 'template0'")
+
+    with closing(maker.connect()) as connection, pytest.raises(DatabaseError) as failure:
+        admin.create(connection, "shop_test")
+    assert 'permission denied to copy database "template0" (SQLSTATE 42501)' in told(failure)
+    assert not isinstance(failure.value, MayNotCreateDatabases)
+
+
+def test_a_statement_that_takes_too_long_ends(connection):
+    """Even if it waits for nobody, and then nobody is accused."""
+    limits = Limits(lock=10, statement=0.1)
+
+    with (
+        pytest.raises(AdministrationBlocked) as slow,
+        limited(connection, "copy", "shop_test", limits) as cursor,
+    ):
+        cursor.execute("select pg_sleep(10)")
+    assert "canceling statement due to statement timeout (SQLSTATE 57014)" in told(slow)
+    assert "No session is in the way any more" in told(slow)
+    assert "blocked by" not in told(slow)
 
 
 def test_a_connection_that_was_cut_is_an_error_of_ours(server, connection):

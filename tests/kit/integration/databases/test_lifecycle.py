@@ -378,6 +378,8 @@ def test_a_run_whose_lease_was_cut_leaves_what_the_next_one_kept(server, connect
     first = claim(server, "shop")
     cut(server, first, wait_until)
     claim(server, "shop").keep()
+    with pytest.raises(DatabaseError, match="no longer held by this run"):
+        first.recreate()
     first.drop()
 
     assert admin.read_mark(connection, "shop_test").is_kept
@@ -419,7 +421,9 @@ def test_a_role_without_createdb_leaves_nothing_behind(server, wait_until):
     assert leftovers(server) == []
 
 
-def test_a_claim_whose_mark_fails_leaves_nothing_behind(server, connection, monkeypatch):
+def test_a_claim_whose_mark_fails_leaves_nothing_behind(
+    server, connection, monkeypatch, wait_until
+):
     """The database that was just created is dropped again, and its lease ended."""
     mark = admin.mark
 
@@ -429,10 +433,12 @@ def test_a_claim_whose_mark_fails_leaves_nothing_behind(server, connection, monk
 
     monkeypatch.setattr(admin, "mark", fail_once)
 
-    with pytest.raises(DatabaseError, match="The disk is full"):
+    with pytest.raises(DatabaseError) as failure:
         claim(server, "shop")
+    assert "The disk is full." in told(failure)
     assert server.databases() == set()
     assert not is_leased(connection, "shop_test")
+    wait_until(lambda: not server.sessions("pgsandbox lease"))
 
 
 def test_a_name_that_appears_while_it_is_claimed_is_looked_at_again(

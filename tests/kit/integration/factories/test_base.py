@@ -12,24 +12,14 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import Session, object_session, scoped_session, sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import object_session, scoped_session, sessionmaker
 
 from pgsandbox import factories
 from pgsandbox.errors import FactoryError, NoSession
 from pgsandbox.factories import Factory
 from tests.kit.integration.factories.models import Author, Base, Book, Loan, Page, Sticker
 from tests.kit.integration.factories.shelf import AuthorFactory, BookFactory, PageFactory
-
-
-@pytest.fixture
-def other_session(engine):
-    """A second session, on a connection of its own."""
-    with engine.connect() as connection, connection.begin() as outer:
-        with Session(connection, join_transaction_mode="create_savepoint") as session:
-            yield session
-        outer.rollback()
-
 
 # --- the session ---------------------------------------------------------------------------------
 
@@ -98,7 +88,7 @@ def test_session_of_one_call_reaches_everything_it_makes(in_test, other_session)
     assert len(made) == 4
     assert {object_session(each) for each in made} == {other_session}
     assert not in_test.new
-    assert in_test.scalar(select(func.count(Author.id))) == 0
+    assert not in_test.identity_map.values()
 
 
 def test_session_of_one_call_reaches_calls_inside_it(in_test, other_session):
@@ -193,7 +183,7 @@ def test_a_trait_and_a_batch_take_a_session(in_test, other_session):
 
 
 @pytest.mark.parametrize("wrap", [scoped_session, lambda make: make()])
-def test_every_kind_of_session_will_do(in_test, engine, session, wrap):
+def test_every_kind_of_session_will_do(in_test, session, wrap):
     """A scoped session is as good as a plain one."""
     author = AuthorFactory(_session=wrap(lambda: session))
 
@@ -215,18 +205,14 @@ def test_an_async_session_is_refused(in_test):
         AuthorFactory()
 
 
-def test_inside_run_sync_an_async_session_can_be_filled(in_test, directory):
+def test_inside_run_sync_an_async_session_can_be_filled(in_test, other_session):
     """The remedy that the refusal names works."""
+    async_session = AsyncSession(sync_session_class=lambda **_: other_session)
 
-    async def fill() -> str:
-        engine = create_async_engine(f"postgresql+psycopg://postgres@/postgres?host={directory}")
-        async with AsyncSession(engine, expire_on_commit=False) as session:
-            page = await session.run_sync(lambda sync: PageFactory(_session=sync))
-            await session.rollback()
-        await engine.dispose()
-        return page.book.author.name
+    author = asyncio.run(async_session.run_sync(lambda sync: AuthorFactory(_session=sync)))
 
-    assert asyncio.run(fill()) == "Author 0"
+    assert object_session(author) is other_session
+    assert author.id is not None
 
 
 # --- a session on the class ----------------------------------------------------------------------
@@ -329,7 +315,7 @@ def test_a_dataclass_is_made_by_its_own_constructor(in_test, flushes):
     assert flushes == [6]
 
 
-def test_models_of_flask_sqlalchemy_need_nothing_special(engine):
+def test_models_of_flask_sqlalchemy_need_nothing_special(pg):
     """Its scoped session is found like any other, and the kit pushes no application context."""
     db = SQLAlchemy()
 
@@ -344,7 +330,7 @@ def test_models_of_flask_sqlalchemy_need_nothing_special(engine):
         name = factory.Sequence(lambda n: f"item {n}")
 
     app = Flask(__name__)
-    app.config["SQLALCHEMY_DATABASE_URI"] = engine.url
+    app.config["SQLALCHEMY_DATABASE_URI"] = pg.url
     db.init_app(app)
     factories.use_session_source(lambda: db.session)
 
@@ -360,23 +346,44 @@ def test_models_of_flask_sqlalchemy_need_nothing_special(engine):
     assert names == [item.name for item in items]
 
 
-def test_a_sub_factory_of_another_kind_of_factory_is_written(in_test):
-    """A plain factory around ours gets its children complete."""
+class Label:
+    """A plain object that looks at what it is made of."""
 
-    class Shelf:
-        def __init__(self, book):
-            self.label = f"{book.id} {book.author.id}"
+    def __init__(self, book):
+        self.text = f"{book.id} by {book.author.id}"
 
-    class ShelfFactory(factory.Factory):
-        class Meta:
-            model = Shelf
 
-        book = factory.SubFactory(BookFactory)
+class LabelFactory(factory.Factory):
+    """A factory that has nothing to do with the kit."""
 
-    shelf = ShelfFactory()
+    class Meta:
+        model = Label
+
+    book = factory.SubFactory(BookFactory)
+
+
+def test_a_plain_factory_above_ours_gets_written_objects(in_test):
+    """It takes our factories' objects complete."""
+    label = LabelFactory()
 
     author_id, book_id = in_test.execute(select(Book.author_id, Book.id)).one()
-    assert shelf.label == f"{book_id} {author_id}"
+    assert label.text == f"{book_id} by {author_id}"
+
+
+def test_a_plain_factory_between_ours_gets_written_objects(in_test):
+    """Wherever it stands."""
+
+    class Labelled(AuthorFactory):
+        class Meta:
+            exclude = ("label",)
+
+        label = factory.SubFactory(LabelFactory)
+        name = factory.SelfAttribute("label.text")
+
+    author = Labelled()
+
+    author_id, book_id = in_test.execute(select(Book.author_id, Book.id)).one()
+    assert author.name == f"{book_id} by {author_id}"
 
 
 def test_a_plain_factory_below_ours_writes_as_it_always_did(in_test):

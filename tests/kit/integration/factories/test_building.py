@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import factory
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from pgsandbox.factories import Factory
@@ -92,6 +92,32 @@ def test_a_parent_from_a_trait_is_written_with_its_child(in_test, flushes):
 
     assert flushes == [2, 2]
     assert [novel.author.email for novel in novels] == ["u@x.org", None]
+
+
+def test_a_parent_in_a_dict_is_written_with_the_rest(in_test, flushes):
+    """Dict and List put together what they are given, and look at nothing."""
+
+    class Described(BookFactory):
+        class Meta:
+            exclude = ("more",)
+
+        more = factory.Dict({"editor": factory.SubFactory(AuthorFactory)})
+
+    Described()
+
+    assert flushes == [3]
+
+
+def test_a_batch_that_fails_in_the_middle_writes_nothing_more(in_test, flushes):
+    """What was made before the error is in the session, as after any error."""
+
+    class Broken(AuthorFactory):
+        email = factory.Sequence(lambda n: 1 / (1 - n))
+
+    with pytest.raises(ZeroDivisionError):
+        Broken.create_batch(2)
+
+    assert flushes == []
 
 
 @pytest.mark.parametrize("size", [0, -1])
@@ -271,6 +297,24 @@ def test_an_object_that_a_lambda_makes_is_written(in_test):
     assert [loan.book_id for loan in loans] == in_test.scalars(
         select(Book.id).order_by(Book.id)
     ).all()
+
+
+def test_a_call_inside_a_call_finds_what_came_before_it_written(in_test):
+    """The lambdas of the inner call may ask for what the outer one has made."""
+
+    class Numbered(AuthorFactory):
+        name = factory.LazyFunction(
+            lambda: f"after {in_test.connection().scalar(text('select count(*) from authors'))}"
+        )
+
+    class Dedicated(Factory):
+        class Meta:
+            model = Book
+
+        author = factory.SubFactory(AuthorFactory)
+        title = factory.LazyFunction(lambda: Numbered().name)
+
+    assert Dedicated().title == "after 1"
 
 
 # --- hooks ---------------------------------------------------------------------------------------

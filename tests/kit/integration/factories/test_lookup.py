@@ -11,7 +11,7 @@ from sqlalchemy.orm import object_session
 from pgsandbox.errors import FactoryError
 from pgsandbox.factories import Factory
 from tests.kit.integration.factories.models import Author, Book
-from tests.kit.integration.factories.shelf import BookFactory
+from tests.kit.integration.factories.shelf import AuthorFactory, BookFactory
 
 
 class AuthorByName(Factory[Author]):
@@ -75,14 +75,10 @@ def test_the_key_may_hold_other_objects(in_test):
     assert third is not first
 
 
-def test_a_session_of_one_call_is_looked_up_in(in_test, engine, session):
-    """The rows of that session count, and only those."""
-    AuthorByName(name="Ursula")
-    with engine.connect() as connection, connection.begin() as outer:
-        with type(session)(connection) as other:
-            author = AuthorByName(name="Ursula K.", _session=other)
-            found = AuthorByName(name="Ursula K.", _session=other)
-        outer.rollback()
+def test_a_session_of_one_call_is_looked_up_in(in_test, other_session):
+    """What is found belongs to that session."""
+    author = AuthorByName(name="Ursula", _session=other_session)
+    found = AuthorByName(name="Ursula", _session=other_session)
 
     assert found is author
     assert author not in in_test
@@ -113,6 +109,25 @@ def test_a_conflict_leaves_what_the_test_wrote(in_test, insert_meanwhile):
         "Unwritten",
         "Ursula",
     ]
+
+
+def test_a_conflict_over_values_of_the_factory_finds_the_faster_row(in_test, insert_meanwhile):
+    """The caller passed no part of the key."""
+    insert_meanwhile(name="Author 0", email="faster@example.org")
+
+    assert AuthorByName().email == "faster@example.org"
+
+
+def test_a_session_without_autoflush_looks_up_all_the_same(in_test):
+    """A key may hold an object that this very call has made."""
+
+    class BookOfNewAuthor(BookByTitle):
+        author = factory.SubFactory(AuthorFactory)
+
+    with in_test.no_autoflush:
+        book = BookOfNewAuthor()
+
+    assert book.author_id == book.author.id
 
 
 def test_an_object_that_was_refused_is_forgotten(in_test):
@@ -162,8 +177,10 @@ def test_a_refusal_for_another_reason_says_so(in_test):
     assert in_test.scalars(select(Author.name)).all() == ["Ursula"]
 
 
-def test_a_conflict_of_earlier_rows_is_not_taken_for_ones_own(in_test):
+@pytest.mark.parametrize("autoflush", [True, False])
+def test_a_conflict_of_earlier_rows_is_not_taken_for_ones_own(in_test, autoflush):
     """What the test left unwritten is written before the attempt, and fails by itself."""
+    in_test.autoflush = autoflush
     in_test.add_all([Author(name="Twice"), Author(name="Twice")])
 
     with pytest.raises(IntegrityError, match="Twice"):

@@ -38,9 +38,25 @@ def cache() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.fixture(scope="session")
+def warm_cache() -> Iterator[Path]:
+    """A cache folder that tests use one after the other."""
+    with tempfile.TemporaryDirectory(prefix="cache-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.fixture
-def users(cache: Path) -> Iterator[Users]:
+def users(warm_cache: Path) -> Iterator[Users]:
     """Processes that use an embedded server of this test alone."""
+    users = Users(warm_cache)
+    yield users
+    users.end()
+
+
+@pytest.fixture
+def fresh_users(cache: Path) -> Iterator[Users]:
+    """The same on a machine that never had an embedded server."""
     users = Users(cache)
     yield users
     users.end()

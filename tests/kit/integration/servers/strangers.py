@@ -12,13 +12,15 @@ from typing import Self
 class Stranger:
     """A listener on 127.0.0.1 that greets, reads, and replies with the same bytes each time.
 
-    Without a greeting and a reply it stays silent; with None for a reply it hangs up.
+    Without a greeting and a reply it stays silent; with None for a reply it hangs up, as it does
+    after a reply unless told not to.
     """
 
-    def __init__(self, greeting: bytes, reply: bytes | None) -> None:
+    def __init__(self, greeting: bytes, reply: bytes | None, *, hangs_up: bool = True) -> None:
         """Listen; nothing is answered before the block begins."""
         self._greeting = greeting
         self._reply = reply
+        self._hangs_up = hangs_up
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lines: list[socket.socket] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -59,4 +61,5 @@ class Stranger:
             elif self._reply:
                 line.recv(1000)
                 line.sendall(self._reply)
+            if self._hangs_up and self._reply:
                 line.close()

@@ -83,7 +83,7 @@ def test_programs_under_a_closed_home_are_copied(tmp_path: Path) -> None:
 
 def test_an_ordinary_user_gets_a_server_of_its_own(users: Users, ordinary: Ordinary) -> None:
     """All processes run as that user, and the cache is in its home."""
-    user = users.start(**_as(ordinary, XDG_CACHE_HOME=""))
+    user = users.run(**_as(ordinary, XDG_CACHE_HOME=""))
     seen = user.server()
 
     assert {owner(seen.watchdog), owner(seen.postmaster)} == {ordinary.uid}
@@ -99,7 +99,7 @@ def test_no_home_is_needed(users: Users, ordinary: Ordinary, home: str) -> None:
     temporary = ordinary.folder / "temporary"
     temporary.mkdir(exist_ok=True)
     temporary.chmod(0o777)
-    user = users.start(**_as(ordinary, HOME=home, TMPDIR=str(temporary), XDG_CACHE_HOME=""))
+    user = users.run(**_as(ordinary, HOME=home, TMPDIR=str(temporary), XDG_CACHE_HOME=""))
     seen = user.server()
 
     assert seen.answers()
@@ -111,7 +111,7 @@ def test_paths_may_be_long_and_strange(users: Users, tmp_path: Path) -> None:
     strange = tmp_path / "with space, comma" / "größe'\"" / ("long" * 40)
     strange.mkdir(parents=True)
     variables = os.environ | {"TMPDIR": str(strange), "XDG_CACHE_HOME": str(strange)}
-    user = users.start(cache=None, environment=variables)
+    user = users.run(cache=None, environment=variables)
     seen = user.server()
 
     assert seen.answers()
@@ -123,7 +123,7 @@ def test_paths_may_be_long_and_strange(users: Users, tmp_path: Path) -> None:
 def test_a_few_kilobytes_of_shared_memory_are_enough(users: Users) -> None:
     """Containers have 64 MB of /dev/shm, and parallel queries take more."""
     shared_memory = "/dev/shm"  # noqa: S108 - that very place
-    user = users.start(command=_with_a_small(shared_memory, "64k"))
+    user = users.run(command=_with_a_small(shared_memory, "64k"))
     seen = user.server()
     with closing(libpq.connect(seen.url)) as connection, connection.cursor() as cursor:
         cursor.execute("SET min_parallel_table_scan_size = 0; SET parallel_setup_cost = 0")
@@ -138,7 +138,7 @@ def test_a_few_kilobytes_of_shared_memory_are_enough(users: Users) -> None:
 @can_mount
 def test_a_full_disk_is_named(users: Users) -> None:
     """The message says where there is no room, and nothing half done stays."""
-    user = users.start(command=_with_a_small(_TMP, "12m"), cache=f"{_TMP}/cache")
+    user = users.run(command=_with_a_small(_TMP, "12m"), cache=f"{_TMP}/cache")
     assert user.process.stdout is not None
     line = user.process.stdout.readline()
     complaint = user.complaint()
@@ -174,6 +174,53 @@ def test_data_of_another_version_in_the_cache_is_made_anew(cache: Path) -> None:
 
     assert answers
     assert (tree / "PG_VERSION").read_text() != "99\n"
+
+
+def test_data_missing_from_the_cache_is_made_anew(cache: Path) -> None:
+    """Another run discards it while it is being copied."""
+    embedded(reason="a test", cache=cache).release()
+    (tree,) = cache.glob("data-*/tree")
+    shutil.rmtree(tree)
+    embedded(reason="a test", cache=cache).release()
+
+    assert (tree / "PG_VERSION").exists()
+
+
+def test_a_failing_initdb_is_shown_with_its_words(cache: Path) -> None:
+    """For example where the user id has no name (initdb needs one, the server does not)."""
+    programs = cache / "bin"
+    programs.mkdir()
+    shutil.copy(find(None).bindir / "postgres", programs)
+    (programs / "initdb").write_text("#!/bin/sh\necho could not look up effective user ID; exit 1")
+    (programs / "initdb").chmod(0o755)
+
+    with pytest.raises(ServerDidNotStart, match="initdb could not make") as caught:
+        embedded(reason="a test", cache=cache, binaries=programs)
+
+    assert "could not look up effective user ID" in str(caught.value)
+    assert "MB free" in str(caught.value)
+
+
+def test_an_initdb_that_cannot_be_run_is_shown_with_the_reason(cache: Path) -> None:
+    """Made for another machine, say."""
+    programs = cache / "bin"
+    programs.mkdir()
+    shutil.copy(find(None).bindir / "postgres", programs)
+    (programs / "initdb").write_bytes(b"\x7fELF of something else")
+    (programs / "initdb").chmod(0o755)
+
+    with pytest.raises(ServerDidNotStart, match="initdb could not make") as caught:
+        embedded(reason="a test", cache=cache, binaries=programs)
+
+    assert "Exec format error" in str(caught.value)
+
+
+def test_a_private_folder_that_vanished_is_an_error_of_the_server(cache: Path) -> None:
+    """What the system says is in the message, whatever it is."""
+    with pytest.raises(ServerDidNotStart, match="could not be prepared: No such file") as caught:
+        launch(cache / "gone", "broken", find(None), cache)
+
+    assert "MB free" in str(caught.value)
 
 
 def test_programs_missing_from_the_cache_are_copied_again(cache: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from pgsandbox.servers import embedded
 from pgsandbox.servers.binaries import find
 from pgsandbox.servers.embedded import key_of
+from pgsandbox.servers.instance import Instance, clear_dead
 from tests.kit.integration.servers.processes import Seen, Users, is_running, kill, until
 
 _BUSY = """
@@ -22,6 +24,14 @@ connection.cursor().execute("DO $$ BEGIN LOOP END LOOP; END $$")
 """
 
 _PRIVATE = Path(f"/tmp/pgsandbox-{os.geteuid()}")  # noqa: S108 - the kit checks its owner
+
+_ORPHAN = """
+import fcntl, signal, sys
+lock = open(sys.argv[1], "r+")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("locked", flush=True)
+signal.pause()
+"""
 
 # Files and folders of an instance, in the order in which they appear.
 _MOMENTS = ["log", "run/data/base/5", "run/data/postmaster.pid"]
@@ -86,7 +96,10 @@ def test_a_busy_session_of_a_killed_postmaster_ends_too(users: Users) -> None:
     """A session that computes does not notice that its postmaster is gone."""
     seen = users.start().server()
     session = subprocess.Popen(
-        [sys.executable, "-c", _BUSY, str(seen.run)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _BUSY, str(seen.run)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     assert session.stdout is not None
     backend = int(session.stdout.readline())
@@ -129,8 +142,11 @@ def test_the_next_start_clears_up_after_everything_was_killed(users: Users) -> N
 
 
 @pytest.mark.parametrize("moment", _MOMENTS)
-def test_a_first_starter_killed_at_any_moment_leaves_nothing(users: Users, moment: str) -> None:
+def test_a_first_starter_killed_at_any_moment_leaves_nothing(
+    fresh_users: Users, moment: str
+) -> None:
     """Wherever in its course a first start ends, the next one works, and nothing else is left."""
+    users = fresh_users
     pattern = _pattern(users)
     starter = users.start()
     reached = until(lambda: any(_PRIVATE.glob(f"{pattern}/{moment}")))
@@ -184,3 +200,52 @@ def test_clearing_up_spares_living_servers_of_other_keys(users: Users, tmp_path:
     other.release()
 
     assert seen.answers()
+
+
+def test_a_postmaster_without_its_watchdog_is_told_to_stop(tmp_path: Path) -> None:
+    """As on macOS, where the kernel does not do it."""
+    instance = _instance_of(tmp_path, os.geteuid())
+    orphan = subprocess.Popen(
+        [sys.executable, "-c", _ORPHAN, str(instance.server)], stdout=subprocess.PIPE
+    )
+    assert orphan.stdout is not None
+    orphan.stdout.readline()
+    (instance.data / "postmaster.pid").write_text(f"{orphan.pid}\n")
+    clear_dead(tmp_path)
+    ended = orphan.wait(5)
+    orphan.stdout.close()
+
+    assert ended == -signal.SIGQUIT
+    assert not instance.folder.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root could end a process of somebody else")
+def test_a_process_of_another_user_is_never_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file with the process id is the server account's to write."""
+    monkeypatch.setattr(sys.modules[clear_dead.__module__], "_LIMIT_OF_AN_ORPHAN", 0.1)
+    instance = _instance_of(tmp_path, 65534)
+    orphan = subprocess.Popen(
+        [sys.executable, "-c", _ORPHAN, str(instance.server)], stdout=subprocess.PIPE
+    )
+    assert orphan.stdout is not None
+    orphan.stdout.readline()
+    (instance.data / "postmaster.pid").write_text(f"{orphan.pid}\n")
+    clear_dead(tmp_path)
+    ended = orphan.poll()
+    orphan.kill()
+    orphan.communicate()
+
+    assert ended is None
+    assert instance.folder.exists()
+
+
+def _instance_of(private: Path, uid: int) -> Instance:
+    """The folder of a server whose watchdog was killed."""
+    instance = Instance(private / "0123456789-abcdef")
+    instance.data.mkdir(parents=True)
+    os.chown(instance.run, uid, -1)
+    instance.watchdog.touch()
+    instance.server.touch()
+    return instance

@@ -150,9 +150,9 @@ def test_release_leaves_only_the_cache(cache: Path) -> None:
 
 def test_the_process_s_end_releases(users: Users) -> None:
     """A program that forgets to release does so by ending; nothing is left when it has ended."""
-    user = users.start()
-    seen = user.server()
-    user.leave()
+    program = users.run()
+    seen = program.server()
+    program.leave()
 
     assert seen.is_gone()
 
@@ -262,12 +262,12 @@ def test_the_wheel_s_own_code_is_never_imported(cache: Path) -> None:
     assert done.stdout == "False\n"
 
 
-def test_the_first_start_and_later_ones_are_quick(users: Users) -> None:
+def test_the_first_start_and_later_ones_are_quick(fresh_users: Users) -> None:
     """Figures with room for a busy machine; the benchmark measures the real ones."""
-    first = users.start()
+    first = fresh_users.start()
     first.server()
     first.leave()
-    later = users.start()
+    later = fresh_users.start()
     later.server()
     began = time.perf_counter()
     later.leave()

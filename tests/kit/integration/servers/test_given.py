@@ -214,8 +214,11 @@ def test_a_host_whose_second_address_is_right_is_used(external: External, free_p
     assert isinstance(_refusal(several.set(password="wrong")), LoginRefused)
 
 
-def test_a_server_that_is_shutting_down_or_starting_is_named_as_such() -> None:
+def test_a_server_that_is_shutting_down_or_starting_is_named_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Both refuse everybody for a while; it is waited for, within the limit."""
+    monkeypatch.setattr(sys.modules[given.__module__], "_LIMIT", 3.0)
     with external_server() as server, closing(psycopg2.connect(**libpq.arguments(server.url))):
         os.kill(server.postmaster(), signal.SIGTERM)  # smart: waits for the open session
         error = _refusal(server.url)
@@ -236,6 +239,31 @@ def test_a_full_server_is_named_as_such() -> None:
     assert type(error) is ServerError
     assert "no connection left" in error.headline
     assert "too many clients" in str(error)
+
+
+def test_a_role_without_connections_is_named_as_such(external: External, role: str) -> None:
+    """Its own limit is used up; the server has room."""
+    external.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
+    error = _refusal(external.url.set(username=role))
+
+    assert type(error) is ServerError
+    assert "too many connections for role" in str(error)
+
+
+def test_a_server_that_stalls_in_the_middle_of_a_log_in_is_named_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It asks for a password, and that is the last one hears of it."""
+    monkeypatch.setattr(sys.modules[given.__module__], "_LIMIT", 3.0)
+    monkeypatch.setattr(sys.modules[given.__module__], "_LIMIT_OF_ONE_LOGIN", 1.0)
+    asks_for_password = b"R\0\0\0\x08\0\0\0\x03"
+    query = {"sslmode": "disable"}
+    with Stranger(b"", asks_for_password, hangs_up=False) as stranger:
+        url = URL.create(libpq.DRIVER, "app", PASSWORD, "127.0.0.1", stranger.port, query=query)
+        error = _refusal(url)
+
+    assert isinstance(error, ServerUnreachable)
+    assert "did not finish a log-in within 3 s" in error.headline
 
 
 def test_an_old_server_is_refused(external: External, monkeypatch: pytest.MonkeyPatch) -> None:

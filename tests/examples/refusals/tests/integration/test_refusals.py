@@ -1,0 +1,99 @@
+"""Tests that fail, each with the message that the site shows for it."""
+
+import models
+import psycopg2
+from models import Entry, Offer, Order
+from sqlalchemy import func, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+
+# --8<-- [start:transactions-interleaved]
+def test_an_entry_stays_when_its_order_fails(db_engine):
+    """The audit trail commits on a connection of its own, between write and rollback."""
+    with Session(db_engine) as orders, Session(db_engine) as audit:
+        orders.add(Order(item="tea"))
+        orders.flush()
+        audit.add(Entry(text="tea was ordered"))
+        audit.commit()
+        orders.rollback()
+
+
+# --8<-- [end:transactions-interleaved]
+
+
+# --8<-- [start:outer-transaction-ended]
+def test_raw_sql_commits(db_connection):
+    """The driver began the transaction, and would not know that SQL has ended it."""
+    db_connection.execute(text("COMMIT"))
+
+
+# --8<-- [end:outer-transaction-ended]
+
+
+# --8<-- [start:deferred-constraint-violated]
+def test_two_offers_at_one_place(db_session):
+    """The constraint is deferred, and the test ends before any commit checks it."""
+    db_session.add_all([Offer(place=1), Offer(place=1)])
+    db_session.flush()
+
+
+# --8<-- [end:deferred-constraint-violated]
+
+
+# --8<-- [start:escaped-from-sandbox]
+def test_the_driver_connects_by_itself(db_session, pg):
+    """SQLAlchemy is not asked, so neither is the sandbox: the row is committed for real."""
+    url = make_url(pg.url).set(drivername="postgresql")
+    connection = psycopg2.connect(url.render_as_string(hide_password=False))
+    with connection, connection.cursor() as cursor:
+        cursor.execute("insert into orders (item) values ('tea')")
+    connection.close()
+
+    assert db_session.scalar(select(Order.item)) == "tea"
+
+
+# --8<-- [end:escaped-from-sandbox]
+
+
+# --8<-- [start:not-in-sandbox]
+def test_an_index_is_made_concurrently(db_connection):
+    """PostgreSQL does that outside of transactions only."""
+    db_connection.execute(text("CREATE INDEX CONCURRENTLY by_item ON orders (item)"))
+
+
+# --8<-- [end:not-in-sandbox]
+
+
+# --8<-- [start:sandbox-lost]
+def test_the_connection_is_cut(db_engine):
+    """As a fail-over would cut it: what the test wrote is gone with its transaction."""
+    with db_engine.connect() as connection:
+        connection.execute(select(func.pg_terminate_backend(func.pg_backend_pid())))
+
+
+# --8<-- [end:sandbox-lost]
+
+
+# --8<-- [start:foreign-database]
+def test_the_application_uses_its_own_url(db_session):
+    """The engine was made when the module was imported, from the settings of production."""
+    with models.engine.connect():
+        pass
+
+
+# --8<-- [end:foreign-database]
+
+
+# --8<-- [start:sql]
+def test_a_failing_test_shows_its_statements(db_session):
+    """Below the traceback stand the statements, each with the connection that sent it."""
+    db_session.add(Order(item="tea"))
+    db_session.commit()
+    db_session.add(Order(item="milk"))
+    db_session.flush()
+
+    assert db_session.scalar(select(func.count(Order.id))) == 1
+
+
+# --8<-- [end:sql]

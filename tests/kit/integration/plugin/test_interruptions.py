@@ -1,0 +1,138 @@
+"""Runs that somebody stops: nothing is left behind, or the next run removes it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import closing
+
+import pytest
+
+from pgsandbox.servers import Server
+from tests.kit.integration.plugin.conftest import MakeProject
+from tests.kit.integration.plugin.projects import Outcome, Project, databases
+
+_FILES = {
+    "tests/integration/test_items.py": """
+        import threading
+
+        from models import Item
+        from sqlalchemy import text
+
+        def test_first(db_session):
+            db_session.add(Item(name="tea"))
+            db_session.commit()
+
+        def test_waits(db_session, db_engine, capsys):
+            db_session.add(Item(name="tea"))
+            db_session.flush()
+            connection = db_engine.connect()
+            connection.execute(text("select 1"))
+            with capsys.disabled():
+                print("waiting", flush=True)
+            threading.Event().wait(60)
+
+        def test_last(db_session):
+            pass
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def project(make_project: MakeProject) -> Project:
+    """A project with a test that waits until the run is stopped."""
+    return make_project(_FILES)
+
+
+def _stop(project: Project, number: int, *arguments: str) -> Outcome:
+    """Start a run, and send it a signal in the middle of its test."""
+    process = project.start("-v", *arguments)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "waiting" in line:
+            break
+    process.send_signal(number)
+    return project.finish(process)
+
+
+def test_ctrl_c(project: Project, server: Server) -> None:
+    """The databases are dropped before pytest says good-bye."""
+    outcome = _stop(project, signal.SIGINT)
+
+    assert outcome.code == pytest.ExitCode.INTERRUPTED
+    assert "KeyboardInterrupt" in outcome.out
+    assert "Traceback" not in outcome.err
+    assert databases(server, project.name) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run(project: Project, server: Server, number: int) -> None:
+    """It could not clear up, so its database is still there; the next run is none the wiser."""
+    killed = _stop(project, number)
+    left = databases(server, project.name)
+    outcome = project.run("-k", "first")
+
+    assert killed.code == -number
+    assert left == [f"{project.name}_test"]
+    assert outcome.line("pgsandbox: PostgreSQL").endswith(f"database {project.name}_test")
+    assert (outcome.code, databases(server, project.name)) == (0, [])
+
+
+def test_stop_at_the_first_failure_and_go_on(make_project: MakeProject, server: Server) -> None:
+    """-x and --lf run less than was collected, and leave as little."""
+    failing = """
+        def test_fails(db_session):
+            assert not db_session
+
+        def test_never(db_session): pass
+    """
+    project = make_project({"tests/integration/test_fails.py": failing})
+    stopped = project.run("-x")
+    again = project.run("--lf")
+
+    assert stopped.counts == {"failed": 1}
+    assert again.counts == {"failed": 1}
+    assert databases(server, project.name) == []
+
+
+_OUTSIDER = """
+import sys
+
+import psycopg2
+
+connection = psycopg2.connect(sys.argv[1])
+connection.cursor().execute("lock table items in access exclusive mode")
+print("holding", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_session_that_sits_in_the_database(make_project: MakeProject, server: Server) -> None:
+    """psql in another terminal, in an open transaction, delays no end of a run."""
+    visited = """
+        import subprocess
+        import sys
+
+        from sqlalchemy import text
+
+        visitors = []
+
+        def test_visited(db_session, pg):
+            db_session.execute(text("select 1"))
+            url = pg.url.replace("+psycopg2", "")
+            visitor = subprocess.Popen(
+                [sys.executable, "outsider.py", url],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            visitors.append(visitor)
+            assert visitor.stdout.readline() == "holding\\n"
+    """
+    project = make_project({"outsider.py": _OUTSIDER, "tests/integration/test_visited.py": visited})
+    outcome = project.run(seconds=60)
+
+    print(outcome.text)
+    assert outcome.seconds < 20
+    assert databases(server, project.name) == []

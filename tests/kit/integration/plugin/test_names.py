@@ -1,0 +1,139 @@
+"""What the test database is called, what stays of other people's, and what --pg-keep leaves."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from pgsandbox import databases
+from pgsandbox.servers import Server
+from pgsandbox.servers.binaries import find
+from tests.kit.external import PASSWORD, External
+from tests.kit.integration.plugin import projects
+from tests.kit.integration.plugin.conftest import MakeProject
+from tests.kit.integration.plugin.projects import Project, execute
+
+_FILES = {
+    "tests/integration/test_items.py": """
+        from models import Item
+
+        def test_item(db_session):
+            db_session.add(Item(name="tea"))
+            db_session.commit()
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def given(external: External) -> Server:
+    """The server that somebody gives by TEST_DATABASE_URL."""
+    return Server("given", external.url, "given by a test", 180000, "18.0")
+
+
+@pytest.fixture
+def project(make_project: MakeProject, given: Server) -> Iterator[Project]:
+    """A project whose databases on the given server are dropped after the test."""
+    project = make_project(_FILES)
+    yield project
+    for name in projects.databases(given, project.name):
+        execute(given, "drop database {} with (force)", name)
+
+
+def _url(given: Server, name: str) -> str:
+    return given.url_of(name).render_as_string(hide_password=False)
+
+
+def test_the_url_names_the_database(project: Project, given: Server) -> None:
+    """The test database has exactly the name that TEST_DATABASE_URL gives it, and goes again."""
+    outcome = project.run(TEST_DATABASE_URL=_url(given, f"{project.name}_x"))
+
+    line = outcome.line("pgsandbox: PostgreSQL")
+    assert f"127.0.0.1:{given.url.port} (from TEST_DATABASE_URL), " in line
+    assert line.endswith(f"database {project.name}_x")
+    assert outcome.counts == {"passed": 1}
+    assert projects.databases(given, project.name) == []
+
+
+def test_a_database_that_is_not_ours_stays(project: Project, given: Server) -> None:
+    """It keeps its table; the run takes the next name, and says why."""
+    mine, next_one = f"{project.name}_test", f"{project.name}_2_test"
+    execute(given, "create database {}", mine)
+    execute(given, "create table {} ()", "precious", database=mine)
+    outcome = project.run(TEST_DATABASE_URL=_url(given, mine))
+
+    assert outcome.line("pgsandbox: PostgreSQL").endswith(
+        f"database {next_one} ({mine}: not a database of pgsandbox, so left untouched)"
+    )
+    assert outcome.counts == {"passed": 1}
+    assert projects.databases(given, project.name) == [mine]
+    execute(given, "drop table {}", "precious", database=mine)
+
+
+def test_what_killed_runs_left_is_removed(project: Project, given: Server) -> None:
+    """Under the run's own name and under any other, as that of a worker which is gone."""
+    for worker in (None, "gw7"):
+        left = databases.claim(given, project.name, worker=worker)
+        left.lease.release()
+    outcome = project.run(TEST_DATABASE_URL=_url(given, f"{project.name}_test"))
+
+    assert outcome.line("pgsandbox: PostgreSQL").endswith(f"database {project.name}_test")
+    assert outcome.counts == {"passed": 1}
+    assert projects.databases(given, project.name) == []
+
+
+def test_a_live_run_keeps_its_database(project: Project, given: Server) -> None:
+    """Two runs on one server at once each have their own."""
+    other = databases.claim(given, project.name)
+    outcome = project.run(TEST_DATABASE_URL=_url(given, other.name))
+
+    assert outcome.line("pgsandbox: PostgreSQL").endswith(
+        f"database {project.name}_2_test ({other.name}: held by a live run)"
+    )
+    assert projects.databases(given, project.name) == [other.name]
+    other.drop()
+
+
+def test_keep(project: Project, given: Server) -> None:
+    """The database stays with its schema, and the psql command that is printed opens it."""
+    outcome = project.run("--pg-keep", "-q", TEST_DATABASE_URL=_url(given, f"{project.name}_test"))
+    kept, command = outcome.line("pgsandbox: ").split(" is kept; look at it with: ")
+    psql, *arguments = shlex.split(command)
+    answer = subprocess.run(
+        [find(None).bindir / psql, *arguments, "-Atc", "select count(*) from items"],
+        env={"PGPASSWORD": PASSWORD},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert kept == f"pgsandbox: {project.name}_test"
+    assert PASSWORD not in outcome.text
+    assert (answer.stdout, answer.stderr) == ("0\n", "")
+
+
+def test_a_kept_database_is_not_taken_by_the_next_run(project: Project, given: Server) -> None:
+    """Somebody wanted to look at it."""
+    url = _url(given, f"{project.name}_test")
+    project.run("--pg-keep", TEST_DATABASE_URL=url)
+    outcome = project.run(TEST_DATABASE_URL=url)
+
+    assert outcome.line("pgsandbox: PostgreSQL").endswith(
+        f"database {project.name}_2_test ({project.name}_test: kept by an earlier run)"
+    )
+    assert projects.databases(given, project.name) == [f"{project.name}_test"]
+
+
+def test_keep_says_how_long_the_embedded_server_runs(
+    make_project: MakeProject, server: Server
+) -> None:
+    """Its databases end with it, so nobody is sent to look at one in vain."""
+    project = make_project(_FILES)
+    outcome = project.run("--pg-keep")
+
+    assert outcome.line(f"pgsandbox: {project.name}_test is kept as long as the embedded server")
+    assert "psql" not in outcome.text
+    assert projects.databases(server, project.name) == [f"{project.name}_test"]
+    execute(server, "drop database {}", f"{project.name}_test")

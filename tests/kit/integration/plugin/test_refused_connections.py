@@ -1,0 +1,200 @@
+"""Connections that the guard refuses in a test run, and what it says of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from pgsandbox.servers import Server
+from tests.kit.integration.plugin.conftest import MakeProject
+from tests.kit.integration.plugin.projects import SECRET, Outcome, Project, execute
+
+_DEVELOPMENT = f"postgresql+psycopg2://dev:{SECRET}@127.0.0.1:1/<name>"
+
+_FILES = {
+    "application.py": """
+        from sqlalchemy import create_engine
+
+        URL = "<development>"
+        engine = create_engine(URL)
+
+
+        def ping():
+            with engine.connect() as connection:
+                connection.exec_driver_sql("select 1")
+    """,
+    "tests/integration/test_1_sandboxed.py": """
+        import threading
+
+        import application
+        import pytest
+        import sqlalchemy
+
+        import survivors
+
+        def test_development_database():
+            application.ping()
+
+        def test_sqlite():
+            sqlalchemy.create_engine("sqlite://").connect()
+
+        def test_allowed():
+            with sqlalchemy.create_engine("<allowed>").connect() as connection:
+                assert connection.exec_driver_sql("select current_database()").scalar() == "<library>"
+                connection.exec_driver_sql("create table untouched ()")
+                connection.commit()
+
+        def test_leaves_a_thread(db_engine):
+            survivors.start(db_engine.url)
+    """,
+    "survivors.py": """
+        import threading
+
+        import sqlalchemy
+
+        refused = []
+        _go = threading.Event()
+        _threads = []
+
+        def start(url):
+            _threads.append(threading.Thread(target=_connect, args=(url,)))
+            _threads[0].start()
+
+        def end():
+            _go.set()
+            _threads[0].join()
+
+        def _connect(url):
+            _go.wait()
+            try:
+                sqlalchemy.create_engine(url).connect()
+            except Exception as error:
+                refused.append(error)
+    """,
+    "tests/unit/test_2_unit.py": """
+        import application
+        import sqlalchemy
+
+        import survivors
+
+        def test_unit():
+            application.ping()
+
+        def test_thread_of_an_earlier_test():
+            survivors.end()
+            raise survivors.refused[0]
+
+        def test_sqlite_is_none_of_our_business():
+            with sqlalchemy.create_engine("sqlite://").connect() as connection:
+                assert connection.exec_driver_sql("select 1").scalar() == 1
+    """,
+    "tests/unit/test_3_collected.py": """
+        import application
+
+        application.ping()
+
+        def test_never():
+            pass
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def allowed(server: Server) -> Iterator[str]:
+    """A database that is not ours, which the project's settings allow."""
+    name = "a_library_of_somebody"
+    execute(server, "drop database if exists {}", name)
+    execute(server, "create database {}", name)
+    yield name
+    execute(server, "drop database {} with (force)", name)
+
+
+@pytest.fixture(scope="module")
+def project(make_project: MakeProject, server: Server, allowed: str) -> Project:
+    """An application whose engine points at its development database, which no test opens."""
+    url = server.url_of(allowed).render_as_string(hide_password=False)
+    files = {
+        name: text.replace("<development>", _DEVELOPMENT)
+        .replace("<allowed>", url)
+        .replace("<library>", allowed)
+        for name, text in _FILES.items()
+    }
+    settings = f'url = "{_DEVELOPMENT}"\nserver = "embedded"\nallow = ["{url}"]'
+    return make_project(files, settings)
+
+
+@pytest.fixture(scope="module")
+def outcome(project: Project) -> Outcome:
+    """Its run, with the longest tracebacks there are."""
+    return project.run("--continue-on-collection-errors", "--tb=long")
+
+
+def test_each_attempt_fails_its_test(outcome: Outcome) -> None:
+    """Two tests that need nothing of it pass: SQLite in a unit test, and an allowed database."""
+    assert outcome.counts == {"failed": 4, "passed": 3, "errors": 1}
+
+
+def test_a_unit_test_is_told_how_to_ask(outcome: Outcome, project: Project) -> None:
+    """The message names the test, the masked URL, the line, and the three ways to ask."""
+    said = outcome.section("test_unit")
+
+    assert "DatabaseNotRequested: A connection to PostgreSQL was opened" in said
+    assert re.search(r"running +tests/unit/test_2_unit.py::test_unit", said)
+    assert re.search(rf"url +postgresql\+psycopg2://dev(:\*\*\*)?@127.0.0.1:1/{project.name}", said)
+    assert re.search(r"opened at +application.py:8", said)
+    assert "db_session" in said
+    assert "@pytest.mark.pgsandbox" in said
+    assert "`paths`" in said
+
+
+def test_the_development_database_is_refused(outcome: Outcome, project: Project) -> None:
+    """A test that may use the database gets no other one, and is told of `redirect`."""
+    said = outcome.section("test_development_database")
+
+    assert f'ForeignDatabase: A test tried to open "{project.name}"' in said
+    assert re.search(r"opened at +application.py:8", said)
+    assert re.search(rf"test database +postgresql\+psycopg2://.*/{project.name}_test", said)
+    assert "redirect = true" in said
+    assert "allow" in said
+
+
+def test_sqlite_is_refused_in_a_database_test(outcome: Outcome) -> None:
+    """It is not the database that the test is about."""
+    said = outcome.section("test_sqlite")
+
+    assert "ForeignDatabase" in said
+    assert "sqlite" in said
+
+
+def test_a_thread_that_outlives_its_test_is_refused(outcome: Outcome) -> None:
+    """When it connects at last, another test is running, which is named."""
+    said = outcome.section("test_thread_of_an_earlier_test")
+
+    assert "DatabaseNotRequested" in said
+    assert "::test_thread_of_an_earlier_test" in said
+    assert re.search(r"opened at +survivors.py:20", said)
+
+
+def test_collection_opens_nothing(outcome: Outcome) -> None:
+    """A test module that connects when it is imported is refused then."""
+    said = outcome.section("ERROR collecting tests/unit/test_3_collected.py")
+
+    assert "DatabaseNotRequested" in said
+    assert re.search(r"running +pytest collects the tests", said)
+
+
+def test_an_allowed_database_is_opened_untouched(
+    outcome: Outcome, server: Server, allowed: str
+) -> None:
+    """Not even a transaction stands around what is done there."""
+    with server.connect(allowed) as connection, connection.cursor() as cursor:
+        cursor.execute("select to_regclass('untouched') is not null")
+
+        assert cursor.fetchone() == (True,)
+
+
+def test_no_password_is_shown(outcome: Outcome) -> None:
+    """Neither in a message nor in the arguments of a frame of a long traceback."""
+    assert SECRET not in outcome.text

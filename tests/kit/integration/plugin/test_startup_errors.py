@@ -1,0 +1,176 @@
+"""What is wrong before any test runs: one clear message, exit code 4, no traceback, soon."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from socketserver import StreamRequestHandler, TCPServer
+
+import pytest
+
+from pgsandbox.servers import Server
+from tests.kit.external import External
+from tests.kit.integration.plugin.conftest import MakeProject
+from tests.kit.integration.plugin.projects import MODELS, SECRET, Outcome, databases
+
+_LIMIT = 20.0
+"""Seconds: ten are promised, and a machine may be busy with other things."""
+
+_TEST = {"tests/integration/test_items.py": "def test_item(db_session): pass\n"}
+
+_GEOMETRY = """
+from sqlalchemy.types import UserDefinedType
+
+class Geometry(UserDefinedType):
+    cache_ok = True
+
+    def get_col_spec(self):
+        return "geometry"
+
+class Place(Base):
+    __tablename__ = "places"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    where = mapped_column(Geometry)
+"""
+
+_CONNECTS = f"""
+from sqlalchemy import create_engine
+
+_URL = "postgresql+psycopg2://dev:{SECRET}@127.0.0.1:1/shop"
+create_engine(_URL).connect()
+"""
+
+
+class Stranger(StreamRequestHandler):
+    """Speaks first, as PostgreSQL never does."""
+
+    def handle(self) -> None:
+        """Say what an SSH server says."""
+        self.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
+def _is_one_message(outcome: Outcome) -> bool:
+    """Whether the run said one thing, soon, and nothing that it should not say."""
+    assert outcome.code == 4, outcome.text
+    assert outcome.err.count("ERROR: ") == 1, outcome.text
+    assert "Traceback" not in outcome.text
+    assert "INTERNALERROR" not in outcome.text
+    assert SECRET not in outcome.text
+    assert outcome.seconds < _LIMIT
+    return True
+
+
+@pytest.fixture(scope="module")
+def stranger() -> Iterator[str]:
+    """A URL of a port where somebody else answers."""
+    with TCPServer(("127.0.0.1", 0), Stranger) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"postgresql+psycopg2://dev:{SECRET}@127.0.0.1:{server.server_address[1]}/shop_test"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (f"postgresql+psycopg2://dev:{SECRET}@127.0.0.1:1/shop_test", "ServerUnreachable"),
+        (f"postgres://dev:{SECRET}@127.0.0.1:1/shop_test", "ServerUnreachable"),
+        ("shop_test", "ConfigurationError: TEST_DATABASE_URL is not a database URL."),
+        (f"mysql://dev:{SECRET}@127.0.0.1/shop_test", "names a database of mysql"),
+    ],
+)
+def test_a_url_that_leads_nowhere(make_project: MakeProject, url: str, said: str) -> None:
+    """It is never silently replaced by another server; also as hosting platforms spell it."""
+    outcome = make_project(_TEST).run(TEST_DATABASE_URL=url)
+
+    assert _is_one_message(outcome)
+    assert said in outcome.err
+    assert "TEST_DATABASE_URL" in outcome.err
+
+
+def test_a_port_that_is_no_postgresql(make_project: MakeProject, stranger: str) -> None:
+    """It answers, in another language."""
+    outcome = make_project(_TEST).run(TEST_DATABASE_URL=stranger)
+
+    assert _is_one_message(outcome)
+    assert "NotPostgreSQL" in outcome.err
+
+
+def test_a_wrong_password(make_project: MakeProject, external: External) -> None:
+    """The message names the role, and neither the wrong password nor the right one."""
+    url = external.url.set(password=SECRET, database="shop_test")
+    outcome = make_project(_TEST).run(TEST_DATABASE_URL=url.render_as_string(hide_password=False))
+
+    assert _is_one_message(outcome)
+    assert 'LoginRefused: The server at 127.0.0.1' in outcome.err
+    assert 'role "postgres"' in outcome.err
+
+
+def test_a_role_without_createdb(make_project: MakeProject, external: External) -> None:
+    """The message has the two ways out, the statement among them."""
+    external.execute(
+        "drop role if exists plain", f"create role plain login password '{SECRET}' nocreatedb"
+    )
+    url = external.url.set(username="plain", password=SECRET, database="shop_test")
+    outcome = make_project(_TEST).run(TEST_DATABASE_URL=url.render_as_string(hide_password=False))
+
+    assert _is_one_message(outcome)
+    assert "MayNotCreateDatabases" in outcome.err
+    assert 'ALTER ROLE "plain" CREATEDB;' in outcome.err
+    assert 'server = "embedded"' in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("settings", "models", "said"),
+    [
+        ('metdata = "x:y"', MODELS, 'has no key "metdata"; did you mean "metadata"?'),
+        ("", "class Bas: pass", '"models" has no "Base"; did you mean "Bas"?'),
+        ("", "import shop_of_nobody", "No module named 'shop_of_nobody'"),
+        ("", MODELS + _CONNECTS, "DatabaseNotRequested: A connection to PostgreSQL was opened"),
+        ('url = "models:url"', MODELS + "def url(): raise KeyError('x')", "calling it failed"),
+    ],
+)
+def test_a_setting_that_cannot_be_used(
+    make_project: MakeProject, settings: str, models: str, said: str
+) -> None:
+    """Whether it is unknown, or what it refers to is missing, broken or something else."""
+    outcome = make_project({**_TEST, "models.py": models}, settings).run()
+
+    assert _is_one_message(outcome)
+    assert said in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("settings", "models", "said"),
+    [
+        ("", MODELS + _GEOMETRY, ['type "geometry" does not exist', "CREATE TABLE places"]),
+        ('extensions = ["postgis"]', MODELS, ['extension "postgis"', "embedded"]),
+        (
+            'seed = "models:seed"',
+            MODELS + "def seed(session): raise KeyError('tea')",
+            ["models:seed", "KeyError: 'tea'", "models.py:"],
+        ),
+        ('seed = "models:Base.metadata"', MODELS, ["models:Base.metadata", "callable"]),
+    ],
+)
+def test_a_schema_that_cannot_be_built(
+    make_project: MakeProject, server: Server, settings: str, models: str, said: list[str]
+) -> None:
+    """The message has the statement or the place, and the half-made database is gone."""
+    project = make_project({**_TEST, "models.py": models}, settings)
+    outcome = project.run()
+
+    assert _is_one_message(outcome)
+    assert [each for each in said if each not in outcome.err] == []
+    assert databases(server, project.name) == []
+
+
+def test_a_conftest_that_connects(make_project: MakeProject) -> None:
+    """It is refused when it is imported, before there is any test database."""
+    outcome = make_project({**_TEST, "tests/conftest.py": _CONNECTS}).run()
+
+    assert outcome.code == 4
+    assert "DatabaseNotRequested" in outcome.text
+    assert re.search(r"running +pytest loads the project's conftest files", outcome.text)
+    assert "tests/conftest.py:4" in outcome.text
+    assert SECRET not in outcome.text

@@ -1,0 +1,68 @@
+"""The example projects pass as they are on the site, outside of the checkout."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.kit.integration.plugin.projects import Project
+from tests.kit.integration.recorded import EXAMPLES
+
+MakeExample = Callable[[str], Project]
+
+
+@pytest.fixture(scope="module")
+def make_example(tmp_path_factory: pytest.TempPathFactory) -> MakeExample:
+    """Copies an example to a directory of its own."""
+    caches = tmp_path_factory.mktemp("caches")
+
+    def make(name: str) -> Project:
+        path = tmp_path_factory.mktemp("example") / name
+        shutil.copytree(EXAMPLES / name, path)
+        return Project(path, caches)
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["quickstart", "flask", "library", "established"])
+def test_an_example_passes(make_example: MakeExample, name: str) -> None:
+    """With no argument and no variable of the environment but where PostgreSQL comes from."""
+    run = make_example(name).run("--pg-server=embedded")
+
+    assert run.code == 0, run.text
+    assert set(run.counts) == {"passed"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["-p", "xdist", "-n", "2"], ["-p", "randomly"]],
+    ids=["two workers", "random order"],
+)
+def test_an_example_passes_in_any_order(make_example: MakeExample, arguments: list[str]) -> None:
+    """On two workers, each with a database of its own, and shuffled."""
+    run = make_example("library").run("--pg-server=embedded", *arguments)
+
+    assert run.code == 0, run.text
+    assert set(run.counts) == {"passed"}
+
+
+def test_an_example_passes_with_psycopg_3(make_example: MakeExample) -> None:
+    """The driver is the one that the setting url names."""
+    url = "postgresql+psycopg://library@localhost/library"
+    run = make_example("library").run("--pg-server=embedded", f"--pg-url={url}")
+
+    assert run.code == 0, run.text
+
+
+@pytest.mark.parametrize(
+    "file", sorted((EXAMPLES / "ci").glob("*.yml")), ids=lambda file: file.name
+)
+def test_a_workflow_names_what_exists(file: Path) -> None:
+    """It installs the distribution under its name, and runs pytest without any preparation."""
+    text = file.read_text()
+
+    assert "pip install -e . " in text
+    assert text.rstrip().endswith("- run: pytest")

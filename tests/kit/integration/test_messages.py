@@ -1,0 +1,239 @@
+"""The messages on the site are those that people get."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from pgsandbox import databases, servers
+from pgsandbox.databases import admin
+from pgsandbox.databases.limits import Limits
+from pgsandbox.errors import PgSandboxError
+from pgsandbox.servers import Server, places
+from pgsandbox.servers.binaries import find
+from pgsandbox.servers.embedded import launch
+from tests.kit.external import PASSWORD, External, external_server, free_port
+from tests.kit.integration.plugin.projects import Outcome, Project
+from tests.kit.integration.recorded import (
+    EXAMPLES,
+    message_in,
+    message_of,
+    normalised,
+    recorded,
+)
+from tests.kit.integration.servers.strangers import Stranger
+
+IN_A_TEST = {
+    "transactions-interleaved": "test_an_entry_stays_when_its_order_fails",
+    "outer-transaction-ended": "test_raw_sql_commits",
+    "deferred-constraint-violated": "test_two_offers_at_one_place",
+    "escaped-from-sandbox": "ERROR at teardown of test_the_driver_connects_by_itself",
+    "not-in-sandbox": "test_an_index_is_made_concurrently",
+    "sandbox-lost": "ERROR at teardown of test_the_connection_is_cut",
+    "foreign-database": "test_the_application_uses_its_own_url",
+    "database-not-requested": "test_a_unit_test_connects",
+    "no-session": "test_a_unit_test_calls_a_factory",
+    "factory-error": "test_a_factory_has_a_session_of_its_own",
+}
+"""The page of each error that a test meets, and where the report of ``refusals`` shows it."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project ``refusals``, outside of the checkout."""
+    path = tmp_path_factory.mktemp("example") / "refusals"
+    shutil.copytree(EXAMPLES / "refusals", path)
+    project = Project(path, tmp_path_factory.mktemp("caches"))
+    settings = path / "pyproject.toml"
+    settings.write_text(settings.read_text().replace('"shop"', f'"{project.name}"'))
+    return project
+
+
+@pytest.fixture(scope="module")
+def run(project: Project) -> Outcome:
+    """What its tests print, all of which fail."""
+    return project.run("--tb=short")
+
+
+@pytest.fixture(scope="module")
+def external() -> Iterator[External]:
+    """A server on a TCP port that asks for passwords."""
+    with external_server() as server:
+        server.execute(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
+        yield server
+
+
+@pytest.fixture
+def given(external: External) -> Server:
+    """The same as pgsandbox sees it."""
+    return servers.given(external.url, reason="a test", source="TEST_DATABASE_URL")
+
+
+@pytest.mark.parametrize(("page", "title"), IN_A_TEST.items(), ids=IN_A_TEST)
+def test_what_a_test_meets(run: Outcome, page: str, title: str) -> None:
+    """The message in pytest's report is the one of the site."""
+    message = normalised(message_in(run.section(title)))
+
+    assert message == recorded(f"messages/{page}", message)
+
+
+def test_the_statements_of_a_failing_test(run: Outcome) -> None:
+    """The section below the traceback lists them, with their connections."""
+    section = run.section("test_a_failing_test_shows_its_statements")
+    heading, _, statements = section.rpartition(" SQL of this test ")
+    shown = normalised(f"{heading.splitlines()[-1]} SQL of this test {statements}")
+
+    assert shown == recorded("output/statements", shown)
+
+
+def test_the_lines_of_a_run(project: Project) -> None:
+    """The header names server and database, the summary counts."""
+    run = project.run("-k", "statements")
+    lines = normalised(
+        "\n".join(line for line in run.out.splitlines() if line.startswith("pgsandbox:"))
+    )
+
+    assert lines == recorded("output/header-and-summary", lines)
+
+
+@pytest.mark.parametrize(
+    ("page", "arguments", "variables"),
+    [
+        ("configuration-error", [], {"PGSANDBOX_SCHEMA": "migration"}),
+        ("schema-not-built", ["--pg-metadata=models_with_citext:Base"], {}),
+        (
+            "binaries-not-found",
+            ["--pg-server=embedded"],
+            {"PGSANDBOX_BINDIR": "/opt/postgresql/bin"},
+        ),
+    ],
+    ids=["configuration-error", "schema-not-built", "binaries-not-found"],
+)
+def test_what_stops_a_run(
+    project: Project, page: str, arguments: list[str], variables: dict[str, str]
+) -> None:
+    """pytest prints the message and collects nothing."""
+    message = normalised(project.run(*arguments, **variables).err.partition("ERROR: ")[2])
+
+    assert message == recorded(f"messages/{page}", message)
+
+
+def _refused(project: Project, url: str) -> str:
+    return project.run(TEST_DATABASE_URL=url).err.partition("ERROR: ")[2]
+
+
+def test_nothing_answers(project: Project) -> None:
+    """The port is free."""
+    message = normalised(
+        _refused(project, f"postgresql+psycopg2://app:pw@127.0.0.1:{free_port()}/shop_test")
+    )
+
+    assert message == recorded("messages/server-unreachable", message)
+
+
+def test_something_else_answers(project: Project) -> None:
+    """A web server, say."""
+    with Stranger(b"", b"HTTP/1.1 400 Bad Request\r\n\r\n") as web:
+        message = normalised(
+            _refused(project, f"postgresql+psycopg2://app:pw@127.0.0.1:{web.port}/shop_test")
+        )
+
+    assert message == recorded("messages/not-postgresql", message)
+
+
+def test_the_password_is_wrong(project: Project, external: External) -> None:
+    """The message shows neither the wrong one nor the right one."""
+    url = f"postgresql+psycopg2://reader:a-wrong-one@127.0.0.1:{external.port}/shop_test"
+    message = normalised(_refused(project, url))
+
+    assert message == recorded("messages/login-refused", message)
+
+
+def test_the_role_may_not_create_databases(project: Project, external: External) -> None:
+    """Two ways out."""
+    url = external.url.set(username="reader", database="shop_test")
+    message = normalised(_refused(project, url.render_as_string(hide_password=False)))
+
+    assert message == recorded("messages/may-not-create-databases", message)
+
+
+def test_the_server_is_too_old(external: External, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server that old is at hand, so the limit comes to it."""
+    monkeypatch.setattr(sys.modules[servers.given.__module__], "OLDEST_VERSION", 999999)
+    with pytest.raises(PgSandboxError) as caught:
+        servers.given(external.url.set(database="shop_test"), reason="", source="TEST_DATABASE_URL")
+    message = normalised(message_of(caught.value))
+    message = message.replace("99 or later", "14 or later").replace("18.4", "13.22")
+
+    assert message == recorded("messages/server-too-old", message)
+
+
+def test_the_server_is_full(external: External) -> None:
+    """A role that may have one connection, and has it."""
+    external.execute("ALTER ROLE reader CONNECTION LIMIT 0")
+    with pytest.raises(PgSandboxError) as caught:
+        servers.given(
+            external.url.set(username="reader", database="shop_test"),
+            reason="",
+            source="TEST_DATABASE_URL",
+        )
+    external.execute("ALTER ROLE reader CONNECTION LIMIT -1")
+    message = normalised(message_of(caught.value))
+
+    assert message == recorded("messages/server-error", message)
+
+
+def test_the_embedded_server_does_not_start() -> None:
+    """Its own words tell why."""
+    with places.private_folder() as private, pytest.raises(PgSandboxError) as caught:
+        launch(
+            private,
+            "broken",
+            find(None),
+            places.cache_folder(None),
+            arguments=("--shared_buffers=1kB",),
+        )
+    message = normalised(message_of(caught.value))
+
+    assert message == recorded("messages/server-did-not-start", message)
+
+
+def test_a_database_without_our_mark(external: External, given: Server) -> None:
+    """Somebody made it by hand; it stays as it is."""
+    external.execute("CREATE DATABASE shop")
+    with closing(given.connect()) as connection, pytest.raises(PgSandboxError) as caught:
+        admin.drop(connection, "shop")
+    external.execute("DROP DATABASE shop")
+    message = normalised(message_of(caught.value))
+
+    assert message == recorded("messages/not-a-test-database", message)
+
+
+def test_a_session_is_in_the_way(given: Server) -> None:
+    """A forgotten transaction of a debugger holds a lock on the catalog."""
+    with closing(given.connect()) as connection, closing(given.connect()) as other:
+        cursor = other.cursor()
+        cursor.execute("set application_name = 'a debugger'")
+        cursor.execute("begin; lock table pg_database in exclusive mode")
+        with pytest.raises(PgSandboxError) as caught:
+            admin.create(connection, "shop_test", Limits(lock=0.2, statement=1.0))
+    message = normalised(
+        message_of(caught.value).replace("0.2 s", "10 s").replace("1 s for", "30 s for")
+    )
+
+    assert message == recorded("messages/administration-blocked", message)
+
+
+def test_a_database_is_no_longer_the_runs(given: Server) -> None:
+    """As when the session that held it was ended, and another run has taken the name."""
+    owned = databases.claim(given, "shop")
+    owned.drop()
+    with pytest.raises(PgSandboxError) as caught:
+        owned.recreate()
+    message = normalised(message_of(caught.value))
+
+    assert message == recorded("messages/database-error", message)
