@@ -1,4 +1,4 @@
-"""Every error of pgsandbox: what happened, what it means, what to do, and where each fact came from.
+"""Every error of pgsandbox: what happened, what it means, what to do, where each fact came from.
 
 One class per cause, so that a caller can catch exactly what it can handle::
 
@@ -13,7 +13,7 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   └── ServerDidNotStart           the embedded server was started and did not come up
     ├── DatabaseError
     │   ├── MayNotCreateDatabases       the role lacks CREATEDB
-    │   ├── NotATestDatabase            the database does not bear our mark, so nothing was done to it
+    │   ├── NotATestDatabase            the database does not bear our mark: nothing was done to it
     │   └── AdministrationBlocked       an administrative statement reached its time limit
     ├── SchemaError
     │   └── SchemaNotBuilt              create_all or a migration failed
@@ -21,7 +21,7 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   ├── DatabaseNotRequested        a test that did not ask for the database opened it
     │   └── ForeignDatabase             a connection to anything but the test database
     ├── SandboxError
-    │   ├── TransactionsInterleaved     two open transactions whose result one connection can't express
+    │   ├── TransactionsInterleaved     two transactions whose result one connection can't express
     │   ├── OuterTransactionEnded       raw SQL ended the transaction that holds the test
     │   ├── DeferredConstraintViolated  rows of the test break a deferred constraint at its end
     │   ├── EscapedFromSandbox          something of the test outlived its rollback
@@ -55,8 +55,8 @@ class Fact:
 class PgSandboxError(Exception):
     """The base of every error that pgsandbox raises.
 
-    ``str()`` gives the whole message: the headline, the facts with their sources, the remedy and the
-    page of the reference that explains the class.
+    ``str()`` gives the whole message: the headline, the facts with their sources, the remedy and
+    the page of the reference that explains the class.
     """
 
     page: ClassVar[str] = "pgsandbox-error"

@@ -10,10 +10,10 @@ from sqlalchemy.engine import URL, Dialect
 
 from pgsandbox import guard
 from pgsandbox.errors import Fact, NotInSandbox, PgSandboxError
+from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.drivers import SUPPORTED, module_of
 from pgsandbox.sandbox.physical import Physical, Status
 from pgsandbox.sandbox.refusals import CLONE
-from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.sandbox import Executed, Sandbox
 from pgsandbox.sandbox.savepoints import Constraints
 from pgsandbox.sandbox.witness import QUESTION, Witness
