@@ -18,6 +18,7 @@ from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, PgSandboxError
 from pgsandbox.plugin import fixtures, reporting
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
+from pgsandbox.plugin.pg import Pg
 from pgsandbox.plugin.reporting import Closing
 from pgsandbox.wiring import DEFAULT, Run
 
@@ -33,6 +34,7 @@ class ActivePlugin:
         self.config = config
         self.settings = settings
         self.run = Run(settings)
+        self.pg = Pg(self.run)
         self.item: pytest.Item | None = None
         """The test that is in its sandbox now."""
         self._has_failed = False
@@ -101,11 +103,16 @@ class ActivePlugin:
 
     def _start(self) -> None:
         try:
-            self._prepare()
+            self.prepare()
         except PgSandboxError as error:
             raise self._usage_error(error) from error
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Find the server and create the databases, unless that is done.
+
+        Raises:
+            PgSandboxError: it can't be done; the same again whenever it is tried.
+        """
         if self._unusable is not None:
             raise self._unusable.with_traceback(None)
         began = time.perf_counter()
@@ -154,11 +161,10 @@ class ActivePlugin:
 
     def enter(self, item: pytest.Item) -> None:
         """Let *item* open the database from here to its end; nothing if it may already."""
-        __tracebackhide__ = True
         if self.item is item:
             return
         try:
-            self._prepare()
+            self.prepare()
             if self._choice(item).isolation == "clone":
                 self.run.clone()
         except PgSandboxError as error:
@@ -178,6 +184,7 @@ class ActivePlugin:
             factories.use_session_source(None)
             self._closing.figures.tests += self.run.is_used
             errors = self.run.door.leave()
+            self.pg.close()
             try:
                 is_kept = self.settings.keep and self._has_failed
                 self._closing.kept.extend(self.run.drop_clones(keep=is_kept))
@@ -192,7 +199,6 @@ class ActivePlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Enter the sandbox before the test's fixtures are set up."""
-        __tracebackhide__ = True
         began = time.perf_counter()
         self.run.door.running = item.nodeid
         self.run.door.refused.clear()
@@ -204,7 +210,6 @@ class ActivePlugin:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Fail a test that passed although its transaction did not hold."""
-        __tracebackhide__ = True
         result = yield
         errors = self.run.door.verdict()
         if errors:
@@ -214,7 +219,6 @@ class ActivePlugin:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
         """Leave the sandbox after the last of the test's fixtures is torn down."""
-        __tracebackhide__ = True
         self.run.door.wind_down()
         try:
             result = yield
@@ -240,6 +244,10 @@ class ActivePlugin:
         return report
 
     # -- the end ------------------------------------------------------------------------------
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Cancel what a thread of the interrupted test still runs, before fixtures wait for it."""
+        self.run.door.wind_down(timeout=0)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -274,6 +282,7 @@ class ActivePlugin:
             sys.stderr.write(f"pgsandbox: {line}\n")
 
     def _stop(self) -> None:
+        self._leave()  # where the run was interrupted in a test
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()

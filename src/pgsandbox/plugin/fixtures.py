@@ -15,21 +15,28 @@ if TYPE_CHECKING:
     from pgsandbox.plugin.active import ActivePlugin
 
 
-@pytest.fixture
-def _pgsandbox(request: pytest.FixtureRequest) -> ActivePlugin:
-    """The active plugin, with the requesting test in its sandbox."""
+@pytest.fixture(scope="session")
+def _pgsandbox_run(request: pytest.FixtureRequest) -> ActivePlugin:
+    """The active plugin, with its databases there."""
     plugin: ActivePlugin = request.config.pluginmanager.getplugin("pgsandbox-active")
-    plugin.enter(request.node)
+    plugin.prepare()
     return plugin
 
 
 @pytest.fixture
-def db_engine(_pgsandbox: ActivePlugin) -> Engine:
+def _pgsandbox(request: pytest.FixtureRequest, _pgsandbox_run: ActivePlugin) -> ActivePlugin:
+    """The active plugin, with the requesting test in its sandbox."""
+    _pgsandbox_run.enter(request.node)
+    return _pgsandbox_run
+
+
+@pytest.fixture(scope="session")
+def db_engine(_pgsandbox_run: ActivePlugin) -> Engine:
     """An engine on the test database, for code under test that takes an engine.
 
-    Whatever is committed through it is gone after the test.
+    It is one engine for all tests; what a test commits through it is gone after the test.
     """
-    return _pgsandbox.engine(is_arranging=False)
+    return _pgsandbox_run.engine(is_arranging=False)
 
 
 @pytest.fixture
@@ -50,9 +57,11 @@ def db_session(_pgsandbox: ActivePlugin) -> Iterator[Session]:
         yield session
 
 
-@pytest.fixture
-def pg(_pgsandbox: ActivePlugin) -> Iterator[Pg]:
-    """The test database: its URL, its server, a look from outside, the statements of this test."""
-    observer = Pg(_pgsandbox.run)
-    yield observer
-    observer.close()
+@pytest.fixture(scope="session")
+def pg(_pgsandbox_run: ActivePlugin) -> Pg:
+    """The test database: its URL, its server, a look from outside, the statements of this test.
+
+    It is one object for all tests, so that a fixture of any scope can ask it for the URL; what it
+    says of statements is always the running test's.
+    """
+    return _pgsandbox_run.pg

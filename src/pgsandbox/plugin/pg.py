@@ -31,7 +31,7 @@ class Queries:
 
 
 class Pg:
-    """The test database of the running test."""
+    """The running test's database."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -96,7 +96,7 @@ class Pg:
             return row[0] if row else None
 
     def close(self) -> None:
-        """Close the connections that look from outside."""
+        """Close the connections that look from outside; the next look makes new ones."""
         for observer in self._observers.values():
             observer.close()
         self._observers.clear()
