@@ -93,17 +93,14 @@ def sections(run: Run) -> list[tuple[str, str]]:
 
 
 def kept(run: Run) -> list[str]:
-    """Return how to look at each database that stays after the run."""
-    lines = []
-    for name, home in run.homes.items():
-        if run.find_server().kind == "embedded":
-            lines.append(
-                f"{home.owned.name} is kept as long as the embedded server runs, which is until "
-                "no test run uses it; to look at a database after its run, give a server of your "
-                "own in TEST_DATABASE_URL"
-            )
-        else:
-            lines.append(f"{home.owned.name} is kept; look at it with: {_psql(run.url_of(name))}")
+    """Return how to look at each database that stays after the run, and how to end that."""
+    lines = [
+        f"{home.owned.name} is kept; look at it with: {_psql(run.url_of(name))}"
+        for name, home in run.homes.items()
+    ]
+    pid = run.find_server().keep() if lines else None
+    if pid is not None:
+        lines.append(f"the embedded server runs on for it; stop both with: kill {pid}")
     return lines
 
 

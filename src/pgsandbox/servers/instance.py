@@ -96,6 +96,24 @@ class Instance:
         )
 
 
+_KEEPER = """
+import fcntl, os, sys, time
+users = open(sys.argv[1])
+fcntl.flock(users, fcntl.LOCK_SH | fcntl.LOCK_NB)
+pid = os.fork()
+if pid:
+    print(pid, flush=True)
+    os._exit(0)
+os.setsid()
+nowhere = os.open(os.devnull, os.O_RDWR)
+for standard in (0, 1, 2):
+    os.dup2(nowhere, standard)
+while os.path.exists(sys.argv[1]):
+    time.sleep(1)
+"""
+"""A program that uses the instance whose ``users`` file it is given, and prints its pid."""
+
+
 class Hold:
     """The use of an instance by this process: while it lasts, the server runs."""
 
@@ -108,6 +126,15 @@ class Hold:
             self._close()
             raise BlockingIOError(f"{instance.folder} is being stopped")
         atexit.register(self.end)
+
+    def keep(self) -> int:
+        """Let a process of its own use the instance until it is killed, and return its pid.
+
+        It ends by itself when the instance is gone.
+        """
+        command = [sys.executable, "-I", "-S", "-c", _KEEPER, str(self.instance.users)]
+        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        return int(said.stdout)
 
     def end(self) -> None:
         """Give the use up; if it was the last, wait until the watchdog has cleared up."""

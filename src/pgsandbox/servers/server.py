@@ -14,6 +14,9 @@ from pgsandbox.servers import libpq
 class Use(Protocol):
     """A process's use of a server that is stopped when nobody uses it."""
 
+    def keep(self) -> int:
+        """Let a process of its own use the server, and return its pid."""
+
     def end(self) -> None:
         """Give the use up. Doing so twice changes nothing."""
 
@@ -49,6 +52,13 @@ class Server:
         Options of the URL go along as far as the driver knows them.
         """
         return libpq.for_driver(self.url.set(database=database), drivername or libpq.DRIVER)
+
+    def keep(self) -> int | None:
+        """Let an embedded server run on after this process; return the pid that holds it.
+
+        It stops when that process is killed. A given server runs on anyway: then it is None.
+        """
+        return self.use.keep() if self.use is not None else None
 
     def release(self) -> None:
         """Give up this process's use of an embedded server; the last one to do so stops it.
