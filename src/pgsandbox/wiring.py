@@ -167,8 +167,8 @@ class Run:
         self.door.use_clones(clones)
         self._tell_children()
 
-    def drop_clones(self, *, keep: bool = False) -> list[str]:
-        """Drop the running test's own databases, or keep them; return the names of those kept."""
+    def drop_clones(self, *, keep: bool = False) -> list[URL]:
+        """Drop the running test's own databases, or keep them; return the URLs of those kept."""
         clones, self._clones = self._clones, []
         for owned in clones:
             if keep:
@@ -177,7 +177,8 @@ class Run:
                 owned.drop()
         if clones:
             self._tell_children()
-        return [owned.name for owned in clones] if keep else []
+        urls = [self.find_server().url_of(owned.name) for owned in clones]
+        return urls if keep else []
 
     def stop(self) -> list[PgSandboxError]:
         """Drop this run's databases, or keep them if the settings say so; release the server.

@@ -335,6 +335,20 @@ def test_the_application_sees_what_the_test_only_flushed(client):
     assert client.get(f"/api/projects/{project.id}").json["path"] == project.path
 
 
+# --8<-- [start:stale]
+def test_an_object_of_the_test_is_as_old_as_it_was_read(client, db_session):
+    """A session does not read an object again that it has: ask it to, or use another session."""
+    project = ProjectFactory(name="old")
+    client.patch(f"/api/projects/{project.id}", json={"name": "new"})
+
+    assert project.name == "old"
+    db_session.refresh(project)
+    assert project.name == "new"
+
+
+# --8<-- [end:stale]
+
+
 def test_a_request_stays_when_the_test_rolls_back(client, db_session):
     """The test's own session never undoes what the application committed."""
     ProjectFactory(path="/srv/arranged")

@@ -220,11 +220,13 @@ def test_a_lost_connection_is_tried_again(losing_connections, writer, db_session
 # --8<-- [end:retry]
 
 
-def test_a_commit_without_an_answer_writes_the_event_once(losing_connections, writer, db_session):
-    """The next attempt uses the same id, so that the event can't be there twice."""
+def test_a_commit_without_an_answer_is_tried_again(losing_connections, writer, db_session):
+    """With the same id: had the first attempt succeeded, the event would still be there once."""
     losing_connections(1, at="COMMIT")
+    id_before = db_session.scalar(text("SELECT nextval('events_id_seq')"))
     event_id = writer.write(NOTIFICATION)
 
+    assert event_id == id_before + 1
     assert db_session.scalars(select(Event.id)).all() == [event_id]
 
 
@@ -235,6 +237,36 @@ def test_after_three_attempts_the_caller_hears_of_it(losing_connections, writer,
     with pytest.raises(OperationalError, match="the connection is lost"):
         writer.write(NOTIFICATION)
     assert db_session.scalar(COUNT) == 0
+
+
+@pytest.mark.pgsandbox(isolation="clone")
+def test_a_session_that_the_server_ends_is_replaced(db_connection, writer, db_session):
+    """A real end of a real session, so the test has a database of its own."""
+    db_connection.execute(text("CREATE SEQUENCE attempts"))
+    db_connection.execute(
+        text(
+            """
+            CREATE FUNCTION end_session() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF nextval('attempts') = 1 THEN
+                    PERFORM pg_terminate_backend(pg_backend_pid());
+                END IF;
+                RETURN NEW;
+            END $$
+            """
+        )
+    )
+    db_connection.execute(
+        text(
+            "CREATE TRIGGER end_session BEFORE INSERT ON events "
+            "FOR EACH ROW EXECUTE FUNCTION end_session()"
+        )
+    )
+    db_connection.commit()
+    event_id = writer.write(NOTIFICATION)
+
+    assert db_session.scalars(select(Event.id)).all() == [event_id]
+    assert db_session.scalar(text("SELECT last_value FROM attempts")) == 2
 
 
 def test_a_refusal_is_not_tried_again(losing_connections, writer, db_session):

@@ -124,6 +124,15 @@ def test_a_complete_task_takes_no_more_time(db_session):
     assert times == {**NOTHING, TaskState.COMMANDED: 3 * MINUTE}
 
 
+def test_a_complete_task_without_its_last_event_takes_no_more_time_either(db_session):
+    """Its completion time ends the last state that is known."""
+    task = TaskFactory(is_complete=True, started_at=NOON, completed_at=NOON + 3 * MINUTE)
+    transition(task, "commanded", NOON)
+
+    times = time_per_state(db_session, until=NOON + 60 * MINUTE)
+    assert times == {**NOTHING, TaskState.COMMANDED: 3 * MINUTE}
+
+
 def test_a_task_without_events_was_in_its_state_all_the_time(db_session):
     """A task that was migrated, for instance."""
     TaskFactory(state=TaskState.PROCESSING, started_at=NOON)

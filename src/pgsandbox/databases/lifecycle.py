@@ -98,7 +98,7 @@ class OwnedDatabase:
             return
         try:
             with administration(self.server) as connection:
-                if self._still_holds(connection):
+                if self._still_holds():
                     _remove(self.server, connection, self.name, self.mark.oid, self.limits)
         finally:
             self._end()
@@ -136,10 +136,10 @@ class OwnedDatabase:
             self.mark = mark
 
     def _require_held(self, connection: Connection) -> None:
-        if self._has_ended or not self._still_holds(connection):
+        if self._has_ended or not self._still_holds():
             raise _lost(connection, self.name)
 
-    def _still_holds(self, connection: Connection) -> bool:
+    def _still_holds(self) -> bool:
         """Whether the name is still ours; a lease that was cut is taken again if it is free.
 
         The database of that name may be another one then, made by a run that came and went in

@@ -187,7 +187,8 @@ class ActivePlugin:
             self.pg.close()
             try:
                 is_kept = self.settings.keep and self._has_failed
-                self._closing.kept.extend(self.run.drop_clones(keep=is_kept))
+                clones = self.run.drop_clones(keep=is_kept)
+                self._closing.kept.extend(reporting.is_kept(url) for url in clones)
                 self.run.heal()
             except PgSandboxError as error:
                 self._unusable = error

@@ -94,14 +94,16 @@ def sections(run: Run) -> list[tuple[str, str]]:
 
 def kept(run: Run) -> list[str]:
     """Return how to look at each database that stays after the run, and how to end that."""
-    lines = [
-        f"{home.owned.name} is kept; look at it with: {_psql(run.url_of(name))}"
-        for name, home in run.homes.items()
-    ]
+    lines = [is_kept(run.url_of(name)) for name in run.homes]
     pid = run.find_server().keep() if lines else None
     if pid is not None:
         lines.append(f"the embedded server runs on for it; stop both with: kill {pid}")
     return lines
+
+
+def is_kept(url: URL) -> str:
+    """Return how to look at the database at *url*, which stays."""
+    return f"{url.database} is kept; look at it with: {_psql(url)}"
 
 
 def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:

@@ -23,10 +23,11 @@ from sqlalchemy.pool import Pool
 
 from pgsandbox import guard
 from pgsandbox.errors import DatabaseNotRequested, Fact, ForeignDatabase, PgSandboxError
+from pgsandbox.sandbox import creators
 from pgsandbox.sandbox.clones import Clone
-from pgsandbox.sandbox.drivers import module_of
 from pgsandbox.sandbox.enclosure import Enclosure
 from pgsandbox.sandbox.link import Link
+from pgsandbox.sandbox.parameters import parse_options
 from pgsandbox.sandbox.sandbox import Executed, Sandbox
 
 E = TypeVar("E", bound=PgSandboxError)
@@ -92,11 +93,14 @@ class Door:
         if event.contains(Engine, "before_cursor_execute", self._executing):
             event.remove(Engine, "before_cursor_execute", self._executing)
 
-    def wind_down(self) -> None:
-        """The test's body is over: what its fixtures' teardown rolls back, nobody looks at."""
+    def wind_down(self, timeout: float = 10.0) -> None:
+        """The test's body is over: what its fixtures' teardown rolls back, nobody looks at.
+
+        A statement that a thread still runs after *timeout* seconds is cancelled.
+        """
         for enclosure in self.enclosures:
             if enclosure.sandbox is not None:
-                enclosure.sandbox.is_winding_down = True
+                enclosure.sandbox.wind_down(timeout)
 
     def verdict(self) -> list[PgSandboxError]:
         """Return what must make the test fail as it stands, at the end of its body."""
@@ -146,7 +150,7 @@ class Door:
         __tracebackhide__ = True
         building = getattr(self._here, "building", None)
         if building is not None and dialect.name == "postgresql":
-            self._here.let_through = "building"
+            self._here.let_through = record, "building"
             url = building.set(drivername=f"postgresql+{dialect.driver}")
             here, there = dialect.create_connect_args(url)
             return dialect.connect(*here, **there)
@@ -156,7 +160,7 @@ class Door:
             return None
         target = guard.target_of(tuple(args), parameters, os.environ)
         if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
-            self._here.let_through = "allowed"
+            self._here.let_through = record, "allowed"
             return None
         enclosure = self._enclosure_of(target)
         if not self.is_requested:
@@ -164,19 +168,23 @@ class Door:
         if enclosure is None:
             raise self._foreign(_url_of(dialect, target, parameters))
         if enclosure.clone is not None:
-            self._here.let_through = enclosure.clone
+            self._here.let_through = record, enclosure.clone
             return enclosure.clone.connect(dialect, tuple(args), parameters)
         return self._stand_in(enclosure, dialect, parameters)
 
     def _connected(self, connection: Any, record: Any) -> None:
         if _link_of(connection) is not None:
             return
-        let_through = getattr(self._here, "let_through", None)
-        self._here.let_through = None
-        if let_through is not None:
-            record.info[_STATE] = let_through
+        __tracebackhide__ = True
+        flagged: tuple[Any, Any] = getattr(self._here, "let_through", (None, None))
+        self._here.let_through = None, None
+        if record is flagged[0] and flagged[1] is not None:
+            record.info[_STATE] = flagged[1]
+        elif creators.driver_of(connection) is not None:
+            record.info[_STATE] = self._judge(connection)
 
     def _checked_out(self, connection: Any, record: Any, proxy: Any) -> None:
+        __tracebackhide__ = True
         link = _link_of(connection)
         if link is None:
             let_through = record.info.get(_STATE)
@@ -185,9 +193,13 @@ class Door:
                 return
             if let_through == "allowed" or (let_through == "building" and is_building):
                 return
-            if _is_postgresql(connection):
+            if creators.driver_of(connection) is None:
+                return
+            if not (isinstance(let_through, Enclosure) and let_through.clone is None):
                 raise exc.DisconnectionError("this connection is from before the running test")
-            return
+            connection = self._adopt(let_through, connection)
+            record.dbapi_connection = proxy.dbapi_connection = connection
+            link = connection.link
         if link.set_up_in is not None and link.set_up_in.is_finished:
             # Statements of a "connect" listener were rolled back with their test: run them anew.
             raise exc.DisconnectionError("this connection was set up in an earlier test")
@@ -220,9 +232,14 @@ class Door:
 
     def _stand_in(self, enclosure: Enclosure, dialect: Dialect, parameters: dict[str, Any]) -> Any:
         __tracebackhide__ = True
-        driver = module_of(dialect.driver)
-        if driver is None:
-            raise enclosure.no_stand_in(dialect.driver, self.running)
+        link = self._link(enclosure, dialect)
+        made = enclosure.driver_of(dialect, self.running).stand_in(link, parameters)
+        link.set_up(parse_options(str(parameters.get("options") or "")))
+        return made
+
+    def _link(self, enclosure: Enclosure, dialect: Dialect) -> Link:
+        __tracebackhide__ = True
+        enclosure.driver_of(dialect, self.running)
         is_arranging = dialect in self._arranging
         label = "the test's own session" if is_arranging else f"an engine used at {_origin()}"
 
@@ -232,8 +249,40 @@ class Door:
                 raise self._not_requested(enclosure.url)
             return enclosure.sandbox_of(dialect, self.running)
 
-        link = Link(find_sandbox, label, is_arranging=is_arranging)
-        return driver.stand_in(link, parameters)
+        return Link(find_sandbox, label, is_arranging=is_arranging)
+
+    def _judge(self, connection: Any) -> Any:
+        """Say what to do with a real connection that an engine's own ``creator`` made.
+
+        Raises:
+            GuardError: it goes anywhere else than to the test database; it was closed.
+        """
+        __tracebackhide__ = True
+        target = creators.target_of(connection)
+        building = getattr(self._here, "building", None)
+        if building is not None and target.database == building.database:
+            return "building"
+        if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
+            return "allowed"
+        for enclosure in self.enclosures if self.is_requested else []:
+            aim = enclosure.clone or enclosure
+            if guard.is_same_database(target, aim.target):
+                return aim
+        connection.close()
+        url = _url_of(creators.dialect_of(connection), target, {})
+        raise self._foreign(url) if self.is_requested else self._not_requested(url)
+
+    def _adopt(self, enclosure: Enclosure, real: Any) -> Any:
+        """Return a stand-in for *real*, with what was set on it, and close it."""
+        __tracebackhide__ = True
+        dialect = creators.dialect_of(real)
+        driver = enclosure.driver_of(dialect, self.running)
+        enclosure.expect_session()
+        link = self._link(enclosure, dialect)
+        made = driver.adopt(link, real)
+        link.set_up(driver.session_of(real))
+        real.close()
+        return made
 
     def _close_sessions(self) -> None:
         for session in list(self._sessions):
@@ -291,10 +340,6 @@ class Door:
 def _link_of(connection: Any) -> Link | None:
     link = getattr(connection, "link", None)
     return link if isinstance(link, Link) else None
-
-
-def _is_postgresql(connection: Any) -> bool:
-    return type(connection).__module__.split(".")[0] in ("psycopg2", "psycopg", "asyncpg")
 
 
 def _url_of(dialect: Dialect, target: guard.Target | None, parameters: dict[str, Any]) -> URL:

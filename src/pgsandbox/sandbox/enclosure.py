@@ -114,10 +114,17 @@ class Enclosure:
         self._constraints = self._witness = None
         self.is_in_doubt = False
 
-    def no_stand_in(self, driver: str, test: str) -> NotInSandbox:
-        """Return the error for a driver whose connections the sandbox can't stand in for."""
-        return NotInSandbox(
-            f"The sandbox can't hold connections of the driver {driver}.",
+    def driver_of(self, dialect: Dialect, test: str) -> Any:
+        """Return the module that stands in for connections of *dialect*'s driver.
+
+        Raises:
+            NotInSandbox: there is none yet.
+        """
+        found = module_of(dialect.driver)
+        if found is not None:
+            return found
+        raise NotInSandbox(
+            f"The sandbox can't hold connections of the driver {dialect.driver}.",
             facts=[
                 Fact("test", test),
                 Fact("database", self.url.database or ""),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from pgsandbox.errors import Fact, NotInSandbox
-from pgsandbox.sandbox.refusals import CLONE
+from pgsandbox.sandbox import refusals
+from pgsandbox.sandbox.parameters import quoted
 from pgsandbox.sandbox.sandbox import Sandbox
 from pgsandbox.sandbox.savepoints import LogicalConnection
 
@@ -17,8 +18,8 @@ class Link:
     """One logical connection, as long as the application keeps it.
 
     An application's pool keeps connections from test to test. The link joins the running test's
-    sandbox whenever it is first used in it; of an earlier test nothing is left but the setting of
-    autocommit, as on a real connection that was returned to its pool.
+    sandbox whenever it is first used in it; of an earlier test nothing is left but the settings of
+    autocommit and read-only, as on a real connection that was returned to its pool.
     """
 
     def __init__(
@@ -47,17 +48,26 @@ class Link:
         __tracebackhide__ = True
         if self.sandbox.is_finished:
             self.sandbox = self._find_sandbox()
-            autocommit = self.state.autocommit
+            before = self.state
             self.state = self.sandbox.join(self._label, is_arranging=self._is_arranging)
-            self.state.autocommit = autocommit
+            self.state.autocommit = before.autocommit
+            self.state.is_read_only = before.is_read_only
 
-    def run(self, text: str, send: Callable[[], T]) -> T | None:
+    def run(self, text: str, send: Callable[[], T], *, is_recorded: bool = True) -> T | None:
         """Let the sandbox send one statement."""
         __tracebackhide__ = True
         self.refresh()
         if not self.is_in_use:
             self.set_up_in = self.sandbox
-        return self.sandbox.run(self.state, text, send, is_recorded=self.is_in_use)
+        return self.sandbox.run(self.state, text, send, is_recorded=is_recorded and self.is_in_use)
+
+    def set_up(self, values: Mapping[str, str]) -> None:
+        """Set run-time parameters, as the options of a real connection do."""
+        for name, value in values.items():
+            statement = f"SELECT set_config({quoted(name)}, {quoted(value)}, false)"
+            physical = self.sandbox.physical
+            self.run(statement, functools.partial(physical.execute, statement))
+        self.commit()
 
     def commit(self) -> None:
         """Commit in the sandbox; nothing where the transaction ended with its test."""
@@ -85,6 +95,7 @@ class Link:
         """Begin a transaction that the driver's own context manager will end."""
         self.refresh()
         self.state.in_transaction = True
+        self.state.is_explicit = self.state.autocommit
 
     @property
     def in_transaction(self) -> bool:
@@ -107,9 +118,6 @@ class Link:
         """
         if not self.is_in_use:
             return
-        raise NotInSandbox(
-            f"A sandboxed test can't run at isolation level {level}: all its transactions share "
-            "one, which is READ COMMITTED.",
-            facts=[Fact("test", self.sandbox.test), Fact("connection", self.state.label)],
-            remedy=CLONE,
+        raise refusals.isolation_level(
+            f"isolation level {level}", self.state.label, self.sandbox.test
         )

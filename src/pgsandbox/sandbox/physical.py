@@ -20,6 +20,13 @@ class Status(Enum):
     """The connection is gone."""
 
 
+SESSION = (
+    "SELECT name, current_setting(name) FROM pg_settings WHERE source IN ('client', 'session') "
+    "AND name NOT IN ('application_name', 'client_encoding') AND name NOT LIKE 'transaction\\_%'"
+)
+"""The run-time parameters that a session was given by options and SET."""
+
+
 class Physical(Protocol):
     """A real connection to the test database on which no driver begins or ends a transaction."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pgsandbox.errors import (
     DeferredConstraintViolated,
     EscapedFromSandbox,
@@ -39,6 +41,47 @@ def not_in_transaction(text: str, test: str) -> NotInSandbox:
     )
 
 
+def isolation_level(asked: str, label: str, test: str) -> NotInSandbox:
+    """Refuse a snapshot of a transaction's own."""
+    return NotInSandbox(
+        f"A sandboxed test can't give {asked}: all its transactions share one, which is READ "
+        "COMMITTED.",
+        facts=[Fact("test", test), Fact("connection", label)],
+        remedy=CLONE,
+    )
+
+
+def connection_class(asked: Any, test: str) -> NotInSandbox:
+    """Refuse to stand in for a class of connections that the sandbox does not know."""
+    name = getattr(asked, "__qualname__", repr(asked))
+    return NotInSandbox(
+        f"The sandbox can't stand in for connections of the class {name}, which "
+        "`connection_factory` or `creator` asked for.",
+        facts=[Fact("test", test)],
+        remedy=f"Use psycopg2's own classes. {CLONE}",
+    )
+
+
+def client_encoding(asked: str, test: str) -> NotInSandbox:
+    """Refuse another encoding for one of the connections that share the physical one."""
+    return NotInSandbox(
+        f"A sandboxed test can't use the client encoding {asked}: its connections share one, which "
+        "uses UTF-8.",
+        facts=[Fact("test", test)],
+        remedy=CLONE,
+    )
+
+
+def listening(text: str, test: str) -> NotInSandbox:
+    """Refuse to wait for notifications that nobody will deliver."""
+    return NotInSandbox(
+        "PostgreSQL delivers notifications when their transaction commits for real, which a "
+        "sandboxed test's never does.",
+        facts=[Fact("test", test), Fact("statement", text.strip())],
+        remedy=CLONE,
+    )
+
+
 def lost(test: str) -> SandboxLost:
     """Say that the physical connection was cut."""
     return SandboxLost(
@@ -64,8 +107,7 @@ def outer_ended(text: str | None, test: str) -> OuterTransactionEnded:
 def still_running(text: str | None, test: str) -> EscapedFromSandbox:
     """Say which statement outlived its test."""
     return EscapedFromSandbox(
-        "A statement of the test was still running when the test ended, and did not stop when it "
-        "was cancelled; its connection was closed.",
+        "A statement of the test was still running after the test had ended, so it was cancelled.",
         facts=[Fact("test", test), Fact("statement", text or "unknown")],
         remedy="Join the threads that the test starts before it ends.",
     )

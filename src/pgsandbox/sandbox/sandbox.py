@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleaved
 from pgsandbox.sandbox import refusals
+from pgsandbox.sandbox.parameters import Parameters
 from pgsandbox.sandbox.physical import Physical, Status
 from pgsandbox.sandbox.savepoints import (
     Ask,
@@ -29,6 +30,8 @@ from pgsandbox.sandbox.statements import (
 )
 
 T = TypeVar("T")
+
+_LIMIT_OF_CANCELLING = 10.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Sandbox:
         physical.execute("BEGIN; SAVEPOINT pgsandbox")
         self.constraints = constraints or _constraints(physical)
         self.stack = SavepointStack(self.constraints)
+        self.parameters = Parameters(physical)
 
     def join(self, label: str, *, is_arranging: bool) -> LogicalConnection:
         """Return the state of one more connection of this test."""
@@ -120,6 +124,13 @@ class Sandbox:
                 return self._control(connection, statement, send)
             if statement.kind is Kind.NOT_IN_TRANSACTION:
                 raise refusals.not_in_transaction(text, self.test)
+            if statement.kind is Kind.SNAPSHOT:
+                raise refusals.isolation_level(text.strip(), connection.label, self.test)
+            if statement.kind is Kind.LISTEN:
+                raise refusals.listening(text, self.test)
+            if statement.kind is Kind.MODE:
+                self._set_mode(connection, statement)
+                return None
             return self._send(connection, statement, send)
 
     @contextlib.contextmanager
@@ -131,6 +142,7 @@ class Sandbox:
             self.executed.append(Executed(text, connection.label))
             self._drive(self.stack.begin_statement(connection, statement))
             try:
+                self.parameters.prepare(connection, text)
                 yield
             except BaseException:
                 self._recover(connection, statement)
@@ -142,17 +154,20 @@ class Sandbox:
         with self.lock:
             if connection.in_transaction:
                 self._check_usable()
-                self._drive(self.stack.commit(connection))
+                self._commit(connection)
 
     def rollback(self, connection: LogicalConnection) -> None:
         """Undo what *connection* did since its last commit."""
         with self.lock:
             if connection.in_transaction and self._broken is None and not self._is_lost():
                 try:
-                    self._drive(self.stack.rollback(connection))
+                    self._rollback(connection)
                 except TransactionsInterleaved as error:
                     if not self.is_winding_down:
                         raise self._violation(error) from None
+                except PgSandboxError:
+                    if not self.is_winding_down:  # otherwise `finish` tells it
+                        raise
 
     def abandon(self, connection: LogicalConnection) -> None:
         """Roll *connection* back before the next statement; takes no lock (for ``__del__``)."""
@@ -171,24 +186,31 @@ class Sandbox:
 
     # -- the end ------------------------------------------------------------------------------
 
-    def verdict(self) -> list[PgSandboxError]:
+    def wind_down(self, timeout: float = 10.0) -> None:
+        """The test's body is over: end what another thread still runs, and look at no rollback."""
+        if self._hold(timeout):
+            self.lock.release()
+        self.is_winding_down = True
+
+    def verdict(self, timeout: float = 10.0) -> list[PgSandboxError]:
         """Return what must make the test fail as it stands, at the end of its body."""
-        with self.lock:
+        if not self._hold(timeout):
+            return self._unreported()
+        try:
             if self._broken is None and not self._is_lost():
                 self._heal()
                 self._check_deferred()
             return self._unreported()
+        finally:
+            self.lock.release()
 
     def finish(self, timeout: float = 10.0) -> list[PgSandboxError]:
         """Roll the test back and return what must make it fail; never raises, never waits long.
 
         *timeout* in seconds bounds the wait for a statement that another thread still runs; after
-        it the statement is cancelled, and after it once more the connection is closed.
+        it the statement is cancelled, and a while later the connection is closed.
         """
-        held = self.lock.acquire(timeout=timeout)
-        if not held:
-            self.physical.cancel()
-            held = self.lock.acquire(timeout=timeout)
+        held = self._hold(timeout)
         try:
             self.is_finished = True
             if held:
@@ -221,10 +243,17 @@ class Sandbox:
             self._violation(refusals.lost(self.test))
         self.physical.close()
 
-    def _give_up(self) -> None:
+    def _hold(self, timeout: float) -> bool:
+        """Whether no other thread runs a statement, after *timeout* seconds by cancelling it."""
+        if self.lock.acquire(timeout=timeout):
+            return True
         last = self.executed[-1].text if self.executed else None
-        self.may_have_escaped = True
         self._violation(refusals.still_running(last, self.test))
+        self.physical.cancel()
+        return self.lock.acquire(timeout=_LIMIT_OF_CANCELLING)
+
+    def _give_up(self) -> None:
+        self.may_have_escaped = True
         self.physical.close()
 
     def _say_farewell(self, end: str) -> None:
@@ -263,12 +292,34 @@ class Sandbox:
             return self._refuse_as_the_server_does(connection, send)
         self._drive(self.stack.begin_statement(connection, statement))
         try:
-            result = send()
-        except BaseException:
+            self.parameters.prepare(connection, statement.text)
+            is_read_only = connection.is_read_only or connection.reads_only
+            result = self._send_read_only(send) if is_read_only else send()
+        except BaseException as error:
             self._recover(connection, statement)
+            if connection.autocommit and _code(error) in _ENDS_TRANSACTIONS:
+                raise refusals.not_in_transaction(statement.text, self.test) from error
             raise
         self._succeed(connection, statement)
         return result
+
+    def _set_mode(self, connection: LogicalConnection, statement: Statement) -> None:
+        words = statement.text.upper().split()
+        if "ONLY" in words or "WRITE" in words:
+            if "CHARACTERISTICS" in words:
+                connection.is_read_only = "ONLY" in words
+            else:
+                connection.reads_only = "ONLY" in words
+        connection.in_transaction = connection.in_transaction or not connection.autocommit
+
+    def _send_read_only(self, send: Callable[[], T]) -> T:
+        """Run *send* in a savepoint that is read-only, as its connection is, and nothing else."""
+        self.physical.execute("SAVEPOINT pgsandbox_read_only; SET TRANSACTION READ ONLY")
+        try:
+            return send()
+        finally:
+            if self.physical.status() is Status.IN_TRANSACTION:
+                self.physical.execute("RELEASE SAVEPOINT pgsandbox_read_only")
 
     def _succeed(self, connection: LogicalConnection, statement: Statement) -> None:
         if statement.kind is Kind.WRITE and ends_a_transaction(statement.text):
@@ -277,8 +328,9 @@ class Sandbox:
             raise self._outer_ended(statement)
         self.stack.statement_succeeded(connection, statement)
         self._may_have_defined = self._may_have_defined or statement.may_define
+        self.parameters.learn(connection, statement.text)
         if connection.autocommit and not connection.is_explicit:
-            self._drive(self.stack.commit(connection))
+            self._commit(connection)
 
     def _recover(self, connection: LogicalConnection, statement: Statement) -> None:
         """After *statement* failed: everybody else goes on, *connection* as its driver would."""
@@ -292,7 +344,22 @@ class Sandbox:
         if status is not Status.IN_TRANSACTION:
             self._drive(self.stack.statement_failed(connection))
         if connection.autocommit and not connection.is_explicit:
-            self._drive(self.stack.rollback(connection))
+            self._rollback(connection)
+
+    def _commit(self, connection: LogicalConnection) -> None:
+        is_rollback = connection.has_failed
+        try:
+            self._drive(self.stack.commit(connection))
+        except BaseException:
+            is_rollback = True
+            raise
+        finally:
+            end = self.parameters.rolled_back if is_rollback else self.parameters.committed
+            end(connection)
+
+    def _rollback(self, connection: LogicalConnection) -> None:
+        self.parameters.rolled_back(connection)
+        self._drive(self.stack.rollback(connection))
 
     def _refuse_as_the_server_does(self, connection: LogicalConnection, send: Callable[[], T]) -> T:
         """Run *send* in an aborted transaction, so that the server itself raises its error."""
@@ -317,20 +384,23 @@ class Sandbox:
         if kind is Kind.BEGIN:
             connection.is_explicit = connection.autocommit
             connection.in_transaction = True
+            self._set_mode(connection, statement)
         elif kind is Kind.COMMIT and connection.is_explicit:
-            self._drive(stack.commit(connection))
+            self._commit(connection)
         elif kind is Kind.ROLLBACK and connection.is_explicit:
-            self._drive(stack.rollback(connection))
+            self._rollback(connection)
         elif kind in (Kind.COMMIT, Kind.ROLLBACK, Kind.PREPARE_TRANSACTION):
             raise self._violation(refusals.raw_control(statement.text, connection.label, self.test))
         elif kind is Kind.ROLLBACK_TO and known:
             self._drive(stack.rollback_to(connection, statement))
+            self.parameters.rolled_back(connection, to=connection.savepoints())
         elif connection.has_failed:
             return self._refuse_as_the_server_does(connection, send)
         elif kind is Kind.SAVEPOINT:
             self._drive(stack.savepoint(connection, statement))
         elif known:
             self._drive(stack.release(connection, statement))
+            self.parameters.released(connection, to=connection.savepoints())
         else:
             return self._send(connection, statement, send)
         return None
@@ -352,7 +422,7 @@ class Sandbox:
         while self._abandoned:
             connection = self._abandoned.pop()
             if connection.in_transaction:
-                self._drive(self.stack.rollback(connection))
+                self._rollback(connection)
         if self.physical.status() is Status.IN_ERROR and self.stack.frames:
             owner = self.stack.frames[-1].owner
             if owner is not None:
@@ -371,9 +441,7 @@ class Sandbox:
                 except Exception as error:
                     if self.physical.status() is Status.LOST:
                         raise self._violation(refusals.lost(self.test)) from error
-                    if getattr(error, "sqlstate", None) == "3B001" or (
-                        getattr(error, "pgcode", None) == "3B001"
-                    ):
+                    if _code(error) == "3B001":
                         raise self._outer_ended(self._suspect) from error
                     command = steps.throw(error)
                 else:
@@ -384,6 +452,8 @@ class Sandbox:
     def _perform(self, command: Run | Ask) -> int | None:
         if isinstance(command, Ask):
             return int(self.physical.rows(command.sql)[0][0])
+        if "ROLLBACK TO" in command.sql:
+            self.parameters.undone()
         self.physical.execute(command.sql)
         return None
 
@@ -401,6 +471,15 @@ class Sandbox:
         text = statement.text if statement else None
         self._broken = refusals.outer_ended(text, self.test)
         return self._violation(self._broken)
+
+
+_ENDS_TRANSACTIONS = frozenset({"25001", "2D000"})
+"""SQLSTATEs of what needs to be outside of a transaction, or to end one inside of a procedure."""
+
+
+def _code(error: BaseException) -> str | None:
+    """Return the SQLSTATE of a driver's *error*, whichever driver's it is."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
 
 
 def _constraints(physical: Physical) -> Constraints:

@@ -83,6 +83,10 @@ class LogicalConnection:
     is_arranging: bool = False
     """Whether it belongs to the test's own session."""
     autocommit: bool = False
+    is_read_only: bool = False
+    """Whether it was asked to refuse writes."""
+    reads_only: bool = False
+    """Whether its present transaction was asked to refuse writes."""
     in_transaction: bool = False
     is_explicit: bool = False
     """Whether its transaction was begun by a BEGIN of the application's own."""
@@ -92,6 +96,10 @@ class LogicalConnection:
     """Whether somebody else's rows break a deferred constraint, so that its own can't tell."""
     frames: list[Frame] = field(default_factory=list)
     first_write: str | None = None
+
+    def savepoints(self) -> int:
+        """Return how many savepoints the application has set."""
+        return sum(frame.savepoint is not None for frame in self.frames)
 
     def describe(self) -> str:
         """Return its label with the first statement by which its transaction wrote."""
@@ -371,7 +379,7 @@ class SavepointStack:
                     self.notes.append(note)
 
     def _finish(self, connection: LogicalConnection) -> None:
-        connection.in_transaction = connection.is_explicit = False
+        connection.in_transaction = connection.is_explicit = connection.reads_only = False
         connection.has_failed = connection.skips_constraints = False
         connection.first_write = None
 

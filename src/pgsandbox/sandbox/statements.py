@@ -32,6 +32,12 @@ class Kind(Enum):
     PREPARE_TRANSACTION = "prepare transaction"
     NOT_IN_TRANSACTION = "not in a transaction"
     """PostgreSQL refuses it inside a transaction block, so only a clone can run it."""
+    MODE = "mode"
+    """Sets whether the transaction, or each one of the session, may write."""
+    SNAPSHOT = "snapshot"
+    """Asks for a snapshot of the transaction's own: REPEATABLE READ or SERIALIZABLE."""
+    LISTEN = "listen"
+    """Waits for what is delivered when a transaction commits for real."""
 
 
 CONTROL = frozenset(
@@ -66,7 +72,11 @@ class Statement:
 @lru_cache(maxsize=2048)
 def classify(text: str) -> Statement:  # noqa: PLR0911  # one answer a line reads best
     """Return what *text* does to its transaction."""
-    bare = _COMMENT.sub(" ", text).strip().rstrip(";").strip()
+    bare = _without_comments(text).strip().rstrip(";").strip()
+    if _SNAPSHOT.match(bare):
+        return Statement(text, Kind.SNAPSHOT)
+    if _MODE.fullmatch(bare):
+        return Statement(text, Kind.MODE)
     control = _CONTROL.fullmatch(bare)
     if control:
         return _control(text, control)
@@ -74,12 +84,14 @@ def classify(text: str) -> Statement:  # noqa: PLR0911  # one answer a line read
     first = word.group(1).lower() if word else ""
     if _NEEDS_NO_TRANSACTION.match(bare):
         return Statement(text, Kind.NOT_IN_TRANSACTION)
+    if first == "listen":
+        return Statement(text, Kind.LISTEN)
     if first == "select":
         if _WRITES_IN_SELECT.search(bare):
             return Statement(text, Kind.WRITE)
         locking = _ROW_LOCK.search(bare)
         return Statement(text, Kind.LOCKING_READ if locking else Kind.READ)
-    if first in ("show", "values", "table", "fetch", "close", "declare"):
+    if first in _READS or (first in ("set", "reset") and _SETS.match(bare)):
         return Statement(text, Kind.READ)
     if first in ("with", "explain") and not _WRITES_ANYWHERE.search(bare):
         return Statement(text, Kind.LOCKING_READ if _ROW_LOCK.search(bare) else Kind.READ)
@@ -93,7 +105,7 @@ def is_transaction_control(text: str) -> bool:
 
 def ends_a_transaction(text: str) -> bool:
     """Whether *text*, which may hold several statements, could end a transaction."""
-    return _ENDS.search(_COMMENT.sub(" ", text)) is not None
+    return _ENDS.search(_without_comments(text)) is not None
 
 
 def _control(  # noqa: PLR0911  # one answer a line reads best
@@ -120,7 +132,15 @@ def _folded(identifier: str) -> str:
     return identifier.lower()
 
 
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+def _without_comments(text: str) -> str:
+    """Return *text* with a space for each comment; comments may stand inside of comments."""
+    before = None
+    while before != text:
+        before, text = text, _COMMENT.sub(" ", text)
+    return text
+
+
+_COMMENT = re.compile(r"--[^\n]*|/\*(?:(?!/\*).)*?\*/", re.DOTALL)
 _FIRST_WORD = re.compile(r"[\s(]*([A-Za-z]+)")
 _NAME = r'("(?:[^"]|"")+"|[A-Za-z_][\w$]*)'
 _NOISE = r"(?:\s+(?:WORK|TRANSACTION))?(?:\s+AND\s+(?:NO\s+)?CHAIN)?"
@@ -139,6 +159,16 @@ _NEEDS_NO_TRANSACTION = re.compile(
     r"|REINDEX\b.*\bCONCURRENTLY\b|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE)\b"
     r"|ALTER\s+SYSTEM\b|REFRESH\s+MATERIALIZED\s+VIEW\s+CONCURRENTLY\s+\S+\s+WITH\s+NO\b)",
     re.IGNORECASE | re.DOTALL,
+)
+_READS = frozenset({"show", "values", "table", "fetch", "close", "declare"})
+_SETS = re.compile(r"\w+\s+(?!CONSTRAINTS\b)[^;]*\Z", re.IGNORECASE)
+_MODE = re.compile(
+    r"SET\s+(?:SESSION\s+CHARACTERISTICS\s+AS\s+)?TRANSACTION\s+[\w\s,]+", re.IGNORECASE
+)
+_SNAPSHOT = re.compile(
+    r"(?:BEGIN|START\s+TRANSACTION|SET\s+TRANSACTION|SET\s+SESSION\s+CHARACTERISTICS)\b"
+    r"[^;]*\b(?:ISOLATION\s+LEVEL\s+(?:SERIALIZABLE|REPEATABLE)|SNAPSHOT)\b",
+    re.IGNORECASE,
 )
 _ROW_LOCK = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|SHARE|KEY\s+SHARE)\b", re.IGNORECASE)
 _WRITES_IN_SELECT = re.compile(r"\bINTO\b|;", re.IGNORECASE)

@@ -22,6 +22,7 @@ from pgsandbox.servers.server import Server
 if sys.platform != "win32":  # neither flock nor fork nor Unix accounts exist there
     from pgsandbox.servers import account, instance, places, pristine
     from pgsandbox.servers.binaries import Binaries, find, settle
+    from pgsandbox.servers.spreading import spread
 
 
 def embedded(*, reason: str, cache: Path | None = None, binaries: Path | None = None) -> Server:
@@ -72,6 +73,7 @@ def launch(
         was_cached = pristine.lay(
             recipe, new.data, programs=programs, cache=cache, account=owner, keep=keep
         )
+        spread(new.data / "base")  # each database is a folder there
         return programs
 
     try:

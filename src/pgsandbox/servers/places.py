@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pgsandbox.errors import Fact, ServerDidNotStart
 from pgsandbox.servers.locks import Lock
+from pgsandbox.servers.spreading import spread
 from pgsandbox.servers.watchdog import remove_if_vacant
 
 # sockaddr_un.sun_path, without the final NUL (unix(7)).
@@ -172,3 +173,4 @@ def _make(folder: Path, mode: int) -> None:
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=mode)
         folder.chmod(mode)  # whatever the umask made of it
+        spread(folder)

@@ -37,6 +37,7 @@ synchronous_commit = off
 full_page_writes = off
 wal_level = minimal
 max_wal_senders = 0
+max_logical_replication_workers = 0
 max_wal_size = 1GB
 checkpoint_timeout = 1h
 

@@ -66,3 +66,14 @@ def test_a_workflow_names_what_exists(file: Path) -> None:
 
     assert "pip install -e . " in text
     assert text.rstrip().endswith("- run: pytest")
+
+
+def test_the_guides_first_test_finds_a_forgotten_commit(make_example: MakeExample) -> None:
+    """The guide tells the reader to take the commit out once, and to see the test fail."""
+    project = make_example("flask")
+    view = project.path / "myapp" / "projects.py"
+    view.write_text(view.read_text().replace("db.session.commit()", "pass"))
+    run = project.run("--pg-server=embedded", "-k", "posted")
+
+    assert run.counts == {"failed": 1, "deselected": 2}
+    assert "assert None == 'one'" in run.out

@@ -195,7 +195,7 @@ def test_the_embedded_server_does_not_start() -> None:
             "broken",
             find(None),
             places.cache_folder(None),
-            arguments=("--shared_buffers=1kB",),
+            arguments=("--no_such_setting=1",),
         )
     message = normalised(message_of(caught.value))
 

@@ -19,7 +19,7 @@ from psycopg.rows import tuple_row
 
 from pgsandbox.errors import NotInSandbox
 from pgsandbox.sandbox.link import Link
-from pgsandbox.sandbox.physical import Status
+from pgsandbox.sandbox.physical import SESSION, Status
 from pgsandbox.sandbox.refusals import CLONE
 
 _STATUS = {
@@ -86,6 +86,27 @@ def stand_in(link: Link, parameters: Mapping[str, Any]) -> Connection:
         made._adapters = psycopg.adapt.AdaptersMap(context.adapters)
     link.state.autocommit = bool(parameters.get("autocommit"))
     return made
+
+
+def adopt(link: Link, real: psycopg.Connection[Any]) -> Connection:
+    """Return what is to take the place of *real*, which the application made itself."""
+    made = stand_in(
+        link,
+        {
+            "row_factory": real.row_factory,
+            "cursor_factory": real.cursor_factory,
+            "context": real,
+            "autocommit": real.autocommit,
+        },
+    )
+    made.server_cursor_factory = real.server_cursor_factory
+    return made
+
+
+def session_of(real: psycopg.Connection[Any]) -> dict[str, str]:
+    """Return the run-time parameters that *real* was given by options and SET."""
+    with real.cursor(row_factory=tuple_row) as cursor:
+        return dict(cursor.execute(SESSION).fetchall())
 
 
 class Connection(psycopg.Connection[Any]):
@@ -197,7 +218,7 @@ class Connection(psycopg.Connection[Any]):
 
     @property
     def read_only(self) -> bool | None:
-        """What was asked for; a sandboxed transaction is always read-write."""
+        """What was asked for; None for the server's default, which is to write."""
         return self._read_only
 
     @read_only.setter
@@ -205,9 +226,11 @@ class Connection(psycopg.Connection[Any]):
         self.set_read_only(value)
 
     def set_read_only(self, value: bool | None) -> None:
-        """Remember what was asked for, outside of a transaction."""
+        """Set whether writes are refused, outside of a transaction."""
         self._check_idle("read_only")
         self._read_only = value
+        self.link.refresh()
+        self.link.state.is_read_only = bool(value)
 
     @property
     def deferrable(self) -> bool | None:
@@ -302,6 +325,8 @@ class _AsksSandbox:
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         send = functools.partial(super().execute, query, *args, **kwargs)  # type: ignore[misc]
+        if "set_config" in str(query) and args and args[0] is not None:
+            query = psycopg.ClientCursor(self._conn).mogrify(query, args[0])
         self._send(query, send)
         return self
 
@@ -331,9 +356,33 @@ class _AsksSandbox:
         self._conn.link.run(_text(query, self._conn), send)
 
 
+class _AsksToFetch(_AsksSandbox):
+    """Mixed into the class of a server-side cursor, which sends a statement to fetch, too."""
+
+    def fetchone(self) -> Any:
+        return self._fetch(super().fetchone)  # type: ignore[misc]
+
+    def fetchmany(self, size: int = 0) -> Any:
+        return self._fetch(functools.partial(super().fetchmany, size))  # type: ignore[misc]
+
+    def fetchall(self) -> Any:
+        return self._fetch(super().fetchall)  # type: ignore[misc]
+
+    def scroll(self, value: int, mode: str = "relative") -> None:
+        self._fetch(functools.partial(super().scroll, value, mode))  # type: ignore[misc]
+
+    def __next__(self) -> Any:
+        return self._fetch(super().__next__)  # type: ignore[misc]
+
+    def _fetch(self, fetch: Callable[[], Any]) -> Any:
+        self._conn._check_connection_ok()
+        return self._conn.link.run("FETCH", fetch, is_recorded=False)
+
+
 @functools.cache
 def _cursor_class(base: type[Any]) -> type[Any]:
-    return type(base.__name__, (_AsksSandbox, base), {"__module__": base.__module__})
+    mixin = _AsksToFetch if issubclass(base, psycopg.ServerCursor) else _AsksSandbox
+    return type(base.__name__, (mixin, base), {"__module__": base.__module__})
 
 
 def _text(query: Any, connection: Connection) -> str:

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 import psycopg2
-from psycopg2 import extensions, sql
+from psycopg2 import extensions, extras, sql
 
 from pgsandbox.errors import NotInSandbox
+from pgsandbox.sandbox import refusals
 from pgsandbox.sandbox.link import Link
-from pgsandbox.sandbox.physical import Status
+from pgsandbox.sandbox.physical import SESSION, Status
 from pgsandbox.sandbox.refusals import CLONE
 
 _STATUS = {
@@ -45,7 +47,6 @@ class Physical:
         self.raw = raw
         self._cursor = raw.cursor(cursor_factory=extensions.cursor)
         self._cursor.execute("SELECT 1; ROLLBACK")
-        _unwrap()
 
     def execute(self, sql: str) -> None:
         """Run *sql* without parameters."""
@@ -74,8 +75,33 @@ class Physical:
 
 
 def stand_in(link: Link, parameters: Mapping[str, Any]) -> Connection:
-    """Return what ``psycopg2.connect(**parameters)`` is to return inside the sandbox."""
-    return Connection(link, parameters.get("cursor_factory"))
+    """Return what ``psycopg2.connect(**parameters)`` is to return inside the sandbox.
+
+    Raises:
+        NotInSandbox: the connection is to be of a class of the application's own.
+    """
+    factory = parameters.get("connection_factory")
+    if factory not in _CURSORS:
+        raise refusals.connection_class(factory, link.sandbox.test)
+    return Connection(link, parameters.get("cursor_factory") or _CURSORS[factory])
+
+
+def adopt(link: Link, real: extensions.connection) -> Connection:
+    """Return what is to take the place of *real*, which the application made itself."""
+    if type(real) not in _CURSORS:
+        raise refusals.connection_class(type(real), link.sandbox.test)
+    asked: Any = real.cursor_factory  # the type stubs take it for a method
+    made = Connection(link, asked or _CURSORS[type(real)])
+    made.string_types.update(real.string_types)
+    link.state.autocommit = real.autocommit
+    return made
+
+
+def session_of(real: extensions.connection) -> dict[str, str]:
+    """Return the run-time parameters that *real* was given by options and SET."""
+    with real.cursor(cursor_factory=extensions.cursor) as cursor:
+        cursor.execute(SESSION)
+        return dict(cursor.fetchall())
 
 
 class Connection:
@@ -84,6 +110,8 @@ class Connection:
     def __init__(self, link: Link, cursor_factory: type[extensions.cursor] | None) -> None:
         self.link = link
         self.cursor_factory = cursor_factory
+        self.string_types: dict[int, Any] = {}
+        """How values of each type are read, as far as it was registered for this connection."""
         self._isolation_level: int | None = None
         self._readonly: bool | None = None
         self._deferrable: bool | None = None
@@ -119,9 +147,12 @@ class Connection:
             raise psycopg2.ProgrammingError("can't use a named cursor outside of transactions")
         wanted: Any = cursor_factory or self.cursor_factory or extensions.cursor
         made = self._raw.cursor(
-            name, cursor_factory=_cursor_class(wanted), scrollable=scrollable, withhold=withhold
+            name,
+            cursor_factory=_cursor_class(wanted, is_named=name is not None),
+            scrollable=scrollable,
+            withhold=withhold,
         )
-        made._stand_in = self
+        made._stand_in, made.string_types = self, self.string_types
         return made  # type: ignore[no-any-return]
 
     def commit(self) -> None:
@@ -152,6 +183,22 @@ class Connection:
             self.commit()
         else:
             self.rollback()
+
+    def set_client_encoding(self, encoding: str) -> None:
+        """Roll back, as psycopg2 does; every connection speaks UTF-8.
+
+        Raises:
+            NotInSandbox: another encoding was asked for.
+        """
+        self.rollback()
+        if re.sub(r"\W|_", "", encoding).upper() not in ("UTF8", "UNICODE"):
+            raise refusals.client_encoding(encoding, self.link.sandbox.test)
+
+    def lobject(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a large object, which belongs to the transaction as it does in production."""
+        self._check_open()
+        open_it = functools.partial(self._raw.lobject, *args, **kwargs)
+        return self.link.run("CALL lo_open()", open_it)
 
     @property
     def closed(self) -> int:
@@ -200,13 +247,15 @@ class Connection:
 
     @property
     def readonly(self) -> bool | None:
-        """What was asked for; a sandboxed transaction is always read-write."""
+        """What was asked for; None for the server's default, which is to write."""
         return self._readonly
 
     @readonly.setter
     def readonly(self, value: bool | None) -> None:
         self._check_idle()
         self._readonly = value
+        self.link.refresh()
+        self.link.state.is_read_only = bool(value) and value != _SERVERS_DEFAULT
 
     @property
     def deferrable(self) -> bool | None:
@@ -270,6 +319,7 @@ class _AsksSandbox:
     """Mixed into a cursor class: each statement passes through the stand-in's sandbox."""
 
     _stand_in: Connection
+    string_types: dict[int, Any]
 
     @property
     def connection(self) -> Connection:
@@ -278,6 +328,8 @@ class _AsksSandbox:
     def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002  # psycopg2's name
         __tracebackhide__ = True
         send = functools.partial(super().execute, query, vars)  # type: ignore[misc]
+        if vars is not None and "set_config" in str(query):
+            query = self.mogrify(query, vars)  # type: ignore[attr-defined]
         self._send(query, send)
 
     def executemany(self, query: Any, vars_list: Iterable[Any]) -> None:
@@ -310,9 +362,32 @@ class _AsksSandbox:
         self._stand_in.link.run(_text(query, self), send)
 
 
+class _AsksToFetch(_AsksSandbox):
+    """Mixed into the class of a server-side cursor, which sends a statement to fetch, too."""
+
+    def fetchone(self) -> Any:
+        return self._fetch(super().fetchone)  # type: ignore[misc]
+
+    def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
+        return self._fetch(functools.partial(super().fetchmany, *args, **kwargs))  # type: ignore[misc]
+
+    def fetchall(self) -> Any:
+        return self._fetch(super().fetchall)  # type: ignore[misc]
+
+    def scroll(self, *args: Any, **kwargs: Any) -> Any:
+        return self._fetch(functools.partial(super().scroll, *args, **kwargs))  # type: ignore[misc]
+
+    def __next__(self) -> Any:
+        return self._fetch(super().__next__)  # type: ignore[misc]
+
+    def _fetch(self, fetch: Callable[[], Any]) -> Any:
+        return self._stand_in.link.run("FETCH", fetch, is_recorded=False)
+
+
 @functools.cache
-def _cursor_class(base: type[extensions.cursor]) -> type[extensions.cursor]:
-    return type(base.__name__, (_AsksSandbox, base), {"__module__": base.__module__})
+def _cursor_class(base: type[extensions.cursor], *, is_named: bool) -> type[extensions.cursor]:
+    mixin = _AsksToFetch if is_named else _AsksSandbox
+    return type(base.__name__, (mixin, base), {"__module__": base.__module__})
 
 
 def _text(query: Any, cursor: Any) -> str:
@@ -321,6 +396,17 @@ def _text(query: Any, cursor: Any) -> str:
     return query.decode() if isinstance(query, bytes) else str(query)
 
 
+_CURSORS: dict[Any, type[extensions.cursor] | None] = {
+    None: None,
+    extensions.connection: None,
+    extras.DictConnection: extras.DictCursor,
+    extras.RealDictConnection: extras.RealDictCursor,
+    extras.NamedTupleConnection: extras.NamedTupleCursor,
+}
+"""psycopg2's own classes of connections, which differ by their cursors only."""
+
+
+_SERVERS_DEFAULT: Any = "DEFAULT"
 _NAMES = {
     extensions.ISOLATION_LEVEL_READ_UNCOMMITTED: "READ UNCOMMITTED",
     extensions.ISOLATION_LEVEL_READ_COMMITTED: "READ COMMITTED",
@@ -340,14 +426,17 @@ def _unwrap() -> None:
     psycopg2 that holds such a function is given the wrapped one; without a stand-in it does the
     same as before.
     """
-    for name in ("register_type", "quote_ident", "encrypt_password"):
-        original = getattr(extensions, name)
-        if hasattr(original, "__wrapped__"):
-            continue
-        wrapped = _unwrapping(original)
+    wrappers: dict[str, Callable[..., Any]] = {
+        "register_type": _registering(extensions.register_type),
+        "quote_ident": _unwrapping(extensions.quote_ident),
+        "encrypt_password": _unwrapping(extensions.encrypt_password),
+    }
+    for name, wrapper in wrappers.items():
         for module in [m for n, m in sys.modules.items() if n.split(".")[0] == "psycopg2"]:
-            if getattr(module, name, None) is original:
-                setattr(module, name, wrapped)
+            if getattr(module, name, None) is wrapper.__wrapped__:  # type: ignore[attr-defined]
+                setattr(module, name, wrapper)
+    if not hasattr(sql.Literal.as_string, "__wrapped__"):
+        sql.Literal.as_string = _unwrapping(sql.Literal.as_string)
 
 
 def _unwrapping(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -358,5 +447,25 @@ def _unwrapping(function: Callable[..., Any]) -> Callable[..., Any]:
     return unwrapping
 
 
+def _registering(register_type: Callable[..., Any]) -> Callable[..., Any]:
+    """What is registered for one connection, or one cursor, must not reach the others."""
+
+    @functools.wraps(register_type)
+    def registering(obj: Any, conn_or_curs: Any = None) -> None:
+        if isinstance(conn_or_curs, _AsksSandbox):
+            conn_or_curs.string_types = dict(conn_or_curs.string_types)
+        if type(conn_or_curs) is Connection:
+            conn_or_curs.string_types.update(dict.fromkeys(obj.values, obj))
+        else:
+            register_type(obj, conn_or_curs)
+
+    return registering
+
+
 def _real(value: Any) -> Any:
+    if isinstance(value, _AsksSandbox):
+        value = value._stand_in
     return value._raw if type(value) is Connection else value
+
+
+_unwrap()

@@ -1,11 +1,12 @@
 """Every pool of SQLAlchemy, whatever happens to the connections in it."""
 
 import gc
-from threading import Thread
+from functools import partial
 
 import pytest
+from pgsandbox.errors import ForeignDatabase
 from shop.models import Item
-from sqlalchemy import create_engine, event, func, insert, select, text
+from sqlalchemy import create_engine, func, insert, select, text
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.pool import AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool
@@ -96,99 +97,67 @@ def test_an_invalidated_connection_reconnects(pg):
         assert connection.scalar(COUNT) == 1
 
 
-def test_connections_that_nobody_closed_commit_nothing(pg, db_session):
-    """Connections that their pool gets back from the garbage collector are rolled back."""
+def test_a_connection_that_nobody_holds_any_more_is_undone(pg, db_session):
+    """What a pool gets back from the garbage collector is rolled back."""
     engine = create_engine(pg.url)
-
-    def forget():
-        connection = engine.raw_connection().driver_connection
-        connection.cursor().execute("insert into items (name) values ('forgotten')")
-
-    forget()
+    connection = engine.raw_connection()
+    connection.cursor().execute("insert into items (name) values ('forgotten')")
+    del connection
     gc.collect()
 
     assert db_session.scalar(COUNT) == 0
 
 
-SESSION = []
-
-
-@pytest.mark.parametrize("turn", [1, 2])
-def test_what_a_connect_listener_sets_holds_in_every_test(pg, turn):
-    """A pool's connections are set up anew, because a test's end undoes SET as well."""
-    if not SESSION:
-        engine = create_engine(pg.url)
-
-        @event.listens_for(engine, "connect")
-        def set_up(connection, record):
-            with connection.cursor() as cursor:
-                cursor.execute("set time zone 'Asia/Tokyo'")
-                cursor.execute("set search_path to public, pg_temp")
-            connection.commit()
-
-        SESSION.append(engine)
-    with SESSION[0].connect() as connection:
-        assert connection.scalar(text("show time zone")) == "Asia/Tokyo"
-        assert connection.scalar(text("show search_path")) == "public, pg_temp"
-        connection.rollback()
-        assert connection.scalar(text("show time zone")) == "Asia/Tokyo"
-
-
-def test_options_of_the_connection_hold(pg):
-    """What connect_args set for a real connection is set in the sandbox too."""
-    options = "-c timezone=Asia/Tokyo -csearch_path=public,pg_temp --statement-timeout=12s"
-    engine = create_engine(pg.url, connect_args={"options": options})
-    with engine.connect() as connection:
-        assert connection.scalar(text("show time zone")) == "Asia/Tokyo"
-        assert connection.scalar(text("show search_path")) == "public,pg_temp"
-        assert connection.scalar(text("show statement_timeout")) == "12s"
-
-
-def test_settings_of_two_connections_do_not_mix(pg):
-    """SET belongs to its connection."""
-    engine = create_engine(pg.url)
-    with engine.connect() as one, engine.connect() as other:
-        one.execute(text("set time zone 'Asia/Tokyo'"))
-        one.commit()
-
-        assert one.scalar(text("show time zone")) == "Asia/Tokyo"
-        assert other.scalar(text("show time zone")) != "Asia/Tokyo"
-
-
-def test_set_local_ends_with_its_transaction(pg):
-    """SET LOCAL holds until commit."""
-    with create_engine(pg.url).connect() as connection:
-        connection.execute(text("set local time zone 'Asia/Tokyo'"))
-        connection.commit()
-
-        assert connection.scalar(text("show time zone")) != "Asia/Tokyo"
-
-
-@pytest.mark.parametrize("turn", [1, 2])
-def test_an_engine_with_a_creator(pg, turn):
-    """Engines whose connections SQLAlchemy does not make itself."""
+@pytest.fixture
+def connect(pg):
+    """A function that makes a real connection to the test database, without SQLAlchemy."""
     driver = create_engine(pg.url).dialect.import_dbapi()
-    dsn = pg.url.replace("+psycopg2", "").replace("+psycopg", "")
-    name = pg.url.split(":")[0]
-    engine = create_engine(f"{name}://", creator=lambda: driver.connect(dsn))
+    return partial(driver.connect, f"postgresql:{pg.url.partition(':')[2]}")
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+@pytest.mark.parametrize("pool", POOLS)
+def test_an_engine_with_a_creator_is_in_the_transaction_too(pg, connect, pool, turn):
+    """What its own function connects to is exchanged before anything is sent."""
+    engine = KEPT.setdefault(
+        ("creator", pool),
+        create_engine(f"{pg.url.partition(':')[0]}://", creator=connect, poolclass=pool),
+    )
     with engine.begin() as connection:
         assert connection.scalar(COUNT) == 0
         connection.execute(insert(Item).values(name="lamp"))
 
+    with engine.connect() as connection:
+        assert connection.scalar(COUNT) == 1
     assert pg.outside("select count(*) from items") == 0
 
 
-def test_a_thread_that_closes_nothing(shop, db_session):
-    """A thread ends with an open transaction; nothing of it stays."""
+def test_what_a_creator_set_up_holds(pg, connect):
+    """Run-time parameters and autocommit come along from the connection that a creator made."""
 
-    def work():
-        session = shop.open_session().__enter__()
-        session.add(Item(name="lamp"))
-        session.flush()
+    def create():
+        connection = connect(options="-c timezone=Asia/Tokyo")
+        connection.autocommit = True
+        connection.cursor().execute("set search_path to pg_temp, public")
+        return connection
 
-    thread = Thread(target=work)
-    thread.start()
-    thread.join()
-    gc.collect()
+    engine = create_engine(f"{pg.url.partition(':')[0]}://", creator=create)
+    with engine.connect() as connection:
+        assert connection.scalar(text("show time zone")) == "Asia/Tokyo"
+        assert connection.scalar(text("show search_path")) == "pg_temp, public"
+        assert connection.connection.driver_connection.autocommit is True
 
-    assert db_session.scalar(COUNT) in (0, 1)
+
+def test_a_creator_that_goes_elsewhere_is_refused(pg, connect):
+    """A connection to another database is closed before SQLAlchemy or the application has it."""
+    made = []
+
+    def create():
+        made.append(connect(dbname="postgres"))
+        return made[0]
+
+    engine = create_engine(f"{pg.url.partition(':')[0]}://", creator=create)
+    with pytest.raises(ForeignDatabase, match='"postgres"'):
+        engine.connect()
+
+    assert made[0].closed

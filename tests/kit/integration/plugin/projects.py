@@ -114,10 +114,12 @@ class Project:
         text = _PYPROJECT.format(pytest=ini, settings=settings)
         self.write({"pyproject.toml": text})
 
-    def run(self, *arguments: str, seconds: float = 60, **environ: str) -> Outcome:
-        """Run pytest with *arguments* and *environ* to its end."""
+    def run(
+        self, *arguments: str, seconds: float = 60, below: str = ".", **environ: str
+    ) -> Outcome:
+        """Run pytest with *arguments* and *environ* to its end, in the directory *below*."""
         began = time.monotonic()
-        process = self.start(*arguments, **environ)
+        process = self.start(*arguments, below=below, **environ)
         return self.finish(process, began, seconds=seconds)
 
     def finish(
@@ -130,17 +132,16 @@ class Project:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
             pytest.fail(f"the run did not end within {seconds} s:\n{out}\n{err}")
+        print(f"{out}\n{err}")  # for whoever reads why a test of ours failed
         return Outcome(process.returncode, out, err, time.monotonic() - began)
 
-    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, below: str = ".", **environ: str
+    ) -> subprocess.Popen[str]:
         """Start pytest, in a process group of its own."""
-        return self.python("-m", "pytest", "-p", _PLUGIN, *arguments, **environ)
-
-    def python(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
-        """Start Python in the project."""
         return subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=self.path,
+            [sys.executable, "-m", "pytest", "-p", _PLUGIN, *arguments],
+            cwd=self.path / below,
             env=self.environ() | environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

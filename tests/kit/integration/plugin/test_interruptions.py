@@ -15,10 +15,15 @@ from tests.kit.integration.plugin.projects import Outcome, Project, databases
 
 _FILES = {
     "tests/integration/test_items.py": """
+        import contextlib
         import threading
 
         from models import Item
         from sqlalchemy import text
+
+        def hang(engine):
+            with contextlib.suppress(Exception), engine.connect() as connection:
+                connection.execute(text("select pg_sleep(600)"))
 
         def test_first(db_session):
             db_session.add(Item(name="tea"))
@@ -29,6 +34,16 @@ _FILES = {
             db_session.flush()
             connection = db_engine.connect()
             connection.execute(text("select 1"))
+            with capsys.disabled():
+                print("waiting", flush=True)
+            threading.Event().wait(60)
+
+        def test_hangs(db_session, db_engine, capsys, pg):
+            db_session.add(Item(name="tea"))
+            db_session.flush()
+            threading.Thread(target=hang, args=(db_engine,), daemon=True).start()
+            while "select pg_sleep(600)" not in pg.statements:
+                pass
             with capsys.disabled():
                 print("waiting", flush=True)
             threading.Event().wait(60)
@@ -56,9 +71,10 @@ def _stop(project: Project, number: int, *arguments: str) -> Outcome:
     return project.finish(process)
 
 
-def test_ctrl_c(project: Project, server: Server) -> None:
-    """The databases are dropped before pytest says good-bye."""
-    outcome = _stop(project, signal.SIGINT)
+@pytest.mark.parametrize("test", ["test_waits", "test_hangs"])
+def test_ctrl_c(project: Project, server: Server, test: str) -> None:
+    """The databases are dropped before pytest says good-bye, even if a thread waits in one."""
+    outcome = _stop(project, signal.SIGINT, "-k", test)
 
     assert outcome.code == pytest.ExitCode.INTERRUPTED
     assert "KeyboardInterrupt" in outcome.out
@@ -69,7 +85,7 @@ def test_ctrl_c(project: Project, server: Server) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_run(project: Project, server: Server, number: int) -> None:
     """It could not clear up, so its database is still there; the next run is none the wiser."""
-    killed = _stop(project, number)
+    killed = _stop(project, number, "-k", "first or waits")
     left = databases(server, project.name)
     outcome = project.run("-k", "first")
 
@@ -129,10 +145,15 @@ def test_a_session_that_sits_in_the_database(make_project: MakeProject, server: 
             )
             visitors.append(visitor)
             assert visitor.stdout.readline() == "holding\\n"
+
+        def test_next(db_session):
+            assert db_session.scalar(text("select count(*) from items")) == 0
     """
     project = make_project({"outsider.py": _OUTSIDER, "tests/integration/test_visited.py": visited})
-    outcome = project.run(seconds=60)
+    outcome = project.run()
 
-    print(outcome.text)
-    assert outcome.seconds < 20
+    said = outcome.section("ERROR at teardown of test_visited")
+    assert "EscapedFromSandbox: The test left another session open in its database" in said
+    assert "idle in transaction: lock table items in access exclusive mode" in said
+    assert outcome.counts == {"passed": 2, "errors": 1}
     assert databases(server, project.name) == []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -126,14 +129,18 @@ def test_a_kept_database_is_not_taken_by_the_next_run(project: Project, given: S
     assert projects.databases(given, project.name) == [f"{project.name}_test"]
 
 
-def test_keep_says_how_long_the_embedded_server_runs(
+def test_the_embedded_server_runs_on_for_a_kept_database(
     make_project: MakeProject, server: Server
 ) -> None:
-    """Its databases end with it, so nobody is sent to look at one in vain."""
+    """A process of its own uses the server until somebody kills it, by the pid that is printed."""
     project = make_project(_FILES)
     outcome = project.run("--pg-keep")
+    line = outcome.line("pgsandbox: the embedded server runs on for it; stop both with: kill ")
+    pid = int(line.rsplit(" ", 1)[1])
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    os.kill(pid, signal.SIGTERM)
 
-    assert outcome.line(f"pgsandbox: {project.name}_test is kept as long as the embedded server")
-    assert "psql" not in outcome.text
+    assert str(server.url.query["host"]).removesuffix("/run").encode() in command
+    assert f"{project.name}_test is kept; look at it with: psql" in outcome.text
     assert projects.databases(server, project.name) == [f"{project.name}_test"]
     execute(server, "drop database {}", f"{project.name}_test")

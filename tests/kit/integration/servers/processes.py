@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
@@ -78,6 +79,13 @@ class Seen:
         except psycopg2.OperationalError:
             return False
         return True
+
+    def is_computing(self, backend: int) -> bool:
+        """Whether the session of that process id is in the middle of a statement."""
+        statement = "SELECT state = 'active' FROM pg_stat_activity WHERE pid = %s"
+        with closing(libpq.connect(self.url)) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, [backend])
+            return cursor.fetchall() == [(True,)]
 
     def folders(self) -> list[Path]:
         """The folders of all servers that were started for the same cache and programs."""

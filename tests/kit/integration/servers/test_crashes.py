@@ -103,10 +103,13 @@ def test_a_busy_session_of_a_killed_postmaster_ends_too(users: Users) -> None:
     )
     assert session.stdout is not None
     backend = int(session.stdout.readline())
+    busy = until(lambda: seen.is_computing(backend))
     kill(seen.postmaster)
     gone = until(lambda: not is_running(backend), seconds=5)
-    session.communicate(timeout=10)
+    session.kill()
+    session.communicate()
 
+    assert busy
     assert gone
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from pgsandbox.errors import BinariesNotFound
 from pgsandbox.servers import Server, embedded
-from tests.kit.integration.servers.processes import Seen, Users, until
+from tests.kit.integration.servers.processes import Seen, Users, kill, until
 
 
 def _value(server: Server, statement: str) -> object:
@@ -197,7 +197,6 @@ def test_a_forked_child_does_not_keep_the_server(tmp_path: Path) -> None:
     seen = Seen(server.url)
     child = os.fork()
     if not child:
-        server.release()  # in a child that is no user, this does nothing
         signal.pause()
         os._exit(0)
     still_there = until(seen.answers)
@@ -208,6 +207,36 @@ def test_a_forked_child_does_not_keep_the_server(tmp_path: Path) -> None:
 
     assert still_there
     assert gone
+
+
+def test_a_forked_child_cannot_release_its_parent_s_use(cache: Path) -> None:
+    """A child that ends by sys.exit() runs what its parent registered for the end."""
+    server = embedded(reason="a test", cache=cache)
+    seen = Seen(server.url)
+    child = os.fork()
+    if not child:
+        server.release()
+        os._exit(0)
+    os.waitpid(child, 0)
+    answers = seen.answers()
+    server.release()
+
+    assert answers
+    assert seen.is_gone()
+
+
+def test_a_kept_server_runs_until_its_keeper_is_killed(cache: Path) -> None:
+    """A database that somebody wants to look at needs its server after the run."""
+    server = embedded(reason="a test", cache=cache)
+    seen = Seen(server.url)
+    keeper = server.keep()
+    server.release()
+    answers = seen.answers()
+    assert keeper is not None
+    kill(keeper)
+
+    assert answers
+    assert until(seen.is_gone, seconds=5)
 
 
 def test_every_supported_version_runs(programs: Path, shared_cache: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_block_is_included(block):
         ("``` { .python }", "import pytest", "typed in"),
         ('```python title="x"', f'--8<-- "{FIRST}:committed"\nimport pytest', "typed in"),
         ("```python", f'--8<-- "{FIRST}"', "no section"),
-        ("```python", f'--8<-- "{FIRST}:gone"', "no section gone"),
+        ("```python", f'--8<-- "{FIRST}:missing"', "no section missing"),
         ("```python", f'--8<-- "{FIRST}:committed"', "title"),
         (f'```python title="{FIRST}"', f'--8<-- "{FIRST}:committed"', "title"),
         ("```python", '--8<-- "src/pgsandbox/errors.py:x"', "no file of"),

@@ -1,0 +1,240 @@
+"""What one transaction can't give is a clear error; what looks as if it could not, works."""
+
+import pytest
+from pgsandbox.errors import NotInSandbox
+from shop.models import Item
+from sqlalchemy import create_engine, func, insert, select, text
+from sqlalchemy.exc import DBAPIError, InternalError
+
+COUNT = select(func.count(Item.id))
+
+
+@pytest.fixture
+def autocommit(pg):
+    """A connection in autocommit mode."""
+    with create_engine(pg.url, isolation_level="AUTOCOMMIT").connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def connection(pg):
+    """A connection."""
+    with create_engine(pg.url).connect() as connection:
+        yield connection
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "vacuum items",
+        "create index concurrently made_by_test on items (name)",
+        "drop index concurrently made_by_test",
+        "reindex table concurrently items",
+        "create database made_by_test",
+        "alter system set work_mem = '8MB'",
+        "discard all",
+        "do $$ begin insert into items (name) values ('lamp'); commit; end $$",
+        "listen news",
+        "LISTEN news",
+        "set transaction isolation level serializable",
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        "set session characteristics as transaction isolation level serializable",
+        "begin isolation level serializable",
+        "/* a comment */ vacuum -- and another",
+    ],
+)
+def test_what_needs_no_transaction_names_the_clone(autocommit, db_session, statement):
+    """The statement is refused, the message names it and the way out, and the test goes on."""
+    with pytest.raises(NotInSandbox) as refused:
+        autocommit.execute(text(statement))
+
+    assert statement in str(refused.value)
+    assert '@pytest.mark.pgsandbox(isolation="clone")' in str(refused.value)
+    autocommit.execute(insert(Item).values(name="after"))
+    assert db_session.scalar(COUNT) == 1
+
+
+@pytest.mark.parametrize("level", ["SERIALIZABLE", "REPEATABLE READ"])
+def test_a_snapshot_of_ones_own_names_the_clone(pg, level):
+    """One connection in use can't be given a level that the shared transaction does not have."""
+    engine = create_engine(pg.url)
+    with engine.connect() as connection, pytest.raises(NotInSandbox, match=level):
+        connection.execution_options(isolation_level=level)
+
+
+@pytest.mark.parametrize("level", ["SERIALIZABLE", "REPEATABLE READ", "READ COMMITTED"])
+def test_an_engine_at_any_isolation_level_is_let_through(pg, level):
+    """The owner of an engine can't change it test by test; its transactions are READ COMMITTED."""
+    engine = create_engine(pg.url, isolation_level=level)
+    with engine.begin() as connection:
+        connection.execute(insert(Item).values(name="lamp"))
+
+    with engine.connect() as connection:
+        assert connection.scalar(COUNT) == 1
+        assert connection.get_isolation_level() == "READ COMMITTED"
+
+
+def test_two_phase_commit_names_the_clone(pg):
+    """A prepared transaction outlives its connection, so no transaction can hold it."""
+    with create_engine(pg.url).connect() as connection:
+        with pytest.raises(NotInSandbox, match="two-phase"):
+            connection.begin_twophase()
+
+
+def test_notify_is_let_through(connection, db_session):
+    """Nobody is told, but a trigger that notifies is no error."""
+    connection.execute(text("notify news, 'lamp'"))
+    connection.execute(text("select pg_notify('news', 'lamp')"))
+    connection.execute(insert(Item).values(name="lamp"))
+    connection.commit()
+
+    assert db_session.scalar(COUNT) == 1
+
+
+def test_read_only_connections_refuse_writes(pg, db_session):
+    """The server itself refuses, also what a function writes; other connections go on writing."""
+    engine = create_engine(pg.url)
+    reader = engine.execution_options(postgresql_readonly=True)
+    with reader.connect() as connection, engine.connect() as writer:
+        assert connection.scalar(COUNT) == 0
+        writer.execute(insert(Item).values(name="lamp"))
+        writer.commit()
+        assert connection.scalar(COUNT) == 1
+        with pytest.raises(InternalError, match="read-only transaction"):
+            connection.execute(insert(Item).values(name="chair"))
+        connection.rollback()
+        assert connection.scalar(COUNT) == 1
+    with engine.begin() as connection:
+        connection.execute(insert(Item).values(name="table"))
+
+    assert db_session.scalar(COUNT) == 2
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["set transaction read only", "set session characteristics as transaction read only"],
+)
+def test_read_only_by_sql(connection, statement):
+    """SET TRANSACTION makes one transaction read-only; SESSION CHARACTERISTICS all of them."""
+    connection.execute(text(statement))
+    with pytest.raises(InternalError, match="read-only transaction"):
+        connection.execute(insert(Item).values(name="chair"))
+    connection.rollback()
+    connection.execute(text("set session characteristics as transaction read write"))
+    connection.execute(insert(Item).values(name="lamp"))
+    connection.commit()
+
+    assert connection.scalar(COUNT) == 1
+
+
+def test_transactions_by_sql_in_autocommit(autocommit, db_session):
+    """BEGIN, COMMIT and ROLLBACK of an application that manages its transactions itself."""
+    for end in ("rollback", "COMMIT", "end transaction", "abort work", "-- really\ncommit;"):
+        autocommit.execute(text("begin read write"))
+        autocommit.execute(insert(Item).values(name=end))
+        autocommit.execute(text("savepoint a"))
+        autocommit.execute(insert(Item).values(name=f"{end} later"))
+        autocommit.execute(text("rollback to a"))
+        autocommit.execute(text(end))
+
+    names = sorted(db_session.scalars(select(Item.name)))
+    assert names == ["-- really\ncommit;", "COMMIT", "end transaction"]
+
+
+def test_several_statements_in_one_string(connection, db_session):
+    """They stand and fall together, as a string that is sent at once does."""
+    raw = connection.connection.driver_connection
+    with raw.cursor() as cursor:
+        cursor.execute(
+            "insert into items (name) values ('a'); insert into items (name) values ('b')"
+        )
+        raw.commit()
+        with pytest.raises(connection.dialect.loaded_dbapi.Error):
+            cursor.execute(
+                "insert into items (name) values ('c'); insert into items (name) values ('a')"
+            )
+        raw.rollback()
+
+    assert sorted(db_session.scalars(select(Item.name))) == ["a", "b"]
+
+
+def test_procedures_and_blocks(autocommit, db_session):
+    """A block that handles its own errors uses savepoints of its own."""
+    autocommit.execute(
+        text(
+            "do $$ begin insert into items (name) values ('a');"
+            " begin insert into items (name) values ('a');"
+            " exception when unique_violation then null; end; end $$"
+        )
+    )
+    autocommit.execute(
+        text(
+            "create procedure made_by_test() language sql as"
+            " $$ insert into items (name) values ('b') $$"
+        )
+    )
+    autocommit.execute(text("call made_by_test()"))
+
+    assert sorted(db_session.scalars(select(Item.name))) == ["a", "b"]
+
+
+def test_functions_that_write_are_undone(pg, db_session):
+    """A SELECT may write; a rollback undoes it even with other transactions around it."""
+    engine = create_engine(pg.url)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "create function made_by_test(name text) returns void language sql as"
+                " $$ insert into items (name) values ($1) $$"
+            )
+        )
+    with engine.connect() as one, engine.connect() as other:
+        assert one.scalar(COUNT) == 0
+        other.execute(text("select made_by_test('undone')"))
+        assert one.scalar(COUNT) == 1
+        other.rollback()
+        one.execute(text("select made_by_test('stands')"))
+        one.commit()
+
+    assert list(db_session.scalars(select(Item.name))) == ["stands"]
+
+
+def test_row_locks_beside_an_audit_that_commits_first(pg, db_session):
+    """A service locks and reads, an engine of its own writes an audit, the service rolls back."""
+    engine = create_engine(pg.url)
+    db_session.add(Item(name="lamp"))
+    db_session.commit()
+    with engine.connect() as service, engine.connect() as audit:
+        service.execute(select(Item).with_for_update())
+        assert service.scalar(COUNT) == 1
+        audit.execute(insert(Item).values(name="audit"))
+        audit.commit()
+        service.rollback()
+
+    assert sorted(db_session.scalars(select(Item.name))) == ["audit", "lamp"]
+
+
+def test_errors_outside_of_a_transaction(autocommit, db_session):
+    """Any number of failing statements leave the connection and the test as they were."""
+    for _ in range(3):
+        with pytest.raises(DBAPIError):
+            autocommit.execute(text("select 1 / 0"))
+        with pytest.raises(DBAPIError):
+            autocommit.execute(text("nonsense"))
+        autocommit.execute(text("insert into items (name) values (clock_timestamp()::text)"))
+
+    assert db_session.scalar(COUNT) == 3
+
+
+def test_a_time_limit_of_the_application(pg, db_session):
+    """statement_timeout stops the statement and nothing else."""
+    with create_engine(pg.url).connect() as connection:
+        connection.execute(insert(Item).values(name="lamp"))
+        connection.commit()
+        connection.execute(text("set local statement_timeout = '10ms'"))
+        with pytest.raises(DBAPIError, match="statement timeout"):
+            connection.execute(text("select pg_sleep(5)"))
+        connection.rollback()
+        connection.execute(text("select pg_sleep(0.02)"))
+
+    assert db_session.scalar(COUNT) == 1

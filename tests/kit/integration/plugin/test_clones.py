@@ -1,0 +1,175 @@
+"""Tests with a database of their own: real transactions, dropped afterwards, last in the run."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from pgsandbox.servers import Server
+from tests.kit.integration.plugin import projects
+from tests.kit.integration.plugin.conftest import MakeProject
+from tests.kit.integration.plugin.projects import Outcome, Project, execute
+
+_FILES = {
+    "shop.py": """
+        from sqlalchemy import create_engine
+
+        engines = []
+
+        def engine(url):
+            if not engines:
+                engines.append(create_engine(url))
+            return engines[0]
+    """,
+    "tests/integration/test_clones.py": """
+        import os
+        import pytest
+        import psycopg2
+        from models import Item
+        from shop import engine
+        from sqlalchemy import create_engine, func, select, text
+        from sqlalchemy.exc import OperationalError
+        from sqlalchemy.orm import Session
+
+        clone = pytest.mark.pgsandbox(isolation="clone")
+
+        @clone
+        def test_commits_are_real(db_session, pg):
+            db_session.add(Item(name="tea"))
+            db_session.commit()
+            assert pg.outside("select count(*) from items") == 1
+
+        @clone
+        def test_a_clone_begins_as_the_test_database_did(db_session, pg):
+            assert db_session.scalar(select(func.count(Item.id))) == 0
+
+        @clone
+        def test_locks_are_real(db_session, db_engine):
+            db_session.add(Item(name="tea"))
+            db_session.commit()
+            with Session(db_engine) as one, Session(db_engine) as other:
+                one.execute(text("select * from items for update"))
+                other.execute(text("set lock_timeout = '20ms'"))
+                with pytest.raises(OperationalError, match="lock timeout"):
+                    other.execute(text("select * from items for update"))
+
+        @clone
+        def test_what_needs_no_transaction_runs(pg):
+            engine = create_engine(pg.url, isolation_level="AUTOCOMMIT")
+            with engine.connect() as connection:
+                connection.execute(text("vacuum items"))
+                connection.execute(text("create index concurrently on items (name)"))
+            assert "vacuum items" in pg.statements
+
+        @clone
+        def test_the_driver_itself_may_connect(pg):
+            with psycopg2.connect(pg.url.replace("+psycopg2", "")) as connection:
+                connection.cursor().execute("insert into items (name) values ('tea')")
+            assert pg.outside("select count(*) from items") == 1
+
+        @clone
+        def test_other_databases_are_still_refused(pg):
+            create_engine("postgresql+psycopg2://127.0.0.1/production").connect()
+
+        @clone
+        def test_a_pool_is_renewed_on_the_way_in(pg):
+            with Session(engine(pg.url)) as session:
+                session.add(Item(name="tea"))
+                session.commit()
+            assert pg.outside("select count(*) from items") == 1
+
+        @clone
+        def test_a_url_for_children(pg):
+            assert os.environ["SHOP_URL"] == pg.url
+
+        def test_sandboxed(pg, db_session):
+            with Session(engine(pg.url)) as session:
+                session.add(Item(name="tea"))
+                session.commit()
+            assert db_session.scalar(select(func.count(Item.id))) == 1
+            assert pg.outside("select count(*) from items") == 0
+            assert os.environ["SHOP_URL"] == pg.url
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def project(make_project: MakeProject) -> Project:
+    """A project with eight tests that ask for a clone and one that does not."""
+    return make_project(_FILES, 'child-env = ["SHOP_URL"]')
+
+
+@pytest.fixture(scope="module")
+def outcome(project: Project) -> Outcome:
+    """What a run of them all said."""
+    return project.run("-v", "-p", "no:randomly")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test_commits_are_real",
+        "test_a_clone_begins_as_the_test_database_did",
+        "test_locks_are_real",
+        "test_what_needs_no_transaction_runs",
+        "test_the_driver_itself_may_connect",
+        "test_a_pool_is_renewed_on_the_way_in",
+        "test_a_url_for_children",
+        "test_sandboxed",
+    ],
+)
+def test_a_clone(outcome: Outcome, name: str) -> None:
+    """Each fact is a test of the project, named for it."""
+    assert f"::{name} PASSED" in outcome.out
+
+
+def test_a_clone_opens_no_other_database(outcome: Outcome) -> None:
+    """The guard stands as it does in the sandbox."""
+    assert "::test_other_databases_are_still_refused FAILED" in outcome.out
+    assert "ForeignDatabase" in outcome.section("test_other_databases_are_still_refused")
+
+
+def test_clones_come_last(outcome: Outcome) -> None:
+    """The sandboxed test, which stands at the end of the file, runs first."""
+    first = next(line for line in outcome.out.splitlines() if "::test_" in line)
+
+    assert "::test_sandboxed" in first
+
+
+@pytest.mark.usefixtures("outcome")
+def test_nothing_stays(project: Project, server: Server) -> None:
+    """Neither the test database nor any of its copies."""
+    assert projects.databases(server, project.name) == []
+
+
+def test_a_failed_clone_can_be_kept(make_project: MakeProject, server: Server) -> None:
+    """With --pg-keep, the database of the test that failed stays, and that of another does not."""
+    project = make_project(
+        {
+            "tests/integration/test_clones.py": """
+                import pytest
+                from models import Item
+
+                pytestmark = pytest.mark.pgsandbox(isolation="clone")
+
+                def test_fails(db_session):
+                    db_session.add(Item(name="tea"))
+                    db_session.commit()
+                    raise AssertionError
+
+                def test_passes(db_session):
+                    pass
+            """,
+        }
+    )
+    outcome = project.run("--pg-keep", "-p", "no:randomly")
+    kept = projects.databases(server, project.name)
+    for name in kept:
+        execute(server, "drop database {}", name)
+    pid = int(outcome.line("pgsandbox: the embedded server runs on").rsplit(" ", 1)[1])
+    os.kill(pid, signal.SIGTERM)
+
+    assert kept == [f"{project.name}_clone_test", f"{project.name}_test"]
+    assert f"{project.name}_clone_test is kept; look at it with: psql" in outcome.text

@@ -1,0 +1,157 @@
+"""What the report says of tests that fail, and of tests that passed and should not have."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.kit.integration.plugin.conftest import MakeProject
+from tests.kit.integration.plugin.projects import MODELS, Outcome
+
+_FILES = {
+    "tests/integration/test_items.py": """
+        import psycopg2
+        import pytest
+        from models import Item, Order
+        from sqlalchemy import create_engine, func, select, text
+
+        def test_fails(db_session, db_engine):
+            db_session.add(Item(name="tea"))
+            db_session.flush()
+            with db_engine.connect() as connection:
+                connection.execute(text("select 'one two   three'"))
+            assert not db_session
+
+        def test_fails_after_many_statements(db_session):
+            for number in range(100):
+                db_session.execute(text(f"select {number}, '{'x' * 1000}'"))
+            assert not db_session
+
+        def test_fails_without_the_database():
+            assert not "used"
+
+        @pytest.fixture
+        def broken(db_session):
+            db_session.add(Item(name="tea"))
+            db_session.commit()
+            raise RuntimeError("broken")
+
+        def test_fails_in_setup(broken):
+            pass
+
+        def test_sends_commit_itself(db_engine):
+            with db_engine.connect() as connection:
+                with pytest.raises(Exception):
+                    connection.execute(text("commit"))
+
+        def test_ends_the_transaction(db_session):
+            db_session.add(Item(name="tea"))
+            db_session.flush()
+            db_session.execute(text("do $$ begin perform 1; end $$; commit; begin"))
+
+        def test_breaks_a_deferred_constraint(db_session):
+            db_session.add(Order(item_id=4711))
+            db_session.flush()
+
+        def test_writes_from_outside(pg):
+            connection = psycopg2.connect(pg.url.replace("+psycopg2", ""))
+            connection.cursor().execute("insert into items (name) values ('tea')")
+            connection.commit()
+            connection.close()
+            create_engine(pg.url).connect().close()
+
+        def test_last(db_session):
+            assert db_session.scalar(select(func.count(Item.id))) == 0
+    """,
+}
+
+_ORDER = """
+from sqlalchemy import ForeignKey
+
+class Order(Base):
+    __tablename__ = "orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = mapped_column(
+        ForeignKey("items.id", deferrable=True, initially="DEFERRED")
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def outcome(make_project: MakeProject) -> Outcome:
+    """The run of a project in which nearly every test goes wrong."""
+    return make_project({**_FILES, "models.py": MODELS + _ORDER}).run()
+
+
+def _sql(outcome: Outcome, title: str) -> list[str]:
+    """The lines of the section ``SQL of this test`` below *title*."""
+    _, _, section = outcome.section(title).partition(" SQL of this test -")
+    return section.lstrip("-\n").splitlines()
+
+
+def test_outcomes(outcome: Outcome) -> None:
+    """Three tests passed, and two of them are errors by what they did to the database."""
+    assert outcome.counts == {"failed": 5, "passed": 3, "errors": 3}
+
+
+def test_a_failing_test_shows_its_sql(outcome: Outcome) -> None:
+    """Each statement on a line, with the connection that sent it, and what is still open."""
+    insert, select, still_open = _sql(outcome, "test_fails")
+
+    assert re.fullmatch(r"INSERT INTO items .*  \[the test's own session \(connection 1\)\]", insert)
+    assert select == (
+        "select 'one two three'  [an engine used at tests/integration/test_items.py:9 "
+        "(connection 2)]"
+    )
+    assert still_open.startswith("open transaction: the test's own session (connection 1): INSERT")
+
+
+def test_the_sql_is_bounded(outcome: Outcome) -> None:
+    """The last thirty statements, three hundred characters of each."""
+    lines = _sql(outcome, "test_fails_after_many_statements")
+
+    assert lines[0] == "... 70 statements before"
+    assert len(lines) == 32
+    assert max(map(len, lines)) < 400
+
+
+def test_a_failing_setup_shows_its_sql(outcome: Outcome) -> None:
+    """What a fixture did before it raised."""
+    assert _sql(outcome, "ERROR at setup of test_fails_in_setup")[0].startswith("INSERT INTO items")
+
+
+def test_a_failure_without_sql_has_no_section(outcome: Outcome) -> None:
+    """A test that did not open the database is reported as everywhere."""
+    assert "SQL of this test" not in outcome.section("test_fails_without_the_database")
+
+
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        ("test_sends_commit_itself", ["OuterTransactionEnded: Raw SQL tried to end", "'commit'"]),
+        (
+            "ERROR at teardown of test_ends_the_transaction",
+            ["OuterTransactionEnded: A statement ended", "perform 1; end $$; commit; begin"],
+        ),
+        (
+            "test_breaks_a_deferred_constraint",
+            ["DeferredConstraintViolated: ", "orders_item_id_fkey", "Key (item_id)=(4711)"],
+        ),
+        (
+            "ERROR at teardown of test_writes_from_outside",
+            ["EscapedFromSandbox: ", "items: 1 rows written"],
+        ),
+    ],
+)
+def test_a_passing_test_that_did_not_hold_fails(
+    outcome: Outcome, title: str, said: list[str]
+) -> None:
+    """The message stands alone: it names the test and the cause, and no frame of the kit."""
+    section = outcome.section(title)
+
+    assert [each for each in said if each not in section] == []
+    assert title.split()[-1] in section
+    assert "pgsandbox/plugin" not in section
+    assert "Traceback" not in section
+    assert section.count("Background: ") == 1

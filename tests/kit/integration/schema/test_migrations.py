@@ -1,0 +1,195 @@
+"""A schema that is built by Alembic's migrations, in environments as people have them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+
+from pgsandbox.servers import Server
+from tests.kit.integration.plugin.conftest import MakeProject
+from tests.kit.integration.plugin.projects import MODELS, SECRET, Project, databases
+
+_OWN_URL = f"postgresql+psycopg2://dev:{SECRET}@127.0.0.1:1/<name>"
+
+_FILES = {
+    "application.py": f"""
+        from sqlalchemy import create_engine
+
+        engine = create_engine("{_OWN_URL}", pool_pre_ping=True)
+    """,
+    "conftest.py": """
+        import logging
+
+        logging.getLogger("shop").setLevel(logging.INFO)
+    """,
+    "tests/integration/test_migrated.py": """
+        import logging
+
+        import pytest
+        from models import Item
+        from sqlalchemy import delete, select, text
+
+        @pytest.mark.parametrize("time", range(2))
+        def test_rows_of_migration_and_seed(db_session, pg, time):
+            assert sorted(db_session.scalars(select(Item.name))) == ["rum", "tea"]
+            db_session.execute(delete(Item))
+            db_session.commit()
+            assert pg.outside("select count(*) from items") == 2
+
+        def test_every_head(db_session):
+            versions = db_session.scalars(text("select version_num from alembic_version")).all()
+            assert sorted(versions) == ["2a", "2b"]
+            assert db_session.scalar(text("select count(*) from left_ones, right_ones")) == 0
+
+        def test_logging(caplog):
+            root, shop = logging.getLogger(), logging.getLogger("shop")
+            assert (root.level, shop.level, shop.disabled) == (logging.WARNING, logging.INFO, False)
+            assert [type(each).__name__ for each in root.handlers if "Stream" in str(each)] == []
+            shop.info("said in a test")
+            assert caplog.messages == ["said in a test"]
+    """,
+    "migrations/versions/1_items.py": """
+        import sqlalchemy as sa
+        from alembic import op
+
+        revision, down_revision = "1", None
+
+        def upgrade():
+            items = op.create_table(
+                "items",
+                sa.Column("id", sa.Integer, primary_key=True),
+                sa.Column("name", sa.String, nullable=False, unique=True),
+            )
+            op.bulk_insert(items, [{"name": "tea"}])
+    """,
+    "migrations/versions/2_left.py": """
+        from alembic import op
+
+        revision, down_revision = "2a", "1"
+
+        def upgrade():
+            op.execute("create table left_ones ()")
+    """,
+    "migrations/versions/2_right.py": """
+        from alembic import op
+
+        revision, down_revision = "2b", "1"
+
+        def upgrade():
+            op.execute("create table right_ones ()")
+    """,
+}
+
+# As Flask-Migrate writes it, without Flask: logging always, and the application's own engine.
+_ENV_WITH_ITS_OWN_ENGINE = """
+import logging
+from logging.config import fileConfig
+
+from alembic import context
+from application import engine
+
+fileConfig(context.config.config_file_name)
+logger = logging.getLogger("alembic.env")
+context.config.set_main_option(
+    "sqlalchemy.url", engine.url.render_as_string(hide_password=False).replace("%", "%%")
+)
+
+with engine.connect() as connection:
+    logger.info("connected")
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+_ENV_WITH_THE_GIVEN_CONNECTION = """
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"])
+with context.begin_transaction():
+    context.run_migrations()
+"""
+
+_SEED = """
+def seed(session):
+    session.add(Item(name="rum"))
+"""
+
+_SETTINGS = 'schema = "migrations"\nseed = "models:seed"\nserver = "embedded"\n'
+
+
+def _init(path: Path) -> None:
+    """Write what ``alembic init migrations`` writes, with a relative place for the scripts."""
+    config = Config(str(path / "alembic.ini"))
+    command.init(config, str(path / "migrations"))
+    ini = (path / "alembic.ini").read_text()
+    ini = re.sub("^script_location = .*", "script_location = migrations", ini, flags=re.M)
+    (path / "alembic.ini").write_text(ini)
+
+
+@pytest.fixture
+def project(make_project: MakeProject) -> Project:
+    """A project with a history of two heads, in an environment as ``alembic init`` makes it."""
+    project = make_project({"models.py": MODELS + _SEED}, f'{_SETTINGS}migrations = "migrations"')
+    _init(project.path)
+    project.write(_FILES)
+    return project
+
+
+def test_an_environment_as_alembic_makes_it(project: Project, server: Server) -> None:
+    """Rows and tables of all heads are in every test; logging and the log file are unharmed."""
+    outcome = project.run("--log-file=log.txt", "--log-file-level=INFO")
+
+    assert (outcome.code, outcome.counts) == (0, {"passed": 4})
+    assert "said in a test" in (project.path / "log.txt").read_text()
+    assert "Running upgrade" not in outcome.text
+    assert outcome.err == ""
+    assert databases(server, project.name) == []
+
+
+@pytest.mark.parametrize("env", [_ENV_WITH_ITS_OWN_ENGINE, _ENV_WITH_THE_GIVEN_CONNECTION])
+def test_an_environment_of_their_own(project: Project, env: str) -> None:
+    """One that connects to the application's own URL migrates the test database all the same."""
+    project.write({"migrations/env.py": env})
+    outcome = project.run()
+
+    assert (outcome.code, outcome.counts) == (0, {"passed": 4})
+    assert outcome.err == ""
+
+
+def test_the_ini_file_from_below(project: Project) -> None:
+    """An ini file's relative place starts at the file, wherever pytest is run; in workers, too."""
+    project.configure(
+        f'[tool.pgsandbox]\nmetadata = "models:Base"\n{_SETTINGS}migrations = "alembic.ini"',
+        'filterwarnings = ["error"]',
+    )
+    outcome = project.run("-p", "xdist", "-n", "1", below="tests")
+
+    assert (outcome.code, outcome.counts) == (0, {"passed": 4})
+
+
+def test_a_migration_that_fails(project: Project, server: Server) -> None:
+    """The message has the statement and the line of the migration; nothing is left."""
+    project.write(
+        {
+            "migrations/versions/3_broken.py": """
+                from alembic import op
+
+                revision, down_revision = "3", ("2a", "2b")
+
+                def upgrade():
+                    op.execute("alter table itms add column price int")
+            """
+        }
+    )
+    outcome = project.run()
+
+    assert outcome.code == 4
+    assert "SchemaNotBuilt: The schema could not be built from the migrations in" in outcome.err
+    assert 'relation "itms" does not exist' in outcome.err
+    assert "alter table itms add column price int" in outcome.err
+    assert re.search(r"raised at +migrations/versions/3_broken.py:6", outcome.err)
+    assert databases(server, project.name) == []

@@ -1,0 +1,62 @@
+"""The marker's arguments, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from pgsandbox.errors import ConfigurationError
+from pgsandbox.plugin.marker import Choice, choice_of
+
+
+@dataclass
+class Item:
+    """A test with at most one marker."""
+
+    mark: pytest.MarkDecorator | None
+    nodeid: str = "tests/test_items.py::test_item"
+
+    def get_closest_marker(self, name: str) -> pytest.Mark | None:
+        """Return the marker if it is of that name, as pytest's own items do."""
+        return self.mark.mark if self.mark and self.mark.name == name else None
+
+
+def test_no_marker_asks_for_nothing():
+    """Below `paths` a test is sandboxed all the same."""
+    choice = choice_of(Item(None))
+
+    assert choice == Choice(isolation="sandbox", is_marked=False, is_requested=False)
+
+
+def test_the_marker_asks_for_the_sandbox():
+    """Without arguments it is the default isolation."""
+    choice = choice_of(Item(pytest.mark.pgsandbox))
+
+    assert choice == Choice(isolation="sandbox", is_marked=True)
+
+
+def test_isolation_is_chosen_by_keyword():
+    """There are two."""
+    assert choice_of(Item(pytest.mark.pgsandbox(isolation="sandbox"))).isolation == "sandbox"
+    assert choice_of(Item(pytest.mark.pgsandbox(isolation="clone"))).isolation == "clone"
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        (pytest.mark.pgsandbox("clone"), "0 positional arguments"),
+        (pytest.mark.pgsandbox(isolatoin="clone"), "'isolatoin'"),
+        (pytest.mark.pgsandbox(isolation="transaction"), "'transaction'"),
+        (pytest.mark.pgsandbox(isolation=["clone"]), "['clone']"),
+    ],
+)
+def test_wrong_arguments_are_named(mark, said):
+    """With the test that has them, and with what the marker takes."""
+    with pytest.raises(ConfigurationError) as caught:
+        choice_of(Item(mark))
+
+    assert "The marker pgsandbox is used wrongly" in str(caught.value)
+    assert said in str(caught.value)
+    assert "tests/test_items.py::test_item" in str(caught.value)
+    assert 'isolation="sandbox"' in str(caught.value)
