@@ -121,9 +121,9 @@ class Door:
         self.wind_down()
         self._close_sessions()
         self._leave_clones()
+        test, self.running = self.running, "no test is running"
         self.is_requested = False
-        self.running = "no test is running"
-        return [error for enclosure in self.enclosures for error in enclosure.finish()]
+        return [error for enclosure in self.enclosures for error in enclosure.finish(test)]
 
     def arrange_with(self, engine: Engine) -> None:
         """Mark *engine* as the one that the test's own session uses."""

@@ -74,26 +74,36 @@ class Enclosure:
             )
         return self.sandbox
 
-    def finish(self) -> list[PgSandboxError]:
-        """Roll the running test back, and return what must make it fail."""
+    def finish(self, test: str) -> list[PgSandboxError]:
+        """Roll *test* back, and return what must make it fail.
+
+        A test that opened no connection through the door is looked at, too: it may have opened one
+        past it.
+        """
         sandbox, self.sandbox = self.sandbox, None
         if sandbox is None:
-            return []
+            idle = [each for each in self._physicals.values() if each.status() is Status.IDLE]
+            return self._look(idle[0], idle[0].rows(QUESTION)[0], test) if idle else []
         errors = sandbox.finish()
-        if sandbox.physical.status() is Status.LOST:
-            self._physicals.pop(sandbox.physical.driver, None)
-        elif sandbox.farewell is not None and self._witness is not None:
-            escaped = self._witness.look(
-                sandbox.physical,
-                sandbox.farewell,
-                sandbox.test,
-                thoroughly=sandbox.may_have_escaped,
-            )
+        physical = sandbox.physical
+        if physical.status() is Status.LOST:
+            self._physicals.pop(physical.driver, None)
+        elif sandbox.farewell is not None:
+            thoroughly = sandbox.may_have_escaped
+            escaped = self._look(physical, sandbox.farewell, test, thoroughly=thoroughly)
             # What a broken transaction committed is named already, by the statement that broke it.
-            errors.extend([] if sandbox.may_have_escaped else escaped)
-            self.is_in_doubt = self.is_in_doubt or bool(escaped)
+            errors.extend([] if thoroughly else escaped)
         self.is_in_doubt = self.is_in_doubt or sandbox.may_have_escaped
         return errors
+
+    def _look(
+        self, physical: Physical, answer: tuple[Any, ...], test: str, *, thoroughly: bool = False
+    ) -> list[PgSandboxError]:
+        if self._witness is None:
+            return []
+        escaped = self._witness.look(physical, answer, test, thoroughly=thoroughly)
+        self.is_in_doubt = self.is_in_doubt or bool(escaped)
+        return list(escaped)
 
     def executed(self) -> list[Executed]:
         """Return the statements that the running test sent to it so far, oldest first."""

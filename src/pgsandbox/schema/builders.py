@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -79,15 +81,17 @@ class MigrationsBuilder:
         """Create extensions, run every migration, and add the seed rows.
 
         The environment gets the connection as ``config.attributes["connection"]``, the URL as
-        ``sqlalchemy.url``; what it configures of logging is undone.
+        ``sqlalchemy.url``; what it configures of logging is undone, and what it prints is only
+        shown where it fails.
         """
+        origin, output = f"the migrations in {self.location}", io.StringIO()
         with _connected(url) as connection:
             _create_extensions(connection, self.extensions)
-            with _blaming(connection, f"the migrations in {self.location}", _REMEDY_FOR_MIGRATIONS):
+            with _blaming(connection, origin, _REMEDY_FOR_MIGRATIONS, output):
                 # Alembic is an optional dependency, needed here and nowhere else.
                 from alembic import command
 
-                with logging_kept():
+                with logging_kept(), redirect_stdout(output), redirect_stderr(output):
                     command.upgrade(_alembic_config(self.location, url, connection), "heads")
                 connection.commit()
             _plant(connection, self.seed)
@@ -174,19 +178,30 @@ def _anchor(config: Config, directory: Path) -> None:
 # -- what went wrong --------------------------------------------------------------------------
 
 _LONGEST = 2000
+_LAST_LINES = 5
 
 
 @contextlib.contextmanager
-def _blaming(connection: Connection, origin: str, remedy: str) -> Iterator[None]:
-    """Raise SchemaNotBuilt for whatever goes wrong in the block, which *origin* brought about."""
+def _blaming(
+    connection: Connection, origin: str, remedy: str, output: io.StringIO | None = None
+) -> Iterator[None]:
+    """Raise SchemaNotBuilt for whatever goes wrong in the block, which *origin* brought about.
+
+    The end of *output* is told with it.
+    """
     try:
         yield
     except PgSandboxError:
         raise
     except Exception as error:
+        said = output.getvalue().splitlines()[-_LAST_LINES:] if output else []
         raise SchemaNotBuilt(
             f"The schema could not be built from {origin}.",
-            facts=[Fact("database", connection.engine.url.database or ""), *_facts_of(error)],
+            facts=[
+                Fact("database", connection.engine.url.database or ""),
+                *_facts_of(error),
+                *([Fact("output", _shortened("\n".join(said)))] if said else []),
+            ],
             remedy=remedy,
         ) from error
 

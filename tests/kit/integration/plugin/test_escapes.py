@@ -1,0 +1,70 @@
+"""What a test changes past the door is found after that very test, and healed before the next."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kit.integration.plugin.conftest import MakeProject
+from tests.kit.integration.plugin.projects import Outcome
+
+_FILES = {
+    "tests/integration/test_escapes.py": """
+        import psycopg2
+        from models import Item
+        from sqlalchemy import func, select
+
+        def past_the_door(pg, statement):
+            connection = psycopg2.connect(pg.url.replace("+psycopg2", ""))
+            connection.cursor().execute(statement)
+            connection.commit()
+            return connection
+
+        def test_it_opened_nothing_else(pg):
+            past_the_door(pg, "insert into items (name) values ('tea')").close()
+
+        def test_the_next_test_is_clean(db_session):
+            assert db_session.scalar(select(func.count(Item.id))) == 0
+
+        def test_it_used_the_session_as_well(pg, db_session):
+            past_the_door(pg, "create table left_behind ()").close()
+            db_session.add(Item(name="tea"))
+            db_session.commit()
+
+        def test_the_one_after_is_clean(db_session, pg):
+            assert pg.outside("select to_regclass('left_behind')") is None
+
+        def test_it_leaves_a_session(pg):
+            test_it_leaves_a_session.connection = past_the_door(pg, "select 1")
+
+        def test_reading_past_the_door_leaves_nothing(pg):
+            past_the_door(pg, "select 1").close()
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def outcome(make_project: MakeProject) -> Outcome:
+    """What a run of these tests said."""
+    return make_project(_FILES).run("-v", "-p", "no:randomly")
+
+
+@pytest.mark.parametrize(
+    ("name", "evidence"),
+    [
+        ("test_it_opened_nothing_else", "items: 1 rows written, 1 rows now, 0 before"),
+        ("test_it_used_the_session_as_well", "pg_class: objects were created"),
+        ("test_it_leaves_a_session", "idle: COMMIT"),
+    ],
+)
+def test_the_test_that_escaped_is_named(outcome: Outcome, name: str, evidence: str) -> None:
+    """The error stands at its own teardown, and says what was changed."""
+    section = outcome.section(f"ERROR at teardown of {name}")
+
+    assert "EscapedFromSandbox" in section
+    assert f"tests/integration/test_escapes.py::{name}\n" in section
+    assert evidence in section
+
+
+def test_no_other_test_is_blamed(outcome: Outcome) -> None:
+    """Those that come next find a database without a trace, and pass."""
+    assert outcome.counts == {"passed": 6, "errors": 3}
