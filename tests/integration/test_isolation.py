@@ -17,10 +17,12 @@ from claude_headspace.models import Event, Project
 from claude_headspace.services.event_writer import EventWriter, NewEvent
 from tests.integration.factories import ProjectFactory
 
+# --8<-- [start:twice]
 twice = pytest.mark.parametrize("run", ["once", "again"])
 
 PROJECTS = "select count(*) from projects"
 INSERT = "INSERT INTO projects (name, path, created_at) VALUES ('one', '/srv/one', now())"
+# --8<-- [end:twice]
 
 
 # --- two tests that would collide -----------------------------------------------------------------

@@ -162,9 +162,6 @@ class Sandbox:
             if connection.in_transaction and self._broken is None and not self._is_lost():
                 try:
                     self._rollback(connection)
-                except TransactionsInterleaved as error:
-                    if not self.is_winding_down:
-                        raise self._violation(error) from None
                 except PgSandboxError:
                     if not self.is_winding_down:  # otherwise `finish` tells it
                         raise
@@ -201,6 +198,10 @@ class Sandbox:
                 self._heal()
                 self._check_deferred()
             return self._unreported()
+        except Exception:
+            if not self._is_lost():
+                raise
+            return []  # `finish` tells it
         finally:
             self.lock.release()
 
@@ -263,10 +264,12 @@ class Sandbox:
     def _check_deferred(self) -> None:
         """Check the deferred constraints, once, unless an open transaction is none of the test's.
 
-        What the application has not committed would not be checked in production either.
+        What the application has not committed would not be checked in production either, and after
+        another violation the rows are not what the test wrote.
         """
         others = any(c.in_transaction and not c.is_arranging for c in self._connections)
-        if others or self._is_checked or not self.stack.constraints.are_deferrable:
+        is_settled = others or self._is_checked or self.violations
+        if is_settled or not self.stack.constraints.are_deferrable:
             return
         self.physical.execute("SAVEPOINT pgsandbox_check")
         try:
@@ -422,7 +425,8 @@ class Sandbox:
         while self._abandoned:
             connection = self._abandoned.pop()
             if connection.in_transaction:
-                self._rollback(connection)
+                with contextlib.suppress(TransactionsInterleaved):  # the verdict tells it
+                    self._rollback(connection)
         if self.physical.status() is Status.IN_ERROR and self.stack.frames:
             owner = self.stack.frames[-1].owner
             if owner is not None:
@@ -448,6 +452,10 @@ class Sandbox:
                     command = steps.send(reply)
         except StopIteration:
             return
+        except TransactionsInterleaved as error:
+            if self.is_winding_down:
+                raise
+            raise self._violation(error) from None
 
     def _perform(self, command: Run | Ask) -> int | None:
         if isinstance(command, Ask):

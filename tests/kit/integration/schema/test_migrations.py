@@ -141,7 +141,7 @@ def project(make_project: MakeProject) -> Project:
 
 def test_an_environment_as_alembic_makes_it(project: Project, server: Server) -> None:
     """Rows and tables of all heads are in every test; logging and the log file are unharmed."""
-    outcome = project.run("--log-file=log.txt", "--log-file-level=INFO")
+    outcome = project.run("--log-file=log.txt")
 
     assert (outcome.code, outcome.counts) == (0, {"passed": 4})
     assert "said in a test" in (project.path / "log.txt").read_text()
@@ -191,5 +191,6 @@ def test_a_migration_that_fails(project: Project, server: Server) -> None:
     assert "SchemaNotBuilt: The schema could not be built from the migrations in" in outcome.err
     assert 'relation "itms" does not exist' in outcome.err
     assert "alter table itms add column price int" in outcome.err
+    assert re.search("output .*Running upgrade 2., 2. -> 3", outcome.err, re.DOTALL)
     assert re.search(r"raised at +migrations/versions/3_broken.py:6", outcome.err)
     assert databases(server, project.name) == []

@@ -17,7 +17,7 @@ def _attributes(folder: Path) -> str:
 
 
 def _is_ext4(folder: Path) -> bool:
-    command = ["stat", "--file-system", "--format=%T", folder]
+    command = ["stat", "--file-system", "--format=%T", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.startswith("ext")
 
