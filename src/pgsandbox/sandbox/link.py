@@ -71,11 +71,13 @@ class Link:
 
     def commit(self) -> None:
         """Commit in the sandbox; nothing where the transaction ended with its test."""
+        __tracebackhide__ = True
         if not self.sandbox.is_finished:
             self.sandbox.commit(self.state)
 
     def rollback(self) -> None:
         """Roll back in the sandbox; nothing where the transaction ended with its test."""
+        __tracebackhide__ = True
         if not self.sandbox.is_finished:
             self.sandbox.rollback(self.state)
 

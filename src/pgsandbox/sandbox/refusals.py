@@ -18,6 +18,12 @@ CLONE = (
     "There transactions are real."
 )
 
+NEW_ENUM_VALUE = (
+    "pgsandbox: PostgreSQL uses a new value of an enum only after a real commit, and a sandboxed "
+    f"test never commits. {CLONE}"
+)
+"""Added to PostgreSQL's own error."""
+
 
 def raw_control(text: str, label: str, test: str) -> OuterTransactionEnded:
     """Refuse a raw COMMIT or ROLLBACK that was not sent."""

@@ -151,6 +151,7 @@ class Sandbox:
 
     def commit(self, connection: LogicalConnection) -> None:
         """Let what *connection* did stand for the rest of the test."""
+        __tracebackhide__ = True
         with self.lock:
             if connection.in_transaction:
                 self._check_usable()
@@ -158,6 +159,7 @@ class Sandbox:
 
     def rollback(self, connection: LogicalConnection) -> None:
         """Undo what *connection* did since its last commit."""
+        __tracebackhide__ = True
         with self.lock:
             if connection.in_transaction and self._broken is None and not self._is_lost():
                 try:
@@ -300,6 +302,8 @@ class Sandbox:
             result = self._send_read_only(send) if is_read_only else send()
         except BaseException as error:
             self._recover(connection, statement)
+            if _code(error) == _UNSAFE_NEW_ENUM_VALUE:
+                error.add_note(refusals.NEW_ENUM_VALUE)
             if connection.autocommit and _code(error) in _ENDS_TRANSACTIONS:
                 raise refusals.not_in_transaction(statement.text, self.test) from error
             raise
@@ -350,6 +354,7 @@ class Sandbox:
             self._rollback(connection)
 
     def _commit(self, connection: LogicalConnection) -> None:
+        __tracebackhide__ = True
         is_rollback = connection.has_failed
         try:
             self._drive(self.stack.commit(connection))
@@ -361,6 +366,7 @@ class Sandbox:
             end(connection)
 
     def _rollback(self, connection: LogicalConnection) -> None:
+        __tracebackhide__ = True
         self.parameters.rolled_back(connection)
         self._drive(self.stack.rollback(connection))
 
@@ -481,6 +487,7 @@ class Sandbox:
         return self._violation(self._broken)
 
 
+_UNSAFE_NEW_ENUM_VALUE = "55P04"
 _ENDS_TRANSACTIONS = frozenset({"25001", "2D000"})
 """SQLSTATEs of what needs to be outside of a transaction, or to end one inside of a procedure."""
 

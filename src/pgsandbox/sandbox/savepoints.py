@@ -172,6 +172,7 @@ class SavepointStack:
 
         A transaction in which a statement failed is rolled back, as the server does.
         """
+        __tracebackhide__ = True
         if connection.has_failed:
             yield from self.rollback(connection)
             return
@@ -206,6 +207,7 @@ class SavepointStack:
         Raises:
             TransactionsInterleaved: somebody else's writes stand above what would be undone.
         """
+        __tracebackhide__ = True
         frames, connection.frames = connection.frames, []
         who = connection.describe()
         arranging = connection.is_arranging
@@ -253,6 +255,7 @@ class SavepointStack:
 
     def rollback_to(self, connection: LogicalConnection, statement: Statement) -> Steps:
         """Undo what *connection* did since its savepoint, which stays."""
+        __tracebackhide__ = True
         place = self._place_of(connection, statement)
         undone, connection.frames = connection.frames[place:], connection.frames[:place]
         kept = undone[0]
@@ -307,6 +310,7 @@ class SavepointStack:
         self, frames: list[Frame], connection: LogicalConnection, who: str, arranging: bool
     ) -> Steps:
         """Go back to the lowest dirty frame of *frames*; leave the clean ones without an owner."""
+        __tracebackhide__ = True
         frames = [frame for frame in frames if frame.is_open]
         if self._is_top(frames) and not any(frame.buried for frame in frames):
             yield Run(f"ROLLBACK TO SAVEPOINT {frames[0].name}; RELEASE SAVEPOINT {frames[0].name}")

@@ -161,12 +161,14 @@ class Connection(psycopg.Connection[Any]):
 
     def commit(self) -> None:
         """Commit in the sandbox."""
+        __tracebackhide__ = True
         self._check_connection_ok()
         self._check_not_in_block("commit")
         self.link.commit()
 
     def rollback(self) -> None:
         """Roll back in the sandbox."""
+        __tracebackhide__ = True
         self._check_connection_ok()
         self._check_not_in_block("rollback")
         self.link.rollback()

@@ -157,11 +157,13 @@ class Connection:
 
     def commit(self) -> None:
         """Commit in the sandbox."""
+        __tracebackhide__ = True
         self._check_open()
         self.link.commit()
 
     def rollback(self) -> None:
         """Roll back in the sandbox."""
+        __tracebackhide__ = True
         self._check_open()
         self.link.rollback()
 
