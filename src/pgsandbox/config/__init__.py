@@ -3,12 +3,20 @@
 ``read`` gives the settings of a project, or None where pgsandbox is not configured. ``resolve``
 gives the object that one of them refers to. ``SETTINGS`` is the declaration that everything else is
 made from. Standard library only; importing this imports nothing of the user's.
+
+pytest asks for the declarations in every project that has pgsandbox installed; what reads them is
+imported when somebody asks for it.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from pgsandbox.config.declared import BIND_SETTINGS, OTHER_VARIABLES, SETTINGS, Setting
-from pgsandbox.config.reading import read
-from pgsandbox.config.references import resolve
-from pgsandbox.config.settings import Bind, Settings, Value, header_lines, rows
+
+if TYPE_CHECKING:
+    from pgsandbox.config.reading import read
+    from pgsandbox.config.references import resolve
+    from pgsandbox.config.settings import Bind, Settings, Value, header_lines, rows
 
 __all__ = [
     "BIND_SETTINGS",
@@ -23,3 +31,15 @@ __all__ = [
     "resolve",
     "rows",
 ]
+
+_ELSEWHERE = {
+    "read": "reading",
+    "resolve": "references",
+    **dict.fromkeys(("Bind", "Settings", "Value", "header_lines", "rows"), "settings"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)

@@ -15,11 +15,11 @@ from typing import Any
 
 _NAME = r"[^\W\d]\w*"
 _DOTTED = rf"{_NAME}(?:\.{_NAME})*"
-_REFERENCE = re.compile(rf"{_DOTTED}:{_DOTTED}")
-_DOTTED_NAME = re.compile(_DOTTED)
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_POSTGRESQL_URL = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
-_URL = re.compile(r"[A-Za-z][\w+.-]*://")
+# Texts, compiled where they are first used: pytest imports this in projects that have no settings.
+_REFERENCE = rf"{_DOTTED}:{_DOTTED}"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_POSTGRESQL_URL = r"postgres(?:ql)?(?:\+\w+)?://"
+_URL = r"[A-Za-z][\w+.-]*://"
 
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
@@ -124,23 +124,23 @@ def table() -> Kind:
 
 def reference(text: str) -> str:
     """Return *text* if it reads ``package.module:name``."""
-    if not _REFERENCE.fullmatch(text):
+    if not re.fullmatch(_REFERENCE, text):
         raise Refused('does not read "package.module:name"')
     return text
 
 
 def url_or_reference(text: str) -> str:
     """Return *text* if it is a URL of PostgreSQL, or a reference to what returns one."""
-    if _POSTGRESQL_URL.match(text) or _REFERENCE.fullmatch(text):
+    if re.match(_POSTGRESQL_URL, text) or re.fullmatch(_REFERENCE, text):
         return text
-    if _URL.match(text):
+    if re.match(_URL, text):
         raise Refused("is not a URL of PostgreSQL")
     raise Refused('is neither a URL nor "package.module:callable"')
 
 
 def url(text: str) -> str:
     """Return *text* if it is a URL of any database; passwords are looked for elsewhere."""
-    if not _URL.match(text):
+    if not re.match(_URL, text):
         raise Refused("holds something that is not a URL")
     return text
 
@@ -154,14 +154,14 @@ def path(text: str) -> Path:
 
 def variable(text: str) -> str:
     """Return *text* if it can name an environment variable."""
-    if not _VARIABLE.fullmatch(text):
+    if not re.fullmatch(_VARIABLE, text):
         raise Refused("holds something that cannot name an environment variable")
     return text
 
 
 def dotted_name(text: str) -> str:
     """Return *text* if it is a dotted name of Python."""
-    if not _DOTTED_NAME.fullmatch(text):
+    if not re.fullmatch(_DOTTED, text):
         raise Refused("holds something that is not a dotted name")
     return text
 

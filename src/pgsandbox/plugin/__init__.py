@@ -8,12 +8,12 @@ happens: no marker, no fixture, no output.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pgsandbox import config
-from pgsandbox.errors import PgSandboxError
 
 _NAME = "pgsandbox-active"
 
@@ -52,6 +52,10 @@ def _activate(pytest_config: pytest.Config, options: Any) -> None:
         for setting in config.SETTINGS
         if setting.flag is not None
     }
+    if not (any(flags.values()) or _is_mentioned(pytest_config.rootpath)):
+        return
+    from pgsandbox.errors import PgSandboxError
+
     try:
         settings = config.read(pytest_config.rootpath, os.environ, flags)
     except PgSandboxError as error:
@@ -62,3 +66,13 @@ def _activate(pytest_config: pytest.Config, options: Any) -> None:
     from pgsandbox.plugin.active import ActivePlugin
 
     pytest_config.pluginmanager.register(ActivePlugin(pytest_config, settings), _NAME)
+
+
+def _is_mentioned(root: Path) -> bool:
+    """Whether the project at *root*, or the environment, holds our name: most are done here."""
+    if any(name.startswith("PGSANDBOX_") for name in os.environ):
+        return True
+    try:
+        return b"pgsandbox" in (root / "pyproject.toml").read_bytes()
+    except OSError:
+        return False

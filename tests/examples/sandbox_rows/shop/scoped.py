@@ -19,7 +19,7 @@ def engine() -> Engine:
 
 @contextmanager
 def open_session() -> Iterator[scoped_session[Session]]:
-    """This thread's session, removed at the end of a ``with`` block."""
+    """The session of the running thread, removed at the end of a ``with`` block."""
     try:
         yield session
     finally:

@@ -4,12 +4,13 @@ import gc
 from functools import partial
 
 import pytest
-from pgsandbox.errors import ForeignDatabase
 from shop.models import Item
 from sqlalchemy import create_engine, func, insert, select, text
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.pool import AssertionPool, NullPool, QueuePool, SingletonThreadPool, StaticPool
+
+from pgsandbox.errors import ForeignDatabase
 
 COUNT = select(func.count(Item.id))
 POOLS = [NullPool, StaticPool, AssertionPool, QueuePool, SingletonThreadPool]

@@ -63,8 +63,7 @@ def test_transaction_blocks(raw, db_session, autocommit):
     with raw.transaction():
         raw.execute(ADD, ["1"])
         with pytest.raises(psycopg.errors.UniqueViolation), raw.transaction():
-            raw.execute(ADD, ["2"])
-            raw.execute(ADD, ["1"])
+            raw.cursor().executemany(ADD, [["2"], ["1"]])
         with raw.transaction("named", force_rollback=True):
             raw.execute(ADD, ["3"])
         with raw.transaction() as block:
@@ -72,9 +71,8 @@ def test_transaction_blocks(raw, db_session, autocommit):
             raise psycopg.Rollback(block)
         with raw.transaction():
             raw.execute(ADD, ["5"])
-    with pytest.raises(ZeroDivisionError), raw.transaction():
-        raw.execute(ADD, ["6"])
-        _ = 1 / 0
+    with pytest.raises(psycopg.errors.UniqueViolation), raw.transaction():
+        raw.cursor().executemany(ADD, [["6"], ["1"]])
     raw.rollback()
 
     assert sorted(db_session.scalars(select(Item.name))) == ["1", "5"]
@@ -171,9 +169,9 @@ def test_copy(raw, db_session):
             for name in "abc":
                 copy.write_row([name])
         raw.commit()
-        with pytest.raises(psycopg.errors.UniqueViolation):
-            with cursor.copy("copy items (name) from stdin") as copy:
-                copy.write_row(["a"])
+        again = cursor.copy("copy items (name) from stdin")
+        with pytest.raises(psycopg.errors.UniqueViolation), again as copy:
+            copy.write_row(["a"])
         raw.rollback()
         with cursor.copy("copy items (name) to stdout") as copy:
             assert [row[0] for row in copy.rows()] == ["a", "b", "c"]
@@ -188,7 +186,9 @@ def test_many_rows_at_once(raw, pg, db_session):
         raw.commit()
     with create_engine(pg.url).begin() as connection:
         many = [{"name": str(n)} for n in range(2000)]
-        ids = connection.scalars(insert(Item).returning(Item.id, sort_by_parameter_order=True), many)
+        ids = connection.scalars(
+            insert(Item).returning(Item.id, sort_by_parameter_order=True), many
+        )
         assert len(set(ids)) == 2000
         connection.execute(insert(Item), [{"name": "c"}, {"name": "d"}])
     with create_engine(pg.url).connect() as connection:
@@ -221,8 +221,8 @@ def test_types_keep_their_identity(raw):
     register_composite(CompositeInfo.fetch(raw, "made_by_test"), raw)
     raw.execute("create type made_by_test_mood as enum ('sad', 'ok')")
     row = raw.execute(
-        "select %s::uuid, array[1, 2], int4range(1, 2), '{\"a\": [1]}'::jsonb, (1, 'x')::made_by_test,"
-        " 'ok'::made_by_test_mood, now()",
+        "select %s::uuid, array[1, 2], int4range(1, 2), '{\"a\": [1]}'::jsonb,"
+        " (1, 'x')::made_by_test, 'ok'::made_by_test_mood, now()",
         [key],
     ).fetchone()
 

@@ -86,7 +86,9 @@ def test_server_side_cursors(pg, db_session):
     """Rows come in batches, also while other connections write and roll back."""
     engine = create_engine(pg.url)
     with engine.begin() as connection:
-        connection.execute(text("insert into items (name) select g::text from generate_series(1, 100) g"))
+        connection.execute(
+            text("insert into items (name) select g::text from generate_series(1, 100) g")
+        )
     with engine.connect() as reader, engine.connect() as writer:
         result = reader.execution_options(stream_results=True, max_row_buffer=5).execute(
             select(Item.name)
@@ -185,7 +187,9 @@ def test_many_rows_by_sqlalchemy(pg, db_session, mode):
     engine = create_engine(pg.url, executemany_mode=mode)
     with engine.begin() as connection:
         rows = [{"name": str(n)} for n in range(2000)]
-        ids = connection.scalars(insert(Item).returning(Item.id, sort_by_parameter_order=True), rows)
+        ids = connection.scalars(
+            insert(Item).returning(Item.id, sort_by_parameter_order=True), rows
+        )
         assert len(set(ids)) == 2000
         connection.execute(insert(Item), [{"name": "a"}, {"name": "b"}])
     with engine.connect() as connection:
@@ -221,8 +225,8 @@ def test_types_keep_their_identity(raw, pg):
     extras.register_composite("made_by_test", raw)
     cursor.execute("create type made_by_test_mood as enum ('sad', 'ok')")
     cursor.execute(
-        "select %s::uuid, array[1, 2], numrange(1, 2), '{\"a\": [1]}'::jsonb, (1, 'x')::made_by_test,"
-        " 'ok'::made_by_test_mood, now()",
+        "select %s::uuid, array[1, 2], numrange(1, 2), '{\"a\": [1]}'::jsonb,"
+        " (1, 'x')::made_by_test, 'ok'::made_by_test_mood, now()",
         (key,),
     )
     row = cursor.fetchone()

@@ -1,10 +1,11 @@
 """What one transaction can't give is a clear error; what looks as if it could not, works."""
 
 import pytest
-from pgsandbox.errors import NotInSandbox
 from shop.models import Item
 from sqlalchemy import create_engine, func, insert, select, text
 from sqlalchemy.exc import DBAPIError, InternalError
+
+from pgsandbox.errors import NotInSandbox
 
 COUNT = select(func.count(Item.id))
 
@@ -76,9 +77,9 @@ def test_an_engine_at_any_isolation_level_is_let_through(pg, level):
 
 def test_two_phase_commit_names_the_clone(pg):
     """A prepared transaction outlives its connection, so no transaction can hold it."""
-    with create_engine(pg.url).connect() as connection:
-        with pytest.raises(NotInSandbox, match="two-phase"):
-            connection.begin_twophase()
+    connection = create_engine(pg.url).connect()
+    with connection, pytest.raises(NotInSandbox, match="two-phase"):
+        connection.begin_twophase()
 
 
 def test_notify_is_let_through(connection, db_session):
