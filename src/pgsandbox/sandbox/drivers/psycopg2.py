@@ -438,7 +438,8 @@ def _unwrap() -> None:
             if getattr(module, name, None) is wrapper.__wrapped__:  # type: ignore[attr-defined]
                 setattr(module, name, wrapper)
     if not hasattr(sql.Literal.as_string, "__wrapped__"):
-        sql.Literal.as_string = _unwrapping(sql.Literal.as_string)  # type: ignore[method-assign]
+        as_string = _unwrapping(sql.Literal.as_string)
+        setattr(sql.Literal, "as_string", as_string)  # noqa: B010  # a type checker forbids it
 
 
 def _unwrapping(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -284,6 +285,18 @@ def test_a_folder_of_somebody_else_is_not_used(
 
 
 def _with_a_small(place: str, size: str) -> list[str]:
-    """The command of a Python that sees *place* as an empty disk of *size*, alone."""
-    mount = f'mount -t tmpfs -o size={size},mode=1777 tmpfs {place} && exec "$@"'
-    return ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable]
+    """The command of a Python that sees *place* as an empty disk of *size*, alone.
+
+    What that Python needs itself is still there where the checkout stands below *place*.
+    """
+    steps = [
+        f"mount --bind {place} /mnt",
+        f"mount -t tmpfs -o size={size},mode=1777 tmpfs {place}",
+    ]
+    for folder in (Path(__file__).parents[4], Path(sys.prefix), Path(sys.base_prefix)):
+        if folder.is_relative_to(place):
+            there = shlex.quote(str(Path("/mnt") / folder.relative_to(place)))
+            here = shlex.quote(str(folder))
+            steps += [f"mkdir -p {here}", f"mount --bind {there} {here}"]
+    script = " && ".join([*steps, 'exec "$@"'])
+    return ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable]
