@@ -11,12 +11,12 @@ from sqlalchemy.engine import URL, Dialect
 from pgsandbox import guard
 from pgsandbox.errors import Fact, NotInSandbox, PgSandboxError
 from pgsandbox.sandbox.clones import Clone
+from pgsandbox.sandbox.constraints import Constraints
 from pgsandbox.sandbox.drivers import SUPPORTED, module_of
 from pgsandbox.sandbox.physical import Physical, Status
 from pgsandbox.sandbox.refusals import CLONE
 from pgsandbox.sandbox.sandbox import Executed, Sandbox
-from pgsandbox.sandbox.savepoints import Constraints
-from pgsandbox.sandbox.witness import QUESTION, Witness
+from pgsandbox.sandbox.witness import Witness
 
 
 class Enclosure:
@@ -59,7 +59,7 @@ class Enclosure:
         with self._lock:
             if self.sandbox is None:
                 physical = self._physical(dialect)
-                self.sandbox = Sandbox(physical, test, self._constraints, farewell=QUESTION)
+                self.sandbox = Sandbox(physical, test, self._constraints, self._witness)
                 self._constraints = self.sandbox.constraints
         if self.sandbox.physical.driver != dialect.driver:
             raise NotInSandbox(
@@ -83,7 +83,7 @@ class Enclosure:
         sandbox, self.sandbox = self.sandbox, None
         if sandbox is None:
             idle = [each for each in self._physicals.values() if each.status() is Status.IDLE]
-            return self._look(idle[0], idle[0].rows(QUESTION)[0], test) if idle else []
+            return self._ask(idle[0], test) if idle else []
         errors = sandbox.finish()
         physical = sandbox.physical
         if physical.status() is Status.LOST:
@@ -95,6 +95,12 @@ class Enclosure:
             errors.extend([] if thoroughly else escaped)
         self.is_in_doubt = self.is_in_doubt or sandbox.may_have_escaped
         return errors
+
+    def _ask(self, physical: Physical, test: str) -> list[PgSandboxError]:
+        if self._witness is None:
+            return []
+        question = self._witness.question(may_hold_locks=False)
+        return self._look(physical, physical.rows(question)[0], test)
 
     def _look(
         self, physical: Physical, answer: tuple[Any, ...], test: str, *, thoroughly: bool = False

@@ -47,3 +47,8 @@ class Physical(Protocol):
 
     def close(self) -> None:
         """Close the connection, in whatever state it is; never raises."""
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """Return the SQLSTATE of a driver's *error*, whichever driver's it is."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleaved
 from pgsandbox.sandbox import refusals
+from pgsandbox.sandbox.borrowed import in_failed_transaction, in_read_only_transaction
+from pgsandbox.sandbox.constraints import Constraints, constraints_of
 from pgsandbox.sandbox.parameters import Parameters
-from pgsandbox.sandbox.physical import Physical, Status
+from pgsandbox.sandbox.physical import Physical, Status, sqlstate_of
 from pgsandbox.sandbox.savepoints import (
     Ask,
-    Constraints,
     LogicalConnection,
     Run,
     SavepointStack,
@@ -28,6 +29,7 @@ from pgsandbox.sandbox.statements import (
     classify,
     ends_a_transaction,
 )
+from pgsandbox.sandbox.witness import Witness
 
 T = TypeVar("T")
 
@@ -56,7 +58,7 @@ class Sandbox:
         physical: Physical,
         test: str,
         constraints: Constraints | None = None,
-        farewell: str = "SELECT 1",
+        witness: Witness | None = None,
     ) -> None:
         self.physical = physical
         self.test = test
@@ -77,11 +79,13 @@ class Sandbox:
         self._pid = os.getpid()
         self.farewell: tuple[Any, ...] | None = None
         """The answer to a question that was asked right after the rollback; None if it failed."""
-        self._farewell_question = farewell
+        self._witness = witness
+        self._may_hold_locks = False
+        """Whether a statement may have taken a lock that outlives a rollback."""
         self.is_winding_down = False
         """Whether the test's body is over, so that nobody looks at what a rollback leaves."""
         physical.execute("BEGIN; SAVEPOINT pgsandbox")
-        self.constraints = constraints or _constraints(physical)
+        self.constraints = constraints or constraints_of(physical)
         self.stack = SavepointStack(self.constraints)
         self.parameters = Parameters(physical)
 
@@ -261,7 +265,11 @@ class Sandbox:
 
     def _say_farewell(self, end: str) -> None:
         """Roll back and ask the farewell question, in one round trip."""
-        self.farewell = self.physical.rows(f"{end}; {self._farewell_question}")[0]
+        if self._witness is None:
+            self.physical.execute(end)
+        else:
+            question = self._witness.question(may_hold_locks=self._may_hold_locks)
+            self.farewell = self.physical.rows(f"{end}; {question}")[0]
 
     def _check_deferred(self) -> None:
         """Check the deferred constraints, once, unless an open transaction is none of the test's.
@@ -294,17 +302,20 @@ class Sandbox:
     ) -> T:
         __tracebackhide__ = True
         if connection.has_failed:
-            return self._refuse_as_the_server_does(connection, send)
+            return in_failed_transaction(self.physical, send)
         self._drive(self.stack.begin_statement(connection, statement))
+        self._may_hold_locks = (
+            self._may_hold_locks or statement.names_advisory_locks or statement.may_define
+        )
         try:
             self.parameters.prepare(connection, statement.text)
             is_read_only = connection.is_read_only or connection.reads_only
-            result = self._send_read_only(send) if is_read_only else send()
+            result = in_read_only_transaction(self.physical, send) if is_read_only else send()
         except BaseException as error:
             self._recover(connection, statement)
-            if _code(error) == _UNSAFE_NEW_ENUM_VALUE:
+            if sqlstate_of(error) == _UNSAFE_NEW_ENUM_VALUE:
                 error.add_note(refusals.NEW_ENUM_VALUE)
-            if connection.autocommit and _code(error) in _ENDS_TRANSACTIONS:
+            if connection.autocommit and sqlstate_of(error) in _ENDS_TRANSACTIONS:
                 raise refusals.not_in_transaction(statement.text, self.test) from error
             raise
         self._succeed(connection, statement)
@@ -318,15 +329,6 @@ class Sandbox:
             else:
                 connection.reads_only = "ONLY" in words
         connection.in_transaction = connection.in_transaction or not connection.autocommit
-
-    def _send_read_only(self, send: Callable[[], T]) -> T:
-        """Run *send* in a savepoint that is read-only, as its connection is, and nothing else."""
-        self.physical.execute("SAVEPOINT pgsandbox_read_only; SET TRANSACTION READ ONLY")
-        try:
-            return send()
-        finally:
-            if self.physical.status() is Status.IN_TRANSACTION:
-                self.physical.execute("RELEASE SAVEPOINT pgsandbox_read_only")
 
     def _succeed(self, connection: LogicalConnection, statement: Statement) -> None:
         if statement.kind is Kind.WRITE and ends_a_transaction(statement.text):
@@ -370,20 +372,6 @@ class Sandbox:
         self.parameters.rolled_back(connection)
         self._drive(self.stack.rollback(connection))
 
-    def _refuse_as_the_server_does(self, connection: LogicalConnection, send: Callable[[], T]) -> T:
-        """Run *send* in an aborted transaction, so that the server itself raises its error."""
-        self.physical.execute("SAVEPOINT pgsandbox_aborted")
-        try:
-            try:
-                self.physical.execute("SELECT pgsandbox_aborted()")
-            except Exception:  # noqa: BLE001  # the driver's, which is not imported here
-                return send()
-            raise AssertionError("unreachable: the function does not exist")  # pragma: no cover
-        finally:
-            self.physical.execute(
-                "ROLLBACK TO SAVEPOINT pgsandbox_aborted; RELEASE SAVEPOINT pgsandbox_aborted"
-            )
-
     def _control(
         self, connection: LogicalConnection, statement: Statement, send: Callable[[], T]
     ) -> T | None:
@@ -404,7 +392,7 @@ class Sandbox:
             self._drive(stack.rollback_to(connection, statement))
             self.parameters.rolled_back(connection, to=connection.savepoints())
         elif connection.has_failed:
-            return self._refuse_as_the_server_does(connection, send)
+            return in_failed_transaction(self.physical, send)
         elif kind is Kind.SAVEPOINT:
             self._drive(stack.savepoint(connection, statement))
         elif known:
@@ -442,7 +430,7 @@ class Sandbox:
         """Run the SQL that *steps* yields, telling it how each went."""
         __tracebackhide__ = True
         if self._may_have_defined and self.physical.status() is Status.IN_TRANSACTION:
-            self.stack.constraints = _constraints(self.physical)
+            self.stack.constraints = constraints_of(self.physical)
         try:
             command = next(steps)
             while True:
@@ -451,7 +439,7 @@ class Sandbox:
                 except Exception as error:
                     if self.physical.status() is Status.LOST:
                         raise self._violation(refusals.lost(self.test)) from error
-                    if _code(error) == "3B001":
+                    if sqlstate_of(error) == "3B001":
                         raise self._outer_ended(self._suspect) from error
                     command = steps.throw(error)
                 else:
@@ -490,16 +478,3 @@ class Sandbox:
 _UNSAFE_NEW_ENUM_VALUE = "55P04"
 _ENDS_TRANSACTIONS = frozenset({"25001", "2D000"})
 """SQLSTATEs of what needs to be outside of a transaction, or to end one inside of a procedure."""
-
-
-def _code(error: BaseException) -> str | None:
-    """Return the SQLSTATE of a driver's *error*, whichever driver's it is."""
-    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-
-
-def _constraints(physical: Physical) -> Constraints:
-    rows = physical.rows(
-        "SELECT condeferred, quote_ident(nspname) || '.' || quote_ident(conname) "
-        "FROM pg_constraint JOIN pg_namespace n ON n.oid = connamespace WHERE condeferrable"
-    )
-    return Constraints(bool(rows), tuple(str(name) for deferred, name in rows if deferred))

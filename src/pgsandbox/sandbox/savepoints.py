@@ -26,6 +26,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from pgsandbox.errors import Fact, TransactionsInterleaved
+from pgsandbox.sandbox.constraints import Constraints
 from pgsandbox.sandbox.statements import Kind, Statement
 
 
@@ -109,16 +110,6 @@ class LogicalConnection:
         return f"{self.label}: {text[:100]}{'...' if len(text) > 100 else ''}"
 
 
-@dataclass(frozen=True)
-class Constraints:
-    """What the database's constraints ask of a commit."""
-
-    are_deferrable: bool
-    """Whether any constraint is deferrable; otherwise a commit has nothing to check."""
-    initially_deferred: tuple[str, ...]
-    """Quoted, qualified names of those that are deferred at the start of a transaction."""
-
-
 class SavepointStack:
     """The savepoints of one physical transaction, and the rules by which they stand and fall."""
 
@@ -188,7 +179,6 @@ class SavepointStack:
             except Exception:
                 yield from self.rollback(connection)
                 raise
-        self._is_broken_below = self._is_broken_below or connection.skips_constraints
         who = connection.describe()
         frames, connection.frames = connection.frames, []
         dirty = [frame for frame in frames if frame.is_open and frame.is_dirty]

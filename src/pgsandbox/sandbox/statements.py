@@ -68,6 +68,11 @@ class Statement:
         """Whether it may create, change or drop something that has a name."""
         return self.kind is Kind.WRITE and _DEFINES.search(self.text) is not None
 
+    @cached_property
+    def names_advisory_locks(self) -> bool:
+        """Whether it may take a lock that outlives its transaction."""
+        return "advisory" in self.text.lower()
+
 
 @lru_cache(maxsize=2048)
 def classify(text: str) -> Statement:  # noqa: PLR0911  # one answer a line reads best
