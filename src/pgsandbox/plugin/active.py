@@ -261,7 +261,6 @@ class ActivePlugin:
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
             output["pgsandbox"] = self._closing.as_dict()
-            self._closing = Closing()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

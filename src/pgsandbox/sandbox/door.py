@@ -51,7 +51,9 @@ class Door:
         """What was refused during the running test."""
         self._allowed = allowed
         self._arranging: weakref.WeakSet[Dialect] = weakref.WeakSet()
-        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._sessions: weakref.WeakKeyDictionary[Session, threading.Thread] = (
+            weakref.WeakKeyDictionary()
+        )
         self._here = threading.local()
         self._listeners: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
             (Engine, "do_connect", self._connect),
@@ -215,7 +217,7 @@ class Door:
 
     def _session_began(self, session: Session, transaction: Any, connection: Any) -> None:
         if self.is_requested:
-            self._sessions.add(session)
+            self._sessions[session] = threading.current_thread()
 
     # -- decisions ----------------------------------------------------------------------------
 
@@ -285,9 +287,11 @@ class Door:
         return made
 
     def _close_sessions(self) -> None:
-        for session in list(self._sessions):
-            with contextlib.suppress(Exception):
-                session.close()
+        for session, thread in list(self._sessions.items()):
+            # A session of another thread at work is not ours to close; it can't go on anyway.
+            if thread is threading.current_thread() or not thread.is_alive():
+                with contextlib.suppress(Exception):
+                    session.close()
         self._sessions.clear()
 
     # -- refusals -----------------------------------------------------------------------------

@@ -44,9 +44,12 @@ class Link:
 
         Raises:
             GuardError: no test is running, or the running one did not ask for the database.
+            SandboxLost: the transaction began in a test that is over.
         """
         __tracebackhide__ = True
         if self.sandbox.is_finished:
+            if self.state.is_cut:
+                raise refusals.cut(self.state.label, self.sandbox.test)
             self.sandbox = self._find_sandbox()
             before = self.state
             self.state = self.sandbox.join(self._label, is_arranging=self._is_arranging)

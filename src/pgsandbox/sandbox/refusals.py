@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from pgsandbox.errors import (
@@ -97,6 +98,30 @@ def lost(test: str) -> SandboxLost:
             "The server was stopped, or something terminated the session. A test that cuts "
             f"connections on purpose needs real ones. {CLONE}"
         ),
+    )
+
+
+def cut(label: str, test: str) -> SandboxLost:
+    """Refuse to go on in a transaction whose test is over."""
+    return SandboxLost(
+        "A thread went on in a transaction that began in a test which is over. What it wrote there "
+        "was rolled back with that test, and no other test is to see the rest.",
+        facts=[
+            Fact("began in", test),
+            Fact("connection", label),
+            Fact("thread", threading.current_thread().name),
+        ],
+        remedy="Join the threads that a test starts before it ends.",
+    )
+
+
+def busy(text: str, test: str) -> NotInSandbox:
+    """Refuse a statement in the middle of another connection's COPY."""
+    return NotInSandbox(
+        "A statement was sent while another connection of the test was in the middle of one, a "
+        "COPY for example, and the connections of a sandboxed test share one.",
+        facts=[Fact("test", test), Fact("still running", text.strip())],
+        remedy=f"Read what is to be copied before the COPY begins. {CLONE}",
     )
 
 

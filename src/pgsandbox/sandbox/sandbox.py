@@ -120,6 +120,7 @@ class Sandbox:
         statement = classify(text)
         with self.lock:
             self._check_usable()
+            connection.thread = threading.current_thread()
             if connection.autocommit and not connection.in_transaction and text == "SELECT 1":
                 return send()
             if is_recorded:
@@ -143,6 +144,7 @@ class Sandbox:
         statement = classify(text)
         with self.lock:
             self._check_usable()
+            connection.thread = threading.current_thread()
             self.executed.append(Executed(text, connection.label))
             self._drive(self.stack.begin_statement(connection, statement))
             try:
@@ -225,6 +227,7 @@ class Sandbox:
             else:
                 self._give_up()
             for connection in self._connections:
+                connection.is_cut = connection.in_transaction and connection.is_used_elsewhere()
                 connection.frames.clear()
                 connection.in_transaction = connection.has_failed = False
             return self._unreported()
@@ -264,7 +267,12 @@ class Sandbox:
         self.physical.close()
 
     def _say_farewell(self, end: str) -> None:
-        """Roll back and ask the farewell question, in one round trip."""
+        """Roll back, drop what a rollback leaves, and ask the farewell question, in one round trip.
+
+        Prepared statements and what currval() says belong to the session (PostgreSQL manual,
+        PREPARE and DISCARD).
+        """
+        end += "; DEALLOCATE ALL; DISCARD SEQUENCES"
         if self._witness is None:
             self.physical.execute(end)
         else:
@@ -281,14 +289,13 @@ class Sandbox:
         is_settled = others or self._is_checked or self.violations
         if is_settled or not self.stack.constraints.are_deferrable:
             return
-        self.physical.execute("SAVEPOINT pgsandbox_check")
         try:
             self._drive(self.stack.check_constraints())
-        except Exception as error:  # noqa: BLE001  # the driver's, which is not imported here
+        except Exception as error:
+            if not sqlstate_of(error):
+                raise
             self._is_checked = True
             self._violation(refusals.deferred(str(error), self.test))
-            self.physical.execute("ROLLBACK TO SAVEPOINT pgsandbox_check")
-        self.physical.execute("RELEASE SAVEPOINT pgsandbox_check")
 
     def _unreported(self) -> list[PgSandboxError]:
         found = [error for error in self.violations if error not in self._reported]
@@ -410,6 +417,8 @@ class Sandbox:
             raise self._broken
         if self._is_lost():
             raise self._violation(refusals.lost(self.test))
+        if self.physical.status() is Status.ACTIVE:
+            raise refusals.busy(self.executed[-1].text, self.test)
         self._heal()
 
     def _heal(self) -> None:

@@ -22,6 +22,7 @@ the application's way.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
@@ -97,6 +98,16 @@ class LogicalConnection:
     """Whether somebody else's rows break a deferred constraint, so that its own can't tell."""
     frames: list[Frame] = field(default_factory=list)
     first_write: str | None = None
+    thread: threading.Thread | None = None
+    """Who used it last."""
+    is_cut: bool = False
+    """Whether its transaction ended with its test while another thread was at work in it."""
+
+    def is_used_elsewhere(self) -> bool:
+        """Whether a thread other than this one still uses it."""
+        thread = self.thread
+        is_other = thread is not None and thread is not threading.current_thread()
+        return is_other and thread.is_alive()
 
     def savepoints(self) -> int:
         """Return how many savepoints the application has set."""

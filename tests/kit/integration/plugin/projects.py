@@ -88,9 +88,9 @@ class Outcome:
 
     def section(self, title: str) -> str:
         """What stands in the report below *title*: the name of a test that failed, say."""
-        parts = re.split(rf"^_+ {re.escape(title)} _+$", self.out, flags=re.M)
+        parts = re.split(rf"^_+ {re.escape(title)} _+$", self.out, flags=re.MULTILINE)
         assert len(parts) == 2, f"{len(parts) - 1} times {title!r} in:\n{self.text}"
-        return re.split(r"^(?:__+ .* __+|==+ .* ==+)$", parts[1], flags=re.M)[0]
+        return re.split(r"^(?:__+ .* __+|==+ .* ==+)$", parts[1], flags=re.MULTILINE)[0]
 
 
 class Project:
@@ -135,9 +135,7 @@ class Project:
         print(f"{out}\n{err}")  # for whoever reads why a test of ours failed
         return Outcome(process.returncode, out, err, time.monotonic() - began)
 
-    def start(
-        self, *arguments: str, below: str = ".", **environ: str
-    ) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, below: str = ".", **environ: str) -> subprocess.Popen[str]:
         """Start pytest, in a process group of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "pytest", "-p", _PLUGIN, *arguments],

@@ -9,7 +9,7 @@ from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Outcome, Project, databases
 
 _FILES = {
-    "shop.py": '''
+    "shop.py": """
         import os
 
         from models import Item
@@ -32,19 +32,19 @@ _FILES = {
         def count():
             with sessions()() as session:
                 return session.scalar(select(func.count(Item.id)))
-    ''',
-    "tests/integration/test_0_first.txt": '''
+    """,
+    "tests/integration/test_0_first.txt": """
         >>> import shop
         >>> shop.add("tea")
         1
         >>> shop.add("rum")
         2
-    ''',
-    "tests/integration/test_0_second.txt": '''
+    """,
+    "tests/integration/test_0_second.txt": """
         >>> import shop
         >>> shop.add("tea")
         1
-    ''',
+    """,
     "tests/integration/test_1_functions.py": """
         import shop
 

@@ -17,7 +17,7 @@ from pgsandbox.servers.binaries import find
 from tests.kit.external import PASSWORD, External
 from tests.kit.integration.plugin import projects
 from tests.kit.integration.plugin.conftest import MakeProject
-from tests.kit.integration.plugin.projects import Project, execute
+from tests.kit.integration.plugin.projects import SECRET, Project, execute
 
 _FILES = {
     "tests/integration/test_items.py": """
@@ -97,6 +97,43 @@ def test_a_live_run_keeps_its_database(project: Project, given: Server) -> None:
     )
     assert projects.databases(given, project.name) == [other.name]
     other.drop()
+
+
+_TAKES_IT_AWAY = """
+import os
+
+import psycopg2
+
+def test_takes_it_away():
+    connection = psycopg2.connect(os.environ["ADMINISTRATOR"])
+    connection.autocommit = True
+    connection.cursor().execute("alter database <name>_test owner to postgres")
+    connection.close()
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "1")])
+def test_what_cannot_be_dropped_is_reported(
+    project: Project, external: External, given: Server, workers: tuple[str, ...]
+) -> None:
+    """At the end, once, as a message and not as a traceback; the tests' outcome stands."""
+    external.execute(
+        "drop role if exists creator", f"create role creator login password '{SECRET}' createdb"
+    )
+    name = f"{project.name}_gw0_test" if workers else f"{project.name}_test"
+    test = _TAKES_IT_AWAY.replace("<name>_test", name)
+    project.write({"tests/integration/test_items.py": test})
+    url = given.url_of(f"{project.name}_test").set(username="creator", password=SECRET)
+    outcome = project.run(
+        *workers,
+        TEST_DATABASE_URL=url.render_as_string(hide_password=False),
+        ADMINISTRATOR=_url(given, "postgres").replace("+psycopg2", ""),
+    )
+
+    assert (outcome.code, outcome.counts) == (0, {"passed": 1})
+    assert outcome.line(f'pgsandbox: DatabaseError: "{name}" belongs to another role')
+    assert "Traceback" not in outcome.text
+    assert outcome.err == ""
 
 
 def test_keep(project: Project, given: Server) -> None:

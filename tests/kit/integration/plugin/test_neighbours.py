@@ -149,7 +149,7 @@ def test_asynchronous_tests(
     """An async test may use the synchronous fixtures, and is undone as any other."""
     tests = _ASYNC_TESTS.replace("{mark}", mark).replace("@pytest.fixture", f"@{fixture}")
     files = {
-        "tests/integration/test_async.py": f"import {fixture.split('.')[0]}\n{tests}",
+        "tests/integration/test_async.py": f"import {fixture.split('.', maxsplit=1)[0]}\n{tests}",
         "conftest.py": "import pytest\n\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'\n",
     }
     outcome = make_project(files, ini=ini).run("-p", plugin)

@@ -42,7 +42,8 @@ _FILES = {
 
         def test_allowed():
             with sqlalchemy.create_engine("<allowed>").connect() as connection:
-                assert connection.exec_driver_sql("select current_database()").scalar() == "<library>"
+                name = connection.exec_driver_sql("select current_database()").scalar()
+                assert name == "<library>"
                 connection.exec_driver_sql("create table untouched ()")
                 connection.commit()
 

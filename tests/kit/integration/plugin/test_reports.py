@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from pgsandbox.servers import Server
 from tests.kit.integration.plugin.conftest import MakeProject
-from tests.kit.integration.plugin.projects import MODELS, Outcome
+from tests.kit.integration.plugin.projects import MODELS, Outcome, databases
 
 _FILES = {
     "tests/integration/test_items.py": """
@@ -99,7 +100,9 @@ def test_a_failing_test_shows_its_sql(outcome: Outcome) -> None:
     """Each statement on a line, with the connection that sent it, and what is still open."""
     insert, select, still_open = _sql(outcome, "test_fails")
 
-    assert re.fullmatch(r"INSERT INTO items .*  \[the test's own session \(connection 1\)\]", insert)
+    assert re.fullmatch(
+        r"INSERT INTO items .*  \[the test's own session \(connection 1\)\]", insert
+    )
     assert select == (
         "select 'one two three'  [an engine used at tests/integration/test_items.py:9 "
         "(connection 2)]"
@@ -151,7 +154,51 @@ def test_a_passing_test_that_did_not_hold_fails(
     section = outcome.section(title)
 
     assert [each for each in said if each not in section] == []
-    assert title.split()[-1] in section
+    assert title.rsplit(maxsplit=1)[-1] in section
     assert "pgsandbox/plugin" not in section
     assert "Traceback" not in section
     assert section.count("Background: ") == 1
+
+
+_SEED = """
+planted = []
+
+
+def seed(session):
+    planted.append("once")
+    if len(planted) > 1:
+        raise RuntimeError("no second crop")
+"""
+
+_ESCAPES = """
+import psycopg2
+
+def test_escapes(db_connection, pg):
+    db_connection.exec_driver_sql("select 1")
+    connection = psycopg2.connect(pg.url.replace("+psycopg2", ""))
+    connection.cursor().execute("insert into items (name) values ('tea')")
+    connection.commit()
+    connection.close()
+
+def test_next(db_session): pass
+
+def test_last(request): pass
+"""
+
+
+def test_a_database_that_cannot_be_healed(make_project: MakeProject, server: Server) -> None:
+    """Each later test is told why there is none, by one error, and the run ends as any other."""
+    project = make_project(
+        {"models.py": MODELS + _SEED, "tests/integration/test_items.py": _ESCAPES},
+        'seed = "models:seed"',
+    )
+    outcome = project.run()
+
+    assert outcome.counts == {"passed": 1, "errors": 3}
+    assert "EscapedFromSandbox" in outcome.section("ERROR at teardown of test_escapes")
+    for title in ("ERROR at setup of test_next", "ERROR at setup of test_last"):
+        said = outcome.section(title)
+        assert "SchemaNotBuilt: The schema could not be built from the seed models:seed" in said
+        assert "RuntimeError: no second crop" in said
+        assert "Traceback" not in said
+    assert databases(server, project.name) == []

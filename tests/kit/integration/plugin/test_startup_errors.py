@@ -102,7 +102,7 @@ def test_a_wrong_password(make_project: MakeProject, external: External) -> None
     outcome = make_project(_TEST).run(TEST_DATABASE_URL=url.render_as_string(hide_password=False))
 
     assert _is_one_message(outcome)
-    assert 'LoginRefused: The server at 127.0.0.1' in outcome.err
+    assert "LoginRefused: The server at 127.0.0.1" in outcome.err
     assert 'role "postgres"' in outcome.err
 
 

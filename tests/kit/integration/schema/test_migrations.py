@@ -126,7 +126,7 @@ def _init(path: Path) -> None:
     config = Config(str(path / "alembic.ini"))
     command.init(config, str(path / "migrations"))
     ini = (path / "alembic.ini").read_text()
-    ini = re.sub("^script_location = .*", "script_location = migrations", ini, flags=re.M)
+    ini = re.sub("^script_location = .*", "script_location = migrations", ini, flags=re.MULTILINE)
     (path / "alembic.ini").write_text(ini)
 
 

@@ -61,6 +61,11 @@ def _configure() -> None:
     logging.config.fileConfig(io.StringIO(_CONFIGURATION))
 
 
+def _fail_after_configuring() -> None:
+    _configure()
+    raise RuntimeError("broken")
+
+
 def test_a_file_configuration_is_undone(handler: Handler) -> None:
     """Levels, handlers, propagation, and that all other loggers are switched off."""
     root, told, other = (logging.getLogger(name) for name in (None, "tests.told", "tests.other"))
@@ -100,8 +105,7 @@ def test_an_error_passes_and_logging_is_restored(handler: Handler) -> None:
     """A migration that fails has configured logging before."""
     level = logging.getLogger().level
     with pytest.raises(RuntimeError, match="broken"), logging_kept():
-        _configure()
-        raise RuntimeError("broken")
+        _fail_after_configuring()
 
     assert logging.getLogger().level == level
     assert not handler.is_closed
