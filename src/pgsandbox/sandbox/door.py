@@ -25,6 +25,7 @@ from pgsandbox import guard
 from pgsandbox.errors import DatabaseNotRequested, Fact, ForeignDatabase, PgSandboxError
 from pgsandbox.sandbox import creators
 from pgsandbox.sandbox.clones import Clone
+from pgsandbox.sandbox.drivers import module_of
 from pgsandbox.sandbox.enclosure import Enclosure
 from pgsandbox.sandbox.link import Link
 from pgsandbox.sandbox.parameters import parse_options
@@ -63,7 +64,11 @@ class Door:
         )
 
     def install(self) -> None:
-        """Stand in every engine's way; before any code of the project is imported."""
+        """Stand in every engine's way; before any code of the project is imported.
+
+        Such code may bind functions of psycopg2 that have to see through a stand-in.
+        """
+        module_of("psycopg2")
         for target, name, listener in self._listeners:
             event.listen(target, name, listener, insert=True)
 

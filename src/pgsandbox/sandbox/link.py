@@ -77,10 +77,13 @@ class Link:
         __tracebackhide__ = True
         if not self.sandbox.is_finished:
             self.sandbox.commit(self.state)
+        elif self.state.is_cut:
+            raise refusals.cut(self.state.label, self.sandbox.test)
 
     def rollback(self) -> None:
         """Roll back in the sandbox; nothing where the transaction ended with its test."""
         __tracebackhide__ = True
+        self.state.is_cut = False
         if not self.sandbox.is_finished:
             self.sandbox.rollback(self.state)
 

@@ -105,9 +105,9 @@ class LogicalConnection:
 
     def is_used_elsewhere(self) -> bool:
         """Whether a thread other than this one still uses it."""
-        thread = self.thread
-        is_other = thread is not None and thread is not threading.current_thread()
-        return is_other and thread.is_alive()
+        if self.thread is None or self.thread is threading.current_thread():
+            return False
+        return self.thread.is_alive()
 
     def savepoints(self) -> int:
         """Return how many savepoints the application has set."""

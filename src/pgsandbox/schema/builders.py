@@ -7,6 +7,7 @@ import io
 import os
 import sysconfig
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -117,7 +118,10 @@ _REMEDY_FOR_SEED = "It is called once with a Session, when the tables are there 
 def _connected(url: URL) -> Iterator[Connection]:
     engine = sqlalchemy.create_engine(url, poolclass=NullPool)
     try:
-        with engine.connect() as connection:
+        with engine.connect() as connection, warnings.catch_warnings():
+            # pytest's filters may make errors of them, but not before the collection begins: the
+            # same schema would be built by a single process and not by the workers of xdist.
+            warnings.simplefilter("ignore")
             yield connection
     finally:
         engine.dispose()

@@ -179,6 +179,26 @@ def test_copy(raw, db_session):
     assert db_session.scalar(COUNT) == 3
 
 
+def test_a_statement_in_the_middle_of_a_copy_names_the_clone(raw, pg):
+    """One shared connection can't read and copy at once."""
+    other = create_engine(pg.url).raw_connection()
+    copying = raw.cursor().copy("copy items (name) from stdin")
+    with pytest.raises(NotInSandbox, match="in the middle"), copying:
+        other.driver_connection.execute("select 1")
+    raw.rollback()
+
+    assert other.driver_connection.execute("select 1").fetchone() == (1,)
+
+
+def test_prepared_statements(raw, pg):
+    """Two connections that prepare statements do not meet in the names."""
+    other = create_engine(pg.url, connect_args={"prepare_threshold": 0}).raw_connection()
+    for number in range(3):
+        one = raw.execute("select %s + 1", [number], prepare=True)
+        two = other.driver_connection.execute("select %s + 2", [number])
+        assert (one.fetchone(), two.fetchone()) == ((number + 1,), (number + 2,))
+
+
 def test_many_rows_at_once(raw, pg, db_session):
     """executemany, insertmanyvalues, and a unique violation in the middle."""
     with raw.cursor() as cursor:

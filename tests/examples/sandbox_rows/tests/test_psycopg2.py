@@ -164,6 +164,20 @@ def test_copy(raw, db_session):
     assert db_session.scalar(COUNT) == 3
 
 
+def test_a_statement_in_the_middle_of_a_copy_names_the_clone(raw, pg):
+    """One shared connection can't read and copy at once."""
+    other = create_engine(pg.url).raw_connection()
+
+    class Rows:
+        def read(self, size):
+            other.cursor().execute("select 1")
+
+    with pytest.raises(psycopg2.Error, match=r'isolation="clone"'):
+        raw.cursor().copy_expert("copy items (name) from stdin", Rows())
+    raw.rollback()
+    other.cursor().execute("select 1")
+
+
 @pytest.mark.parametrize("execute", [extras.execute_values, extras.execute_batch])
 def test_many_rows_at_once(raw, db_session, execute):
     """psycopg2's helpers send pages of rows; executemany sends each."""

@@ -2,8 +2,10 @@
 
 import pytest
 from shop.models import Item
-from sqlalchemy import create_engine, func, insert, select, text
+from shop.settings import DRIVER
+from sqlalchemy import create_engine, event, func, insert, select, text
 from sqlalchemy.exc import DBAPIError, InternalError
+from sqlalchemy.orm import Session
 
 from pgsandbox.errors import NotInSandbox
 
@@ -80,6 +82,15 @@ def test_two_phase_commit_names_the_clone(pg):
     connection = create_engine(pg.url).connect()
     with connection, pytest.raises(NotInSandbox, match="two-phase"):
         connection.begin_twophase()
+
+
+def test_two_drivers_name_the_clone(pg, connection):
+    """Two drivers can't share a transaction; the message names both."""
+    connection.execute(COUNT)
+    other = {"psycopg": "psycopg2", "psycopg2": "psycopg"}[DRIVER]
+    engine = create_engine(pg.url.replace(f"+{DRIVER}:", f"+{other}:"))
+    with pytest.raises(NotInSandbox, match=f"two drivers, {DRIVER} and {other}"):
+        engine.connect()
 
 
 def test_notify_is_let_through(connection, db_session):
@@ -213,6 +224,51 @@ def test_row_locks_beside_an_audit_that_commits_first(pg, db_session):
         service.rollback()
 
     assert sorted(db_session.scalars(select(Item.name))) == ["audit", "lamp"]
+
+
+def test_hooks_that_commit_on_connections_of_their_own(pg, db_session):
+    """A session's events write an audit by another engine before and after its commit."""
+    engine = create_engine(pg.url)
+
+    def audit(when):
+        with engine.begin() as connection:
+            connection.execute(insert(Item).values(name=when))
+
+    with Session(engine) as session:
+        event.listen(session, "before_commit", lambda session: audit("before"))
+        event.listen(session, "after_commit", lambda session: audit("after"))
+        session.add(Item(name="it"))
+        session.flush()
+        session.commit()
+
+    assert sorted(db_session.scalars(select(Item.name))) == ["after", "before", "it"]
+
+
+def test_a_recipe_of_the_projects_own(pg, db_session):
+    """A suite that already isolates itself by an outer transaction may go on doing so."""
+    with create_engine(pg.url).connect() as connection:
+        outer = connection.begin()
+        with Session(connection, join_transaction_mode="create_savepoint") as session:
+            session.add(Item(name="committed"))
+            session.commit()
+            session.add(Item(name="rolled back"))
+            session.rollback()
+            assert list(session.scalars(select(Item.name))) == ["committed"]
+        outer.rollback()
+
+    assert db_session.scalar(COUNT) == 0
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_what_belongs_to_a_session_of_the_server_does_not_stay(connection, turn):
+    """Prepared statements and the last value of a sequence survive a rollback, but not a test."""
+    with pytest.raises(DBAPIError, match="lastval"):
+        connection.execute(text("select lastval()"))
+    connection.rollback()
+    connection.execute(text("prepare made_by_test as select nextval('items_id_seq')"))
+    connection.execute(text("execute made_by_test"))
+    connection.execute(text("create temporary table made_by_test_for_now (id integer)"))
+    connection.commit()
 
 
 def test_errors_outside_of_a_transaction(autocommit, db_session):

@@ -32,8 +32,9 @@ def external() -> Iterator[External]:
 
 @pytest.fixture(scope="session")
 def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the runs keep compiled modules."""
-    return tmp_path_factory.mktemp("caches")
+    """Where the runs keep compiled modules; workers of pytest-xdist share them."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if base.name.startswith("popen-") else base) / "caches"
 
 
 @pytest.fixture(scope="module")

@@ -97,6 +97,16 @@ def cases(request: pytest.FixtureRequest, run_rows: RunRows) -> Cases:
     return run_rows(request.param, "tests")
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_nothing_fails_in_workers_and_in_random_order(run_rows: RunRows, driver: str) -> None:
+    """Workers import the tests before they have a database; one test of threads needs its order."""
+    arguments = ["-p", "xdist", "-p", "randomly", "-n", "2", "--dist", "loadfile"]
+    cases = run_rows(driver, *arguments, "tests", "--deselect=tests/test_threads.py")
+    outcomes = {case.outcome for each in cases.values() for case in each}
+
+    assert outcomes == {"passed", "skipped"}
+
+
 def test_nothing_fails(cases: Cases) -> None:
     """Every test of the project passes, those of the other driver apart."""
     failing = [case for each in cases.values() for case in each if case.outcome != "passed"]

@@ -122,11 +122,15 @@ _SETTINGS = 'schema = "migrations"\nseed = "models:seed"\nserver = "embedded"\n'
 
 
 def _init(path: Path) -> None:
-    """Write what ``alembic init migrations`` writes, with a relative place for the scripts."""
+    """Write what ``alembic init migrations`` writes, in the way of older versions of Alembic.
+
+    The place of the scripts is relative, and Alembic warns because a newer line is missing.
+    """
     config = Config(str(path / "alembic.ini"))
     command.init(config, str(path / "migrations"))
     ini = (path / "alembic.ini").read_text()
     ini = re.sub("^script_location = .*", "script_location = migrations", ini, flags=re.MULTILINE)
+    ini = re.sub("^path_separator = .*", "", ini, flags=re.MULTILINE)
     (path / "alembic.ini").write_text(ini)
 
 
