@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from pgsandbox.servers import Server
+from tests.kit.external import External
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Outcome, Project, databases
 
@@ -57,9 +58,9 @@ def project(make_project: MakeProject) -> Project:
     return make_project(_FILES)
 
 
-def _stop(project: Project, number: int, *arguments: str) -> Outcome:
+def _stop(project: Project, number: int, *arguments: str, **environ: str) -> Outcome:
     """Start a run, and send it a signal in the middle of its test."""
-    process = project.start("-v", *arguments)
+    process = project.start("-v", *arguments, **environ)
     assert process.stdout is not None
     for line in process.stdout:
         if "waiting" in line:
@@ -80,11 +81,16 @@ def test_ctrl_c(project: Project, server: Server, test: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run(project: Project, server: Server, number: int) -> None:
-    """It could not clear up, so its database is still there; the next run is none the wiser."""
-    killed = _stop(project, number, "-k", "first or waits")
+def test_a_killed_run(project: Project, external: External, number: int) -> None:
+    """It could not clear up, so its database is still there; the next run is none the wiser.
+
+    On a server of its own: on the shared one, any other run may clear up in between.
+    """
+    server = Server("given", external.url, "given by a test", 180000, "18.0")
+    url = server.url_of(f"{project.name}_test").render_as_string(hide_password=False)
+    killed = _stop(project, number, "-k", "first or waits", TEST_DATABASE_URL=url)
     left = databases(server, project.name)
-    outcome = project.run("-k", "first")
+    outcome = project.run("-k", "first", TEST_DATABASE_URL=url)
 
     assert killed.code == -number
     assert left == [f"{project.name}_test"]
