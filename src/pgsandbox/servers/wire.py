@@ -40,6 +40,8 @@ def ask(host: str, port: int, *, role: str, database: str, seconds: float) -> An
         line = _dial(host, port, seconds)
     except TimeoutError:
         return Answer("nobody", f"no connection within {seconds:.0f} s")
+    except ConnectionResetError as error:  # so soon that connecting itself reports it
+        return Answer("stranger", f"breaks connections off ({error.strerror or error})")
     except OSError as error:
         return Answer("nobody", error.strerror or str(error))
     with line:
