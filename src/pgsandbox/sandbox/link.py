@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from pgsandbox.sandbox import refusals
+from pgsandbox.sandbox.frames import LogicalConnection
 from pgsandbox.sandbox.parameters import quoted
 from pgsandbox.sandbox.sandbox import Sandbox
-from pgsandbox.sandbox.savepoints import LogicalConnection
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 
+from pgsandbox.sandbox.frames import LogicalConnection
 from pgsandbox.sandbox.physical import Physical
-from pgsandbox.sandbox.savepoints import LogicalConnection
 
 
 @dataclass

@@ -13,15 +13,10 @@ from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleave
 from pgsandbox.sandbox import refusals
 from pgsandbox.sandbox.borrowed import in_failed_transaction, in_read_only_transaction
 from pgsandbox.sandbox.constraints import Constraints, constraints_of
+from pgsandbox.sandbox.frames import Ask, LogicalConnection, Run, Steps
 from pgsandbox.sandbox.parameters import Parameters
 from pgsandbox.sandbox.physical import Physical, Status, sqlstate_of
-from pgsandbox.sandbox.savepoints import (
-    Ask,
-    LogicalConnection,
-    Run,
-    SavepointStack,
-    Steps,
-)
+from pgsandbox.sandbox.savepoints import SavepointStack
 from pgsandbox.sandbox.statements import (
     CONTROL,
     Kind,
@@ -286,7 +281,7 @@ class Sandbox:
         another violation the rows are not what the test wrote.
         """
         others = any(c.in_transaction and not c.is_arranging for c in self._connections)
-        is_settled = others or self._is_checked or self.violations
+        is_settled = others or self._is_checked or self.violations or self.stack.is_pending
         if is_settled or not self.stack.constraints.are_deferrable:
             return
         try:
@@ -456,9 +451,9 @@ class Sandbox:
         except StopIteration:
             return
         except TransactionsInterleaved as error:
-            if self.is_winding_down:
-                raise
-            raise self._violation(error) from None
+            if not self.is_winding_down and error not in self.violations:
+                self._violation(error)
+            raise error from None
 
     def _perform(self, command: Run | Ask) -> int | None:
         if isinstance(command, Ask):

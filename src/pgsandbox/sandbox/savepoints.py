@@ -12,7 +12,9 @@ commit and rollback do follows from the stack alone:
   nothing of anybody else stands above;
 * rollback returns to the lowest frame in which the connection wrote, and that is exact as long as
   nobody else's writes stand above it;
-* where somebody else's do, one connection can't express the result: `TransactionsInterleaved`.
+* where somebody else's do, one connection can't express the result: `TransactionsInterleaved`. It
+  is raised at once if they are committed. If they are not, they may still be rolled back, too; it
+  is raised when anybody goes on before that.
 
 The test's own session is the exception, because it only arranges data: where its rollback would
 undo what the application committed, its rows stay instead ("sealed"), so that it never stands in
@@ -22,103 +24,11 @@ the application's way.
 from __future__ import annotations
 
 import itertools
-import threading
-from collections.abc import Generator
-from dataclasses import dataclass, field
 
 from pgsandbox.errors import Fact, TransactionsInterleaved
 from pgsandbox.sandbox.constraints import Constraints
+from pgsandbox.sandbox.frames import Ask, Frame, LogicalConnection, Run, Steps
 from pgsandbox.sandbox.statements import Kind, Statement
-
-
-@dataclass(frozen=True)
-class Run:
-    """SQL to run; an error of the server is thrown into the generator."""
-
-    sql: str
-
-
-@dataclass(frozen=True)
-class Ask:
-    """SQL whose single integer is sent into the generator."""
-
-    sql: str
-
-
-Command = Run | Ask
-Steps = Generator[Command, int | None, None]
-
-
-@dataclass(eq=False)
-class Frame:
-    """One savepoint on the server."""
-
-    name: str
-    """Its name on the server, used by nobody else."""
-    owner: LogicalConnection | None
-    """Whose it is; None once its owner has committed."""
-    savepoint: str | None = None
-    """The name that the application gave it, for a savepoint of the application's own."""
-    is_open: bool = True
-    """False for an application's savepoint that the server no longer has: made again at need."""
-    wrote: bool = False
-    """Whether its owner wrote since it was set."""
-    locked_rows: bool = False
-    """Whether it took row locks, which assign a transaction id as writes do."""
-    unclear: bool = False
-    """Whether it saw plain reads only: the server has to say if a function of them wrote."""
-    buried: str | None = None
-    """Who committed writes that the server has merged into it, if anybody did."""
-
-    @property
-    def is_dirty(self) -> bool:
-        """Whether going back to it would undo anything."""
-        return self.wrote or self.buried is not None
-
-
-@dataclass(eq=False)
-class LogicalConnection:
-    """What one connection that the application holds has going on."""
-
-    label: str
-    """How a message names it."""
-    is_arranging: bool = False
-    """Whether it belongs to the test's own session."""
-    autocommit: bool = False
-    is_read_only: bool = False
-    """Whether it was asked to refuse writes."""
-    reads_only: bool = False
-    """Whether its present transaction was asked to refuse writes."""
-    in_transaction: bool = False
-    is_explicit: bool = False
-    """Whether its transaction was begun by a BEGIN of the application's own."""
-    has_failed: bool = False
-    """Whether a statement failed, so that only a rollback is possible."""
-    skips_constraints: bool = False
-    """Whether somebody else's rows break a deferred constraint, so that its own can't tell."""
-    frames: list[Frame] = field(default_factory=list)
-    first_write: str | None = None
-    thread: threading.Thread | None = None
-    """Who used it last."""
-    is_cut: bool = False
-    """Whether its transaction ended with its test while another thread was at work in it."""
-
-    def is_used_elsewhere(self) -> bool:
-        """Whether a thread other than this one still uses it."""
-        if self.thread is None or self.thread is threading.current_thread():
-            return False
-        return self.thread.is_alive()
-
-    def savepoints(self) -> int:
-        """Return how many savepoints the application has set."""
-        return sum(frame.savepoint is not None for frame in self.frames)
-
-    def describe(self) -> str:
-        """Return its label with the first statement by which its transaction wrote."""
-        if self.first_write is None:
-            return self.label
-        text = " ".join(self.first_write.split())
-        return f"{self.label}: {text[:100]}{'...' if len(text) > 100 else ''}"
 
 
 class SavepointStack:
@@ -132,11 +42,21 @@ class SavepointStack:
         self._numbers = itertools.count(1)
         self._is_broken_below = False
         """Whether rows that nobody will undo broke a deferred constraint when last looked at."""
+        self._pending: TransactionsInterleaved | None = None
+        """What the next statement gets to hear, unless the rest is rolled back before."""
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the rows are not what production would have, but may still become so."""
+        return self._pending is not None
 
     # -- statements ---------------------------------------------------------------------------
 
     def begin_statement(self, connection: LogicalConnection, statement: Statement) -> Steps:
         """Put *connection* on top of the stack, so that *statement* can fail without harm."""
+        __tracebackhide__ = True
+        if self._pending is not None:
+            raise self._pending
         connection.in_transaction = True
         mine = connection.frames[-1] if connection.frames else None
         if mine is not None and mine in self.frames[-1:] and not mine.buried:
@@ -178,6 +98,8 @@ class SavepointStack:
         if connection.has_failed:
             yield from self.rollback(connection)
             return
+        if self._pending is not None and self._is_above_doomed(connection):
+            raise self._pending
         if len(self.frames) > len(connection.frames):
             yield from self._clear_up(connection.frames)
         if (
@@ -188,7 +110,8 @@ class SavepointStack:
             try:
                 yield from self.check_constraints()
             except Exception:
-                yield from self.rollback(connection)
+                # With somebody else's writes above, nobody can tell whose rows are to blame.
+                yield from self.rollback(connection, may_wait=False)
                 raise
         who = connection.describe()
         frames, connection.frames = connection.frames, []
@@ -202,18 +125,20 @@ class SavepointStack:
         self._finish(connection)
         yield from self._release_ownerless()
 
-    def rollback(self, connection: LogicalConnection) -> Steps:
+    def rollback(self, connection: LogicalConnection, *, may_wait: bool = True) -> Steps:
         """Undo what *connection* did in its transaction, and nothing else.
 
         Raises:
-            TransactionsInterleaved: somebody else's writes stand above what would be undone.
+            TransactionsInterleaved: somebody else's committed writes stand above what would be
+                undone, or, unless *may_wait*, open ones.
         """
         __tracebackhide__ = True
         frames, connection.frames = connection.frames, []
         who = connection.describe()
         arranging = connection.is_arranging
         self._finish(connection)
-        yield from self._undo(frames, connection, who, arranging)
+        yield from self._undo(frames, connection, who, arranging, may_wait=may_wait)
+        yield from self._settle()
         yield from self._release_ownerless()
 
     def check_constraints(self) -> Steps:
@@ -266,8 +191,10 @@ class SavepointStack:
             del self.frames[len(self.frames) - len(undone) + 1 :]
             kept.wrote = kept.unclear = kept.locked_rows = False
             connection.frames.append(kept)
+            yield from self._settle()
             return
         yield from self._undo(undone, connection, connection.describe(), connection.is_arranging)
+        yield from self._settle()
         yield from self._release_ownerless()
         again = Frame("", connection, savepoint=kept.savepoint, is_open=False)
         connection.frames.append(again)
@@ -308,7 +235,13 @@ class SavepointStack:
         return places[-1]
 
     def _undo(
-        self, frames: list[Frame], connection: LogicalConnection, who: str, arranging: bool
+        self,
+        frames: list[Frame],
+        connection: LogicalConnection,
+        who: str,
+        arranging: bool,
+        *,
+        may_wait: bool = False,
     ) -> Steps:
         """Go back to the lowest dirty frame of *frames*; leave the clean ones without an owner."""
         __tracebackhide__ = True
@@ -328,16 +261,50 @@ class SavepointStack:
         if not dirty:
             return
         above = self.frames[dirty[0] :]
-        others = [frame for frame in above if frame.buried or (frame.wrote and frame not in frames)]
+        others = [
+            frame
+            for frame in above
+            if frame.buried or (frame.wrote and not frame.is_doomed and frame not in frames)
+        ]
         if others and arranging:
             self._seal(frames, _name_of(others[0]))
-            return
-        if others:
+        elif others:
+            self._collide(frames, others, who, may_wait=may_wait)
+        else:
+            yield from self._drop(dirty[0])
+
+    def _collide(
+        self, frames: list[Frame], others: list[Frame], who: str, *, may_wait: bool
+    ) -> None:
+        error = _interleaved(who, _name_of(others[0]))
+        if not may_wait or any(frame.buried for frame in others):
             for frame in frames:
                 frame.buried, frame.wrote = frame.buried or who, False
-            raise _interleaved(who, _name_of(others[0]))
-        yield Run(f"ROLLBACK TO SAVEPOINT {above[0].name}; RELEASE SAVEPOINT {above[0].name}")
-        del self.frames[dirty[0] :]
+            raise error
+        for frame in frames:
+            frame.is_doomed = frame.wrote
+        self._pending = self._pending or error
+
+    def _settle(self) -> Steps:
+        """Undo what waited for somebody else's writes above it, once these are undone."""
+        above = self._from_doomed_on()
+        if any(frame.is_dirty and not frame.is_doomed for frame in above):
+            return
+        self._pending = None
+        if above:
+            yield from self._drop(self.frames.index(above[0]))
+
+    def _from_doomed_on(self) -> list[Frame]:
+        return list(itertools.dropwhile(lambda frame: not frame.is_doomed, self.frames))
+
+    def _is_above_doomed(self, connection: LogicalConnection) -> bool:
+        return any(frame.is_dirty for frame in self._from_doomed_on() if frame.owner is connection)
+
+    def _drop(self, place: int) -> Steps:
+        """Go back to the frame at *place*, above which nothing of value stands."""
+        name = self.frames[place].name
+        yield Run(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
+        above, self.frames[place:] = self.frames[place:], []
         for frame in above:
             if frame.owner is not None:
                 self._lose(frame)

@@ -74,9 +74,14 @@ class Statement:
         return "advisory" in self.text.lower()
 
 
-@lru_cache(maxsize=2048)
-def classify(text: str) -> Statement:  # noqa: PLR0911  # one answer a line reads best
+def classify(text: str) -> Statement:
     """Return what *text* does to its transaction."""
+    # A long text is made of values and does not come again.
+    return _classify(text) if len(text) < _LONG else _classify.__wrapped__(text)
+
+
+@lru_cache(maxsize=2048)
+def _classify(text: str) -> Statement:  # noqa: PLR0911  # one answer a line reads best
     bare = _without_comments(text).strip().rstrip(";").strip()
     if _SNAPSHOT.match(bare):
         return Statement(text, Kind.SNAPSHOT)
@@ -145,6 +150,7 @@ def _without_comments(text: str) -> str:
     return text
 
 
+_LONG = 20_000
 _COMMENT = re.compile(r"--[^\n]*|/\*(?:(?!/\*).)*?\*/", re.DOTALL)
 _FIRST_WORD = re.compile(r"[\s(]*([A-Za-z]+)")
 _NAME = r'("(?:[^"]|"")+"|[A-Za-z_][\w$]*)'

@@ -116,6 +116,7 @@ class Connection(psycopg.Connection[Any]):
         self.link = link
         super().__init__(link.sandbox.physical.raw.pgconn)  # type: ignore[attr-defined]
         self.lock = link.sandbox.lock  # type: ignore[assignment]  # one statement at a time
+        self._on_notice = self.pgconn.notice_handler
         self._cursor_base: Any = psycopg.Cursor
         self._server_cursor_base: Any = psycopg.ServerCursor
         self._savepoints = itertools.count(1)
@@ -133,6 +134,11 @@ class Connection(psycopg.Connection[Any]):
     @pgconn.setter
     def pgconn(self, value: Any) -> None:
         pass
+
+    @property
+    def info(self) -> psycopg.ConnectionInfo:
+        """The physical connection's properties, and where this one's transaction stands."""
+        return _Info(self)
 
     @property
     def cursor_factory(self) -> Any:
@@ -319,6 +325,22 @@ class Connection(psycopg.Connection[Any]):
             )
 
 
+class _Info(psycopg.ConnectionInfo):
+    """What psycopg tells of a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.pgconn)
+        self._link = connection.link
+
+    @property
+    def transaction_status(self) -> pq.TransactionStatus:
+        """Where the transaction of this connection stands, not that of the test."""
+        if self._link.has_failed:
+            return pq.TransactionStatus.INERROR
+        in_transaction = self._link.in_transaction
+        return pq.TransactionStatus.INTRANS if in_transaction else pq.TransactionStatus.IDLE
+
+
 class _AsksSandbox:
     """Mixed into a cursor class: each statement passes through the stand-in's sandbox."""
 
@@ -355,6 +377,7 @@ class _AsksSandbox:
     def _send(self, query: Any, send: Callable[[], Any]) -> None:
         __tracebackhide__ = True
         self._conn._check_connection_ok()
+        self._conn.pgconn.notice_handler = self._conn._on_notice
         self._conn.link.run(_text(query, self._conn), send)
 
 

@@ -283,6 +283,11 @@ class Connection:
             return extensions.TRANSACTION_STATUS_INTRANS
         return extensions.TRANSACTION_STATUS_IDLE
 
+    @property
+    def info(self) -> _Info:
+        """The physical connection's properties, and where this one's transaction stands."""
+        return _Info(self)
+
     def tpc_begin(self, xid: object) -> None:
         """Two-phase commit outlives a connection, so a sandbox can't hold it.
 
@@ -315,6 +320,26 @@ class Connection:
     def _check_open(self) -> None:
         if self.link.is_closed:
             raise psycopg2.InterfaceError("connection already closed")
+
+
+class _Info:
+    """What psycopg2 tells of a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection._raw.info, name)
+
+    @property
+    def transaction_status(self) -> int:
+        """Where the transaction of this connection stands, not that of the test."""
+        return self._connection.get_transaction_status()
+
+    @property
+    def status(self) -> int:
+        """Whether a transaction of this connection is open, in psycopg2's constants."""
+        return self._connection.status
 
 
 class _AsksSandbox:

@@ -35,6 +35,15 @@ def test_interleaved(engine):
         one.rollback()
 
 
+def test_interleaved_by_a_reader(engine):
+    """The first transaction is rolled back below the second one's, and somebody looks."""
+    with engine.connect() as one, engine.connect() as two, engine.connect() as reader:
+        one.execute(insert(Item).values(name="one"))
+        two.execute(insert(Item).values(name="two"))
+        one.rollback()
+        reader.execute(COUNT)
+
+
 def test_interleaved_and_swallowed(engine):
     """The application catches the error, and the test passes its own assertions."""
     with engine.connect() as one, engine.connect() as two, contextlib.suppress(Exception):

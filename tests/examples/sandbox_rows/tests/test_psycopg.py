@@ -40,6 +40,26 @@ def test_it_is_a_connection(raw):
     assert sql.Identifier("a b").as_string(raw) == '"a b"'
 
 
+def test_its_transaction_is_its_own(raw, pg):
+    """Its status is not the test's, and its notices are not another connection's."""
+    other = create_engine(pg.url).raw_connection().driver_connection
+    heard = []
+    raw.add_notice_handler(lambda notice: heard.append(notice.message_primary))
+    other.execute("do $$ begin raise notice 'other'; end $$")
+    other.rollback()
+    status = [raw.info.transaction_status]
+    raw.execute("do $$ begin raise notice 'own'; end $$")
+    status.append(raw.info.transaction_status)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        raw.execute("select 1 / 0")
+    status.append(raw.info.transaction_status)
+    raw.rollback()
+
+    assert heard == ["own"]
+    assert [each.name for each in status] == ["IDLE", "INTRANS", "INERROR"]
+    assert raw.info.transaction_status.name == "IDLE"
+
+
 def test_the_connection_as_a_context(pg, db_session):
     """``with connection`` commits and closes, or rolls back what raised."""
     engine = create_engine(pg.url)

@@ -39,6 +39,25 @@ def test_it_is_a_connection(raw):
     assert quote_ident("a b", raw) == '"a b"'
 
 
+def test_its_transaction_is_its_own(raw):
+    """Its status is not the test's."""
+    status = [raw.info.transaction_status]
+    raw.cursor().execute("select 1")
+    status.append(raw.info.transaction_status)
+    with pytest.raises(psycopg2.errors.DivisionByZero):
+        raw.cursor().execute("select 1 / 0")
+    status += [raw.info.transaction_status, raw.info.status]
+    raw.rollback()
+
+    assert status == [
+        psycopg2.extensions.TRANSACTION_STATUS_IDLE,
+        psycopg2.extensions.TRANSACTION_STATUS_INTRANS,
+        psycopg2.extensions.TRANSACTION_STATUS_INERROR,
+        psycopg2.extensions.STATUS_IN_TRANSACTION,
+    ]
+    assert raw.info.transaction_status == psycopg2.extensions.TRANSACTION_STATUS_IDLE
+
+
 @pytest.mark.parametrize("encoding", ["UTF8", "utf-8", "unicode"])
 def test_client_encoding(pg, encoding):
     """An engine may ask for UTF-8 by each of its names."""

@@ -157,6 +157,21 @@ def test_a_session_left_open_at_the_end_of_its_test_leaves_nothing(shop):
     assert names(session) == ["open"]
 
 
+def test_sessions_left_open_may_end_in_any_order(shop, pg, db_session):
+    """Two sessions that nobody commits are rolled back, whoever goes first."""
+    engine = create_engine(pg.url)
+    with shop.open_session() as first:
+        first.add(Item(name="first"))
+        first.flush()
+        second = engine.connect()
+        second.execute(insert(Item).values(name="second"))
+        first.rollback()
+        second.rollback()
+
+        assert names(first) == []
+    second.close()
+
+
 # -- engines and Core ------------------------------------------------------------------------------
 
 

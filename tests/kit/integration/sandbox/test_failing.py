@@ -19,6 +19,12 @@ EXPECTED = {
         "(connection 3): INSERT INTO items",
         CLONE,
     ],
+    "test_interleaved_by_a_reader": [
+        "TransactionsInterleaved: Two transactions interleaved",
+        "(connection 2): INSERT INTO items",
+        "(connection 3): INSERT INTO items",
+        CLONE,
+    ],
     "test_interleaved_and_swallowed": ["TransactionsInterleaved", "INSERT INTO items", CLONE],
     "test_interleaved_by_an_error": [
         "TransactionsInterleaved",

@@ -101,16 +101,47 @@ def test_a_rollback_of_who_only_read_is_nothing() -> None:
     assert ledger.server.rows == _rows(4, of=1)
 
 
-def test_a_rollback_below_somebody_who_wrote_is_refused() -> None:
-    """One transaction can't undo what is below and keep what is above."""
+@pytest.mark.parametrize("next_step", ["1 commit", "1 read", "2 read", "2 savepoint s"])
+def test_a_rollback_below_somebody_who_wrote_is_refused(next_step: str) -> None:
+    """One transaction can't undo what is below and keep what is above: nobody may go on."""
     ledger = Ledger()
-    _do(ledger, "0 insert", "1 insert")
+    _do(ledger, "0 insert", "1 insert", "0 rollback")
     with pytest.raises(TransactionsInterleaved) as refused:
-        _do(ledger, "0 rollback")
+        _do(ledger, next_step)
 
     assert "connection 0: INSERT INTO rows" in str(refused.value)
     assert "connection 1: INSERT INTO rows" in str(refused.value)
     assert ledger.rows_of(1) == _rows(2, of=1)
+
+
+@pytest.mark.parametrize(
+    "last", [["1 rollback"], ["1 rollback to s", "1 commit"]], ids=["whole", "savepoint"]
+)
+def test_two_rollbacks_in_the_wrong_order_are_exact(last: list[str]) -> None:
+    """Nobody looked in between, and nothing has to stay."""
+    ledger = Ledger()
+    _do(ledger, "0 insert", "1 savepoint s", "1 insert", "2 read", "0 rollback", *last)
+    _do(ledger, "2 commit", "2 insert", "2 commit")
+
+    assert ledger.server.rows == _rows(2, of=2)
+    assert ledger.stack.frames == []
+
+
+def test_going_back_to_a_savepoint_lets_a_rollback_below_happen() -> None:
+    """It undoes all that stood in the way."""
+    ledger = Ledger()
+    _do(ledger, "0 insert", "1 savepoint s", "1 insert", "0 rollback", "1 rollback to s")
+    _do(ledger, "1 insert", "1 commit")
+
+    assert ledger.server.rows == _rows(1, of=1)
+
+
+def test_who_wrote_below_may_commit_meanwhile() -> None:
+    """Its rows are below what is still to be undone."""
+    ledger = Ledger()
+    _do(ledger, "2 insert", "0 insert", "1 insert", "0 rollback", "2 commit", "1 rollback")
+
+    assert ledger.server.rows == _rows(1, of=2)
 
 
 def test_a_rollback_below_somebodys_commit_is_refused() -> None:
@@ -126,7 +157,7 @@ def test_a_rollback_below_somebodys_commit_is_refused() -> None:
 def test_a_function_that_writes_in_a_read_counts_as_a_write() -> None:
     """The server is asked, since no text shows it."""
     ledger = Ledger()
-    _do(ledger, "0 call", "1 insert")
+    _do(ledger, "0 call", "1 insert", "1 commit")
     with pytest.raises(TransactionsInterleaved):
         _do(ledger, "0 rollback")
 
@@ -134,7 +165,7 @@ def test_a_function_that_writes_in_a_read_counts_as_a_write() -> None:
 def test_a_function_that_writes_after_a_row_lock_counts_as_a_write() -> None:
     """A lock takes a transaction id as well; it must not hide the function's."""
     ledger = Ledger()
-    _do(ledger, "0 lock", "0 call", "1 insert")
+    _do(ledger, "0 lock", "0 call", "1 insert", "1 commit")
     with pytest.raises(TransactionsInterleaved):
         _do(ledger, "0 rollback")
 
@@ -248,9 +279,9 @@ def test_a_read_of_the_test_in_between_is_no_write() -> None:
 def test_an_applications_rollback_below_rows_of_the_test_is_refused() -> None:
     """What the test flushed in between can't be kept without the application's row."""
     ledger = Ledger(arranging=0)
-    _do(ledger, "1 insert", "0 insert")
+    _do(ledger, "1 insert", "0 insert", "1 rollback")
     with pytest.raises(TransactionsInterleaved):
-        _do(ledger, "1 rollback")
+        _do(ledger, "0 commit")
 
 
 # -- deferred constraints --------------------------------------------------------------------------
