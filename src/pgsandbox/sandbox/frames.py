@@ -77,6 +77,8 @@ class LogicalConnection:
     """Whether somebody else's rows break a deferred constraint, so that its own can't tell."""
     frames: list[Frame] = field(default_factory=list)
     first_write: str | None = None
+    transactions: int = 0
+    """How many transactions it has ended."""
     thread: threading.Thread | None = None
     """Who used it last."""
     is_cut: bool = False

@@ -111,6 +111,11 @@ class Link:
         return self.state.in_transaction and not self.sandbox.is_finished
 
     @property
+    def transaction(self) -> tuple[Sandbox, int]:
+        """What tells its transactions apart, for what ends with one of them."""
+        return self.sandbox, self.state.transactions
+
+    @property
     def has_failed(self) -> bool:
         """Whether the open transaction can only be rolled back."""
         return self.in_transaction and self.state.has_failed

@@ -23,7 +23,12 @@ NEW_ENUM_VALUE = (
     "pgsandbox: PostgreSQL uses a new value of an enum only after a real commit, and a sandboxed "
     f"test never commits. {CLONE}"
 )
-"""Added to PostgreSQL's own error."""
+CURSOR_CLOSED = (
+    "pgsandbox: another connection's rollback closes a server-side cursor that was opened after "
+    f"that connection wrote, since both share one transaction here. {CLONE}"
+)
+NOTES = {"55P04": NEW_ENUM_VALUE, "34000": CURSOR_CLOSED}
+"""Added to PostgreSQL's own errors, by their SQLSTATE."""
 
 
 def raw_control(text: str, label: str, test: str) -> OuterTransactionEnded:

@@ -315,8 +315,8 @@ class Sandbox:
             result = in_read_only_transaction(self.physical, send) if is_read_only else send()
         except BaseException as error:
             self._recover(connection, statement)
-            if sqlstate_of(error) == _UNSAFE_NEW_ENUM_VALUE:
-                error.add_note(refusals.NEW_ENUM_VALUE)
+            if note := refusals.NOTES.get(sqlstate_of(error) or ""):
+                error.add_note(note)
             if connection.autocommit and sqlstate_of(error) in _ENDS_TRANSACTIONS:
                 raise refusals.not_in_transaction(statement.text, self.test) from error
             raise
@@ -479,6 +479,5 @@ class Sandbox:
         return self._violation(self._broken)
 
 
-_UNSAFE_NEW_ENUM_VALUE = "55P04"
 _ENDS_TRANSACTIONS = frozenset({"25001", "2D000"})
 """SQLSTATEs of what needs to be outside of a transaction, or to end one inside of a procedure."""

@@ -354,6 +354,7 @@ class SavepointStack:
         connection.in_transaction = connection.is_explicit = connection.reads_only = False
         connection.has_failed = connection.skips_constraints = False
         connection.first_write = None
+        connection.transactions += 1
 
     # -- questions to the server --------------------------------------------------------------
 

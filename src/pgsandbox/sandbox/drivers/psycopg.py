@@ -382,7 +382,15 @@ class _AsksSandbox:
 
 
 class _AsksToFetch(_AsksSandbox):
-    """Mixed into the class of a server-side cursor, which sends a statement to fetch, too."""
+    """Mixed into the class of a server-side cursor, which sends a statement to fetch, too.
+
+    It ends with its transaction, which here is not the physical connection's.
+    """
+
+    _opened_in: tuple[Any, int] | None = None
+    _withhold: bool
+    _name: str
+    closed: bool
 
     def fetchone(self) -> Any:
         return self._fetch(super().fetchone)  # type: ignore[misc]
@@ -399,8 +407,25 @@ class _AsksToFetch(_AsksSandbox):
     def __next__(self) -> Any:
         return self._fetch(super().__next__)  # type: ignore[misc]
 
+    def close(self) -> None:
+        link = self._conn.link
+        is_gone = link.has_failed or (self._has_ended() and not self._withhold)
+        if self.closed or self._conn.closed or is_gone:
+            psycopg.Cursor.close(self)  # type: ignore[arg-type]  # without CLOSE
+        else:
+            self._fetch(super().close)  # type: ignore[misc]
+
+    def _send(self, query: Any, send: Callable[[], Any]) -> None:
+        super()._send(query, send)
+        self._opened_in = self._conn.link.transaction
+
+    def _has_ended(self) -> bool:
+        return self._opened_in is not None and self._opened_in != self._conn.link.transaction
+
     def _fetch(self, fetch: Callable[[], Any]) -> Any:
         self._conn._check_connection_ok()
+        if self._has_ended() and not self._withhold:
+            raise errors.InvalidCursorName(f'cursor "{self._name}" does not exist')
         return self._conn.link.run("FETCH", fetch, is_recorded=False)
 
 

@@ -12,7 +12,7 @@ import contextlib
 import functools
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import psycopg2
@@ -20,6 +20,7 @@ from psycopg2 import extensions, extras, sql
 
 from pgsandbox.errors import NotInSandbox
 from pgsandbox.sandbox import refusals
+from pgsandbox.sandbox.drivers.psycopg2_cursors import AsksSandbox, cursor_class
 from pgsandbox.sandbox.link import Link
 from pgsandbox.sandbox.physical import SESSION, Status
 from pgsandbox.sandbox.refusals import CLONE
@@ -148,7 +149,7 @@ class Connection:
         wanted: Any = cursor_factory or self.cursor_factory or extensions.cursor
         made = self._raw.cursor(
             name,
-            cursor_factory=_cursor_class(wanted, is_named=name is not None),
+            cursor_factory=cursor_class(wanted, is_named=name is not None),
             scrollable=scrollable,
             withhold=withhold,
         )
@@ -342,87 +343,6 @@ class _Info:
         return self._connection.status
 
 
-class _AsksSandbox:
-    """Mixed into a cursor class: each statement passes through the stand-in's sandbox."""
-
-    _stand_in: Connection
-    string_types: dict[int, Any]
-
-    @property
-    def connection(self) -> Connection:
-        return self._stand_in
-
-    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002  # psycopg2's name
-        __tracebackhide__ = True
-        send = functools.partial(super().execute, query, vars)  # type: ignore[misc]
-        if vars is not None and "set_config" in str(query):
-            query = self.mogrify(query, vars)  # type: ignore[attr-defined]
-        self._send(query, send)
-
-    def executemany(self, query: Any, vars_list: Iterable[Any]) -> None:
-        __tracebackhide__ = True
-        send = functools.partial(super().executemany, query, vars_list)  # type: ignore[misc]
-        self._send(query, send)
-
-    def callproc(self, procname: str, parameters: Any = None) -> Any:
-        send = functools.partial(super().callproc, procname, parameters)  # type: ignore[misc]
-        self._send(f"CALL {procname}", send)
-        return parameters
-
-    def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
-        send = functools.partial(super().copy_expert, sql, file, size)  # type: ignore[misc]
-        self._send(sql, send)
-
-    def copy_from(self, file: Any, table: str, *args: Any, **kwargs: Any) -> None:
-        copy_from = super().copy_from  # type: ignore[misc]
-        send = functools.partial(copy_from, file, table, *args, **kwargs)
-        self._send(f"COPY {table} FROM STDIN", send)
-
-    def copy_to(self, file: Any, table: str, *args: Any, **kwargs: Any) -> None:
-        copy_to = super().copy_to  # type: ignore[misc]
-        send = functools.partial(copy_to, file, table, *args, **kwargs)
-        self._send(f"COPY {table} TO STDOUT", send)
-
-    def _send(self, query: Any, send: Callable[[], Any]) -> None:
-        __tracebackhide__ = True
-        self._stand_in._check_open()
-        self._stand_in.link.run(_text(query, self), send)
-
-
-class _AsksToFetch(_AsksSandbox):
-    """Mixed into the class of a server-side cursor, which sends a statement to fetch, too."""
-
-    def fetchone(self) -> Any:
-        return self._fetch(super().fetchone)  # type: ignore[misc]
-
-    def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
-        return self._fetch(functools.partial(super().fetchmany, *args, **kwargs))  # type: ignore[misc]
-
-    def fetchall(self) -> Any:
-        return self._fetch(super().fetchall)  # type: ignore[misc]
-
-    def scroll(self, *args: Any, **kwargs: Any) -> Any:
-        return self._fetch(functools.partial(super().scroll, *args, **kwargs))  # type: ignore[misc]
-
-    def __next__(self) -> Any:
-        return self._fetch(super().__next__)  # type: ignore[misc]
-
-    def _fetch(self, fetch: Callable[[], Any]) -> Any:
-        return self._stand_in.link.run("FETCH", fetch, is_recorded=False)
-
-
-@functools.cache
-def _cursor_class(base: type[extensions.cursor], *, is_named: bool) -> type[extensions.cursor]:
-    mixin = _AsksToFetch if is_named else _AsksSandbox
-    return type(base.__name__, (mixin, base), {"__module__": base.__module__})
-
-
-def _text(query: Any, cursor: Any) -> str:
-    if isinstance(query, sql.Composable):
-        return str(query.as_string(cursor))
-    return query.decode() if isinstance(query, bytes) else str(query)
-
-
 _CURSORS: dict[Any, type[extensions.cursor] | None] = {
     None: None,
     extensions.connection: None,
@@ -480,7 +400,7 @@ def _registering(register_type: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(register_type)
     def registering(obj: Any, conn_or_curs: Any = None) -> None:
-        if isinstance(conn_or_curs, _AsksSandbox):
+        if isinstance(conn_or_curs, AsksSandbox):
             conn_or_curs.string_types = dict(conn_or_curs.string_types)
         if type(conn_or_curs) is Connection:
             conn_or_curs.string_types.update(dict.fromkeys(obj.values, obj))
@@ -491,7 +411,7 @@ def _registering(register_type: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _real(value: Any) -> Any:
-    if isinstance(value, _AsksSandbox):
+    if isinstance(value, AsksSandbox):
         value = value._stand_in
     return value._raw if type(value) is Connection else value
 

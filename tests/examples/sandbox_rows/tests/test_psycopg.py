@@ -153,6 +153,50 @@ def test_server_side_cursors(pg, db_session):
     assert db_session.scalar(COUNT) == 100
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_a_named_cursor_ends_with_its_transaction(raw, end):
+    """A fetch is refused afterwards, except WITH HOLD, and a close says nothing."""
+    with raw.cursor("numbers") as cursor:
+        cursor.execute("select generate_series(1, 30)")
+        getattr(raw, end)()
+        with pytest.raises(psycopg.errors.InvalidCursorName):
+            cursor.fetchone()
+    with raw.cursor("held", withhold=True) as held:
+        held.execute("select generate_series(1, 30)")
+        raw.commit()
+        assert held.fetchmany(2) == [(1,), (2,)]
+    raw.cursor("never").close()
+
+
+def test_a_named_cursor_in_a_failed_transaction(raw):
+    """It closes without a word, as psycopg's own does."""
+    with raw.cursor("numbers") as cursor:
+        cursor.execute("select generate_series(1, 30)")
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            raw.execute("select 1 / 0")
+    raw.rollback()
+    raw.execute("select 1")
+
+
+def test_a_cursor_that_anothers_rollback_closed(pg, db_session):
+    """The limit is named, and a third connection in its transaction does not notice."""
+    engine = create_engine(pg.url)
+    writer, reader, third = (engine.raw_connection() for _ in range(3))
+    writer.cursor().execute("insert into items (name) values ('undone')")
+    cursor = reader.driver_connection.cursor("numbers")
+    cursor.execute("select generate_series(1, 30)")
+    writer.rollback()
+    third.cursor().execute("insert into items (name) values ('stands')")
+    with pytest.raises(psycopg.errors.InvalidCursorName) as refused:
+        cursor.fetchone()
+    cursor.close()
+    reader.rollback()
+    third.commit()
+
+    assert 'isolation="clone"' in refused.value.__notes__[0]
+    assert list(db_session.scalars(select(Item.name))) == ["stands"]
+
+
 def test_named_cursors_and_streams(raw):
     """A named cursor scrolls, and a stream gives row by row."""
     with raw.cursor("numbers", scrollable=True) as cursor:

@@ -122,6 +122,52 @@ def test_server_side_cursors(pg, db_session):
     assert db_session.scalar(COUNT) == 100
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_a_named_cursor_ends_with_its_transaction(raw, end):
+    """Neither a fetch nor a close reaches the server afterwards, except WITH HOLD."""
+    cursor = raw.cursor("numbers")
+    cursor.execute("select generate_series(1, 30)")
+    getattr(raw, end)()
+    with pytest.raises(psycopg2.ProgrammingError, match="isn't valid anymore"):
+        cursor.fetchone()
+    with pytest.raises(psycopg2.ProgrammingError, match="isn't valid anymore"):
+        cursor.close()
+    held = raw.cursor("held", withhold=True)
+    held.execute("select generate_series(1, 30)")
+    raw.commit()
+    assert held.fetchmany(2) == [(1,), (2,)]
+    held.close()
+    raw.cursor("never").close()
+
+
+def test_a_named_cursor_in_a_failed_transaction(raw):
+    """It closes without a word, as psycopg2's own does."""
+    cursor = raw.cursor("numbers")
+    cursor.execute("select generate_series(1, 30)")
+    with pytest.raises(psycopg2.errors.DivisionByZero):
+        raw.cursor().execute("select 1 / 0")
+    cursor.close()
+    raw.rollback()
+    raw.cursor().execute("select 1")
+
+
+def test_a_cursor_that_anothers_rollback_closed(pg, db_session):
+    """The limit is named, and a third connection in its transaction does not notice."""
+    engine = create_engine(pg.url)
+    writer, reader, third = (engine.raw_connection() for _ in range(3))
+    writer.cursor().execute("insert into items (name) values ('undone')")
+    cursor = reader.driver_connection.cursor("numbers")
+    cursor.execute("select generate_series(1, 30)")
+    writer.rollback()
+    third.cursor().execute("insert into items (name) values ('stands')")
+    with pytest.raises(psycopg2.errors.InvalidCursorName) as refused:
+        cursor.fetchone()
+    third.commit()
+
+    assert 'isolation="clone"' in refused.value.__notes__[0]
+    assert list(db_session.scalars(select(Item.name))) == ["stands"]
+
+
 def test_named_cursors(raw):
     """A named cursor belongs to its transaction and scrolls."""
     with raw.cursor("numbers", scrollable=True) as cursor:
