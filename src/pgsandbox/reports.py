@@ -1,0 +1,163 @@
+"""Findings, and reports of them for people and for machines.
+
+A check of the kit (``lint``, ``schema diff``, the factories' check) returns findings and prints
+nothing; whoever asked renders them. Standard library only, like everything that has to be fast on
+a machine without a database.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check found, with the place where somebody can mend it."""
+
+    code: str
+    """The rule that it breaks, as an ignore comment or a setting names it."""
+    message: str
+    """What was found, in one line."""
+    subject: str = ""
+    """What it was found in, where that is no file: a table, a constraint, a factory."""
+    path: str | None = None
+    """The file, relative to the project's root."""
+    line: int | None = None
+    """Its line, counted from 1."""
+    column: int | None = None
+    """Its column, counted from 1."""
+    details: Mapping[str, str] = field(default_factory=dict)
+    """What a reader compares, by name: both definitions, the statement that reconciles them."""
+    remedy: str = ""
+    """What to do instead."""
+    page: str = ""
+    """The page that explains the rule."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, as editors and terminals understand it."""
+        parts = [self.path or self.subject, self.line, self.column]
+        return ":".join(str(part) for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found, in an order that does not depend on the machine."""
+
+    findings: tuple[Finding, ...]
+    summary: str
+    """One line about the whole: how much was looked at, how much was found."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 where nothing was found, 1 where something was."""
+        return 1 if self.findings else 0
+
+    def text(self) -> str:
+        """Return the report for a terminal."""
+        blocks = [_block(finding) for finding in self.findings]
+        return "\n".join([*blocks, self.summary])
+
+    def json(self) -> str:
+        """Return the report for a program: an object with ``summary`` and ``findings``."""
+        findings = [_as_dict(finding) for finding in self.findings]
+        return json.dumps({"summary": self.summary, "findings": findings}, indent=2)
+
+    def annotations(self) -> str:
+        """Return the report as GitHub's workflow commands, which mark the lines of a change."""
+        lines = [_annotation(finding) for finding in self.findings]
+        return "\n".join([*lines, self.summary])
+
+    def sarif(self, *, tool: str, version: str) -> str:
+        """Return the report as SARIF 2.1.0 (OASIS), which code scanning services read."""
+        rules = {finding.code: finding for finding in self.findings}
+        run = {
+            "tool": {
+                "driver": {
+                    "name": tool,
+                    "version": version,
+                    "rules": [_sarif_rule(rules[code]) for code in sorted(rules)],
+                }
+            },
+            "results": [_sarif_result(finding) for finding in self.findings],
+        }
+        schema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
+        return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=2)
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return *findings* by place, then by code."""
+    return tuple(sorted(findings, key=_order))
+
+
+def _order(finding: Finding) -> tuple[str, int, int, str, str, str]:
+    place = finding.path or "", finding.line or 0, finding.column or 0, finding.subject
+    return *place, finding.code, finding.message
+
+
+def _block(finding: Finding) -> str:
+    lines = [f"{finding.place}: {finding.code} {finding.message}"]
+    width = max((len(name) for name in finding.details), default=0)
+    for name, value in finding.details.items():
+        first, *rest = value.splitlines() or [""]
+        lines.append(f"  {name:<{width}}  {first}".rstrip())
+        lines.extend(f"  {'':<{width}}  {line}".rstrip() for line in rest)
+    if finding.remedy:
+        lines.append(f"  {finding.remedy}")
+    return "\n".join(lines)
+
+
+def _as_dict(finding: Finding) -> dict[str, Any]:
+    values = {
+        "code": finding.code,
+        "message": finding.message,
+        "subject": finding.subject,
+        "path": finding.path,
+        "line": finding.line,
+        "column": finding.column,
+        "details": dict(finding.details),
+        "remedy": finding.remedy,
+        "page": finding.page,
+    }
+    return {name: value for name, value in values.items() if value not in (None, "", {})}
+
+
+def _annotation(finding: Finding) -> str:
+    places = {"file": finding.path, "line": finding.line, "col": finding.column}
+    given = [f"{name}={_escaped(str(value))}" for name, value in places.items() if value]
+    given.append(f"title={_escaped(finding.code)}")
+    message = " ".join(filter(None, [finding.subject, finding.message, finding.remedy]))
+    return f"::error {','.join(given)}::{_escaped(message, is_message=True)}"
+
+
+def _escaped(text: str, *, is_message: bool = False) -> str:
+    """Return *text* as GitHub's workflow commands quote it."""
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text if is_message else text.replace(":", "%3A").replace(",", "%2C")
+
+
+def _sarif_rule(finding: Finding) -> dict[str, Any]:
+    rule: dict[str, Any] = {"id": finding.code}
+    if finding.page:
+        rule["help"] = {"text": finding.page}
+    return rule
+
+
+def _sarif_result(finding: Finding) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "ruleId": finding.code,
+        "level": "error",
+        "message": {"text": " ".join(filter(None, [finding.message, finding.remedy]))},
+    }
+    if finding.path is not None:
+        region = {"startLine": finding.line or 1, "startColumn": finding.column or 1}
+        uri = finding.path.replace(os.sep, "/")
+        place = {"artifactLocation": {"uri": uri}, "region": region}
+        result["locations"] = [{"physicalLocation": place}]
+    elif finding.subject:
+        result["locations"] = [{"logicalLocations": [{"fullyQualifiedName": finding.subject}]}]
+    return result
