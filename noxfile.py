@@ -139,6 +139,14 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """What the kit costs beside other ways, in one run; ``-- --short`` or ``-- --record``."""
+    install(session, "--with", "test,bench", "--all-extras")
+    install_checkout(session)
+    session.run("python", "-m", "bench", *session.posargs)
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """The wheel holds the kit and nothing else, and serves a project outside the checkout."""
     wheel = built_wheel(session)
