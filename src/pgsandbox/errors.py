@@ -19,7 +19,9 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   └── SchemaNotBuilt              create_all or a migration failed
     ├── GuardError
     │   ├── DatabaseNotRequested        a test that did not ask for the database opened it
-    │   └── ForeignDatabase             a connection to anything but the test database
+    │   ├── ForeignDatabase             a connection to anything but the test database
+    │   ├── PastTheSandbox              a driver's own connection to the test database
+    │   └── SocketRefused               a test without the database opened a socket
     ├── SandboxError
     │   ├── TransactionsInterleaved     two transactions whose result one connection can't express
     │   ├── OuterTransactionEnded       raw SQL ended the transaction that holds the test
@@ -201,6 +203,18 @@ class ForeignDatabase(GuardError):
     """A connection to anything but the test database was refused."""
 
     page = "foreign-database"
+
+
+class PastTheSandbox(GuardError):
+    """A driver's own connection to the test database, outside of the test's transaction."""
+
+    page = "past-the-sandbox"
+
+
+class SocketRefused(GuardError):
+    """A test that did not ask for the database opened a socket, and a setting refuses that."""
+
+    page = "socket-refused"
 
 
 class SandboxError(PgSandboxError):

@@ -22,9 +22,11 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from pgsandbox import config, databases, guard, schema, servers
 from pgsandbox.config import Settings
+from pgsandbox.config.settings import shown
 from pgsandbox.databases.limits import Limits
 from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError, SchemaNotBuilt
 from pgsandbox.sandbox import Clone, Door, Enclosure
+from pgsandbox.sandbox.direct import target_of_url as target_of
 from pgsandbox.sandbox.drivers import SUPPORTED
 
 DEFAULT = "default"
@@ -48,7 +50,7 @@ class Run:
     def __init__(self, settings: Settings, *, worker: str | None = None) -> None:
         self.settings = settings
         self.worker = worker
-        self.door = Door(allowed=tuple(target_of(_url(each)) for each in settings.allow))
+        self.door = _door(settings)
         self.homes: dict[str, Home] = {}
         """The test databases by the name of their bind; empty until `start`."""
         self._server: servers.Server | None = None
@@ -343,22 +345,32 @@ class Run:
         return ", ".join(_described(home.owned) for home in self.homes.values())
 
 
-def target_of(url: URL) -> guard.Target:
-    """Return what a connection to *url* opens."""
-    parameters: dict[str, Any] = {
-        "host": url.host,
-        "port": url.port,
-        "dbname": url.database,
-        "user": url.username,
-        **url.query,
-    }
-    given = {name: value for name, value in parameters.items() if value is not None}
-    return guard.target_of((), given, os.environ)
+def _door(settings: Settings) -> Door:
+    """Return a door that lets through what the setting `allow` names, and says so in refusals."""
+    urls = [_parsed(each, "allow") for each in settings.allow]
+    others = [each for each in urls if not each.get_backend_name().startswith("postgres")]
+    door = Door(
+        allowed=tuple(target_of(_postgresql(each, "allow")) for each in urls if each not in others),
+        files=tuple(others),
+    )
+    door.settings = tuple(
+        Fact(name, shown(settings.values[key].value, settings.root), settings.source_of(key))
+        for name, key in _DECIDE.items()
+    )
+    return door
 
 
-def _url(text: str, source: str = "allow") -> URL:
+def _url(text: str, source: str) -> URL:
+    return _postgresql(_parsed(text, source), source)
+
+
+_DECIDE = {"paths": "paths", "application": "url", "redirect": "redirect", "allow": "allow"}
+"""The settings that decide whether a connection is refused, by what a refusal calls them."""
+
+
+def _parsed(text: str, source: str) -> URL:
     try:
-        return _postgresql(make_url(text), source)
+        return make_url(text)
     except ArgumentError:
         raise ConfigurationError(
             f"{source} is not a database URL.",

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.engine import URL, Dialect
 
 from pgsandbox import guard
+from pgsandbox.sandbox import direct
 from pgsandbox.sandbox.sandbox import Executed
 
 
@@ -29,7 +30,8 @@ class Clone:
             self.url.set(drivername=f"{dialect.name}+{dialect.driver}")
         )
         asked = {} if args else parameters
-        connection = dialect.connect(*here, **{**asked, **there})
+        with direct.ours():
+            connection = dialect.connect(*here, **{**asked, **there})
         with contextlib.suppress(TypeError):  # not every driver's connection can be referred to
             self._connections.append(weakref.ref(connection))
         return connection

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +22,7 @@ from sqlalchemy.pool import Pool
 
 from pgsandbox import guard
 from pgsandbox.errors import DatabaseNotRequested, Fact, ForeignDatabase, PgSandboxError
-from pgsandbox.sandbox import creators
+from pgsandbox.sandbox import creators, direct, origins, trespass
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.drivers import module_of
 from pgsandbox.sandbox.enclosure import Enclosure
@@ -39,7 +38,9 @@ _STATE = "pgsandbox.let_through"
 class Door:
     """Decides for every new connection: a place in the running test's transaction, or refusal."""
 
-    def __init__(self, *, allowed: tuple[guard.Target, ...] = ()) -> None:
+    def __init__(
+        self, *, allowed: tuple[guard.Target, ...] = (), files: tuple[URL, ...] = ()
+    ) -> None:
         self.enclosures: list[Enclosure] = []
         """The test databases of this run; empty until the first test asks for one."""
         self.redirected: dict[guard.Target, Enclosure] = {}
@@ -50,12 +51,17 @@ class Door:
         """Whether the running test asked for the database."""
         self.refused: list[PgSandboxError] = []
         """What was refused during the running test."""
+        self.settings: tuple[Fact, ...] = ()
+        """What a refusal says of the settings that decide, with their sources."""
         self._allowed = allowed
+        self._files = files
+        """Databases of other kinds, such as SQLite's, that may be opened untouched."""
         self._arranging: weakref.WeakSet[Dialect] = weakref.WeakSet()
         self._sessions: weakref.WeakKeyDictionary[Session, threading.Thread] = (
             weakref.WeakKeyDictionary()
         )
         self._here = threading.local()
+        self._watching: list[Callable[[], None]] = []
         self._listeners: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
             (Engine, "do_connect", self._connect),
             (Pool, "connect", self._connected),
@@ -71,12 +77,20 @@ class Door:
         module_of("psycopg2")
         for target, name, listener in self._listeners:
             event.listen(target, name, listener, insert=True)
+        self._watching += [origins.watch_engines(), direct.watch(self._called)]
 
     def remove(self) -> None:
         """Leave every engine alone again."""
         for target, name, listener in self._listeners:
             if event.contains(target, name, listener):
                 event.remove(target, name, listener)
+        for stop in self._watching:
+            stop()
+        self._watching.clear()
+
+    def free_the_drivers(self) -> None:
+        """Judge engines only, and no longer what calls a driver's own connect."""
+        self._watching.pop()()
 
     # -- the running test ---------------------------------------------------------------------
 
@@ -160,10 +174,12 @@ class Door:
             self._here.let_through = record, "building"
             url = building.set(drivername=f"postgresql+{dialect.driver}")
             here, there = dialect.create_connect_args(url)
-            return dialect.connect(*here, **there)
+            with direct.ours():
+                return dialect.connect(*here, **there)
         if dialect.name != "postgresql":
-            if self.is_requested:
-                raise self._foreign(_url_of(dialect, None, parameters))
+            url = trespass.url_of_another_kind(dialect, args, parameters)
+            if self.is_requested and not any(trespass.is_same(url, each) for each in self._files):
+                raise self._foreign(url, dialect)
             return None
         target = guard.target_of(tuple(args), parameters, os.environ)
         if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
@@ -171,9 +187,9 @@ class Door:
             return None
         enclosure = self._enclosure_of(target)
         if not self.is_requested:
-            raise self._not_requested(_url_of(dialect, target, parameters))
+            raise self._not_requested(_url_of(dialect.driver, target), dialect)
         if enclosure is None:
-            raise self._foreign(_url_of(dialect, target, parameters))
+            raise self._foreign(_url_of(dialect.driver, target), dialect)
         if enclosure.clone is not None:
             self._here.let_through = record, enclosure.clone
             return enclosure.clone.connect(dialect, tuple(args), parameters)
@@ -218,11 +234,34 @@ class Door:
     def _executing(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         clone = connection.info.get(_STATE)
         if isinstance(clone, Clone):
-            clone.executed.append(Executed(statement, f"an engine used at {_origin()}"))
+            clone.executed.append(Executed(statement, f"an engine used at {origins.place()}"))
 
     def _session_began(self, session: Session, transaction: Any, connection: Any) -> None:
         if self.is_requested:
             self._sessions[session] = threading.current_thread()
+
+    def _called(self, target: guard.Target, driver: str) -> None:
+        """Judge a call of *driver*'s own connect, of which SQLAlchemy's events know nothing.
+
+        Raises:
+            GuardError: it may not be made.
+        """
+        __tracebackhide__ = True
+        building = getattr(self._here, "building", None)
+        known = (*self._allowed, *([direct.target_of_url(building)] if building else []))
+        if any(guard.is_same_database(target, each) for each in known):
+            return
+        url = _url_of(driver, target)
+        if not self.is_requested:
+            raise self._not_requested(url)
+        enclosure = self._enclosure_of(target)
+        if enclosure is None:
+            raise self._foreign(url)
+        clone = enclosure.clone
+        if clone is None and direct.is_for_an_engine():
+            return  # the pool exchanges what a creator made
+        if clone is None or not guard.is_same_database(target, clone.target):
+            raise self._refused(trespass.past_the_sandbox(self._attempt(url, None), clone))
 
     # -- decisions ----------------------------------------------------------------------------
 
@@ -248,12 +287,12 @@ class Door:
         __tracebackhide__ = True
         enclosure.driver_of(dialect, self.running)
         is_arranging = dialect in self._arranging
-        label = "the test's own session" if is_arranging else f"an engine used at {_origin()}"
+        label = "the test's own session" if is_arranging else f"an engine used at {origins.place()}"
 
         def find_sandbox() -> Sandbox:
             __tracebackhide__ = True
             if not self.is_requested:
-                raise self._not_requested(enclosure.url)
+                raise self._not_requested(enclosure.url, dialect)
             return enclosure.sandbox_of(dialect, self.running)
 
         return Link(find_sandbox, label, is_arranging=is_arranging)
@@ -267,7 +306,7 @@ class Door:
         __tracebackhide__ = True
         target = creators.target_of(connection)
         building = getattr(self._here, "building", None)
-        if building is not None and target.database == building.database:
+        if building and guard.is_same_database(target, direct.target_of_url(building)):
             return "building"
         if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
             return "allowed"
@@ -276,7 +315,7 @@ class Door:
             if guard.is_same_database(target, aim.target):
                 return aim
         connection.close()
-        url = _url_of(creators.dialect_of(connection), target, {})
+        url = _url_of(creators.driver_of(connection), target)
         raise self._foreign(url) if self.is_requested else self._not_requested(url)
 
     def _adopt(self, enclosure: Enclosure, real: Any) -> Any:
@@ -301,44 +340,19 @@ class Door:
 
     # -- refusals -----------------------------------------------------------------------------
 
-    def _not_requested(self, url: URL) -> DatabaseNotRequested:
-        return self._refused(
-            DatabaseNotRequested(
-                "A connection to PostgreSQL was opened where no running test has asked for the "
-                "database, so it was refused.",
-                facts=[
-                    Fact("running", self.running),
-                    Fact("url", url.render_as_string(hide_password=True)),
-                    Fact("opened at", _origin()),
-                ],
-                remedy=(
-                    "If a test is to use the database, let it request the fixture db_session, mark "
-                    "it with @pytest.mark.pgsandbox, or put it below one of the folders of the "
-                    "setting `paths`. Code that connects at import time, during collection or in "
-                    "a thread that outlives its test has to wait until a test runs."
-                ),
-            )
-        )
+    def _not_requested(self, url: URL, dialect: Dialect | None = None) -> DatabaseNotRequested:
+        return self._refused(trespass.not_requested(self._attempt(url, dialect)))
 
-    def _foreign(self, url: URL) -> ForeignDatabase:
-        names = ", ".join(enclosure.url.render_as_string() for enclosure in self.enclosures)
-        return self._refused(
-            ForeignDatabase(
-                f'A test tried to open "{url.database}", which is not its test database; the '
-                "connection was refused before it was made.",
-                facts=[
-                    Fact("running", self.running),
-                    Fact("url", url.render_as_string(hide_password=True)),
-                    Fact("opened at", _origin()),
-                    Fact("test database", names or "none yet"),
-                ],
-                remedy=(
-                    "Give the application the test database's URL: the fixture `pg` has it as "
-                    "pg.url. Where engines are made at import time from the application's own URL, "
-                    "set `redirect = true` in [tool.pgsandbox]. To let tests open this database as "
-                    "it is, name it in `allow`."
-                ),
-            )
+    def _foreign(self, url: URL, dialect: Dialect | None = None) -> ForeignDatabase:
+        return self._refused(trespass.foreign(self._attempt(url, dialect)))
+
+    def _attempt(self, url: URL, dialect: Dialect | None) -> trespass.Attempt:
+        return trespass.Attempt(
+            self.running,
+            url,
+            origins.of_engine(dialect) if dialect is not None else None,
+            tuple(enclosure.url for enclosure in self.enclosures),
+            self.settings,
         )
 
     def _refused(self, error: E) -> E:
@@ -351,43 +365,11 @@ def _link_of(connection: Any) -> Link | None:
     return link if isinstance(link, Link) else None
 
 
-def _url_of(dialect: Dialect, target: guard.Target | None, parameters: dict[str, Any]) -> URL:
-    drivername = f"{dialect.name}+{dialect.driver}"
-    if target is None:
-        return URL.create(drivername, database=str(parameters.get("database") or "") or None)
+def _url_of(driver: str | None, target: guard.Target) -> URL:
     return URL.create(
-        drivername,
+        f"postgresql+{driver}",
         username=target.user,
         host=target.host,
         port=target.port,
-        database=target.database,
+        database=target.database or (str(target) if target.unknown else None),
     )
-
-
-def _origin() -> str:
-    """Return the place in the caller's own code, past the libraries in between."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None:
-        name = frame.f_globals.get("__name__", "").split(".")[0]
-        if name not in _LIBRARIES:
-            return f"{os.path.relpath(frame.f_code.co_filename)}:{frame.f_lineno}"
-        frame = frame.f_back
-    return "an unknown place"
-
-
-_LIBRARIES = frozenset(
-    {
-        "pgsandbox",
-        "sqlalchemy",
-        "flask_sqlalchemy",
-        "werkzeug",
-        "flask",
-        "factory",
-        "contextlib",
-        "functools",
-        "threading",
-        "greenlet",
-        "concurrent",
-        "alembic",
-    }
-)

@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL, Dialect
 
 from pgsandbox import guard
 from pgsandbox.errors import Fact, NotInSandbox, PgSandboxError
+from pgsandbox.sandbox import direct
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.constraints import Constraints
 from pgsandbox.sandbox.drivers import SUPPORTED, module_of
@@ -169,5 +170,6 @@ class Enclosure:
         url = self.url.set(drivername=f"postgresql+{dialect.driver}")
         args, parameters = dialect.create_connect_args(url)
         parameters.setdefault("application_name", "pgsandbox")
-        physical: Physical = module.Physical(dialect.connect(*args, **parameters))
+        with direct.ours():
+            physical: Physical = module.Physical(dialect.connect(*args, **parameters))
         return physical

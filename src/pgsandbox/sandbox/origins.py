@@ -1,0 +1,103 @@
+"""Where in the caller's own code something happened: an engine was made, a connection was opened.
+
+An engine's place is noted by ``Dialect.engine_created``, the hook by which SQLAlchemy tells a
+dialect of each new engine. Engines from before that are known by the place of their first use.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.engine import Dialect, Engine
+
+_LIBRARIES = frozenset(
+    {
+        "pgsandbox",
+        "sqlalchemy",
+        "flask_sqlalchemy",
+        "werkzeug",
+        "flask",
+        "factory",
+        "contextlib",
+        "functools",
+        "threading",
+        "greenlet",
+        "concurrent",
+        "alembic",
+        "asyncio",
+        "asyncpg",
+        "psycopg",
+        "psycopg2",
+        "psycopg_pool",
+    }
+)
+
+
+def place() -> str:
+    """Return the place in the caller's own code, past the libraries in between."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        if _package_of(frame) not in _LIBRARIES:
+            return f"{os.path.relpath(frame.f_code.co_filename)}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "an unknown place"
+
+
+def caller_past(libraries: frozenset[str], module: str) -> str:
+    """Return the name of the package that called, past *libraries* and *module*."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        package = _package_of(frame)
+        if package not in libraries and frame.f_globals.get("__name__") != module:
+            return package
+        frame = frame.f_back
+    return ""
+
+
+def is_called_from(module: str, function: str) -> bool:
+    """Return whether *function* of *module* is among the callers."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == function and frame.f_globals.get("__name__") == module:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _package_of(frame: Any) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+# ---------------------------------------------------------------------------------- engines
+
+_places: weakref.WeakKeyDictionary[Dialect, str] = weakref.WeakKeyDictionary()
+_watchers: list[object] = []
+_ORIGINAL = Dialect.__dict__["engine_created"]
+
+
+def of_engine(dialect: Dialect) -> str | None:
+    """Return where the engine of *dialect* was made; None if nobody watched then."""
+    return _places.get(dialect)
+
+
+def watch_engines() -> Callable[[], None]:
+    """Note the place of every engine that is made, until the returned function is called."""
+    watcher = object()
+    _watchers.append(watcher)
+    Dialect.engine_created = classmethod(_engine_created)  # type: ignore[assignment,method-assign]
+
+    def stop() -> None:
+        if watcher in _watchers:
+            _watchers.remove(watcher)
+        if not _watchers:
+            Dialect.engine_created = _ORIGINAL  # type: ignore[method-assign]
+
+    return stop
+
+
+def _engine_created(_: type[Dialect], engine: Engine) -> None:
+    _places.setdefault(engine.dialect, place())

@@ -1,0 +1,13 @@
+"""The kit's own tests speak to servers of their own, past the run that they are part of."""
+
+import pytest
+
+from pgsandbox.plugin.active import ActivePlugin
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drivers_are_free(pytestconfig: pytest.Config) -> None:
+    """No driver's own connect() is refused in this process; the projects that they run refuse."""
+    plugin = pytestconfig.pluginmanager.getplugin("pgsandbox-active")
+    assert isinstance(plugin, ActivePlugin)
+    plugin.run.door.free_the_drivers()
