@@ -247,7 +247,8 @@ def _address(given: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str,
         raise _UnreadableError("the host is empty, and PGHOST is set")
     host = _single(_first(explicit, implied), "host")
     address = _single(_first(given.get("hostaddr"), environ.get("PGHOSTADDR")), "hostaddr")
-    if address and "hostaddr" not in given and host and _normal_host(host) != _normal_host(address):
+    if address and "hostaddr" not in given and _normal_host(host) != _normal_host(address):
+        # Without a host, asyncpg goes to its default instead: it does not read that variable.
         raise _UnreadableError("PGHOSTADDR names another address than the host")
     host = address or host
     port = _single(_first(given.get("port"), environ.get("PGPORT")), "port").strip()

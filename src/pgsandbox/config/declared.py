@@ -115,6 +115,12 @@ SETTINGS: tuple[Setting, ...] = (
         kinds.several(kinds.url, "a list of URLs without passwords"),
         (),
     ),
+    _everywhere(
+        "refuse-sockets",
+        "Refuse every connect of a Python socket in tests that do not ask for the database.",
+        kinds.switch(),
+        False,
+    ),
     Setting(
         "extensions",
         "PostgreSQL extensions that are created before the schema.",

@@ -62,6 +62,8 @@ class Settings:
     """Whether connections to ``url`` go to the test database."""
     allow: tuple[str, ...]
     """URLs of databases that may be opened untouched."""
+    refuse_sockets: bool
+    """Whether tests that do not ask for the database may open no socket."""
     extensions: tuple[str, ...]
     """PostgreSQL extensions to create."""
     seed: str | None

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Engine
 from pgsandbox import factories
 from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, PgSandboxError
-from pgsandbox.plugin import fixtures, reporting
+from pgsandbox.plugin import fixtures, reporting, sockets
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
 from pgsandbox.plugin.pg import Pg
 from pgsandbox.plugin.reporting import Closing
@@ -47,12 +47,17 @@ class ActivePlugin:
         self.run.door.running = "pytest loads the project's conftest files"
         self.run.door.install()
         config.pluginmanager.register(fixtures, "pgsandbox-fixtures")
+        if settings.refuse_sockets:
+            config.pluginmanager.register(
+                sockets.Sockets(self.run.door, settings), "pgsandbox-sockets"
+            )
 
     # -- the run ------------------------------------------------------------------------------
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Declare the marker, and learn which worker of pytest-xdist this is."""
         config.addinivalue_line("markers", MARKER)
+        config.addinivalue_line("markers", sockets.MARKER)  # known, whether they are refused or not
         self.run.worker = getattr(config, "workerinput", {}).get("workerid")
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:

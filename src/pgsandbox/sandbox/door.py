@@ -366,10 +366,12 @@ def _link_of(connection: Any) -> Link | None:
 
 
 def _url_of(driver: str | None, target: guard.Target) -> URL:
+    is_socket = bool(target.host) and str(target.host).startswith("/")
     return URL.create(
         f"postgresql+{driver}",
         username=target.user,
-        host=target.host,
-        port=target.port,
+        host=None if is_socket else target.host,
+        port=None if is_socket else target.port,
         database=target.database or (str(target) if target.unknown else None),
+        query={"host": str(target.host), "port": str(target.port)} if is_socket else {},
     )

@@ -168,7 +168,7 @@ def _escaped(facts: list[Fact], test: str) -> EscapedFromSandbox:
         "The database is made anew before the next test.",
         facts=[Fact("test", test), *facts],
         remedy=(
-            "Something connected without SQLAlchemy: the driver's own connect(), or another "
+            "Something connected past SQLAlchemy and past the drivers, most likely another "
             f"process. {CLONE}"
         ),
     )

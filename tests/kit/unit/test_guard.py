@@ -223,7 +223,6 @@ def test_the_target_is_read_from_every_form_of_arguments(args, parameters, targe
             Target("a", 5432, "app", "app"),
         ),
         ({"dbname": "shop"}, {"PGHOST": "", "PGPORT": ""}, Target(None, 5432, "shop")),
-        ({"dbname": "shop"}, {"PGHOSTADDR": "10.0.0.1"}, Target("10.0.0.1", 5432, "shop")),
         (
             {"host": "localhost", "dbname": "shop"},
             {"PGHOSTADDR": "127.0.0.1"},
@@ -268,6 +267,12 @@ def test_variables_fill_in_what_the_call_leaves_out(parameters, environ, target)
         (
             (),
             {"host": "a", "dbname": "x"},
+            {"PGHOSTADDR": "10.0.0.1"},
+            "PGHOSTADDR names another address than the host",
+        ),
+        (
+            (),
+            {"dbname": "x"},
             {"PGHOSTADDR": "10.0.0.1"},
             "PGHOSTADDR names another address than the host",
         ),

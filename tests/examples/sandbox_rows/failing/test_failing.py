@@ -4,6 +4,7 @@ import contextlib
 import gc
 
 import pytest
+from psycopg2.extensions import connection as Connection
 from shop.models import Item, Part
 from sqlalchemy import create_engine, func, insert, select, text
 
@@ -18,9 +19,8 @@ def engine(pg):
 
 @pytest.fixture
 def connect(pg):
-    """A function that connects for real, without SQLAlchemy, as no application under test does."""
-    driver = create_engine(pg.url).dialect.import_dbapi()
-    return lambda: driver.connect(f"postgresql:{pg.url.partition(':')[2]}")
+    """A function that connects for real, where nothing stands in its way."""
+    return lambda: Connection(f"postgresql:{pg.url.partition(':')[2]}")
 
 
 # -- interleaving ----------------------------------------------------------------------------------

@@ -9,12 +9,12 @@ from tests.kit.integration.plugin.projects import Outcome
 
 _FILES = {
     "tests/integration/test_escapes.py": """
-        import psycopg2
         from models import Item
+        from psycopg2.extensions import connection as Connection
         from sqlalchemy import func, select
 
         def past_the_door(pg, statement):
-            connection = psycopg2.connect(pg.url.replace("+psycopg2", ""))
+            connection = Connection(pg.url.replace("+psycopg2", ""))
             connection.cursor().execute(statement)
             connection.commit()
             return connection

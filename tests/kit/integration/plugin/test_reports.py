@@ -12,7 +12,7 @@ from tests.kit.integration.plugin.projects import MODELS, Outcome, databases
 
 _FILES = {
     "tests/integration/test_items.py": """
-        import psycopg2
+        import psycopg2.extensions
         import pytest
         from models import Item, Order
         from sqlalchemy import create_engine, func, select, text
@@ -56,7 +56,7 @@ _FILES = {
             db_session.flush()
 
         def test_writes_from_outside(pg):
-            connection = psycopg2.connect(pg.url.replace("+psycopg2", ""))
+            connection = psycopg2.extensions.connection(pg.url.replace("+psycopg2", ""))
             connection.cursor().execute("insert into items (name) values ('tea')")
             connection.commit()
             connection.close()
@@ -171,11 +171,11 @@ def seed(session):
 """
 
 _ESCAPES = """
-import psycopg2
+import psycopg2.extensions
 
 def test_escapes(db_connection, pg):
     db_connection.exec_driver_sql("select 1")
-    connection = psycopg2.connect(pg.url.replace("+psycopg2", ""))
+    connection = psycopg2.extensions.connection(pg.url.replace("+psycopg2", ""))
     connection.cursor().execute("insert into items (name) values ('tea')")
     connection.commit()
     connection.close()
