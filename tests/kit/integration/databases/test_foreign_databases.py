@@ -1,0 +1,202 @@
+"""Every administrative verb of the kit is tried against databases that are not its own.
+
+The verbs are found by introspection: one that is new must be given an attack here, or be named
+among those that only read.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, suppress
+
+import pytest
+
+from pgsandbox import databases
+from pgsandbox.databases import admin, catalog, lifecycle
+from pgsandbox.databases.lease import Leases
+from pgsandbox.databases.lifecycle import OwnedDatabase
+from pgsandbox.errors import PgSandboxError
+from pgsandbox.guard import Mark
+from tests.kit.integration.databases.conftest import PROGRAMS
+from tests.kit.integration.databases.test_admin import FOREIGN, made, pasted, unmarked
+
+
+def owned(server, name):
+    """What a run would hold if it took the database *name* for its own."""
+    with closing(server.connect()) as connection:
+        entry = catalog.find(connection, name)
+        mark = Mark(database=name, oid=entry.oid, server=entry.server)
+    leases = Leases(server)
+    return OwnedDatabase(name, server, leases.take(name), mark)
+
+
+def claim(server, name, **more):
+    """Take a database for *name*, and give back whatever was taken instead."""
+    lifecycle.claim(server, name.removesuffix("_test"), **more).drop()
+
+
+ATTACKS = {
+    "admin.create": [lambda server, connection, name: admin.create(connection, name)],
+    "admin.mark": [
+        lambda server, connection, name: admin.mark(
+            connection, name, catalog.find(connection, name).oid
+        ),
+        lambda server, connection, name: admin.mark(
+            connection, name, catalog.find(connection, name).oid, is_kept=True
+        ),
+    ],
+    "admin.drop": [
+        lambda server, connection, name: admin.drop(connection, name),
+        lambda server, connection, name: admin.drop(
+            connection, name, oid=catalog.find(connection, name).oid
+        ),
+    ],
+    "admin.roll_back_prepared": [
+        lambda server, connection, name: admin.roll_back_prepared(connection, name)
+    ],
+    "lifecycle.claim": [
+        lambda server, connection, name: claim(server, name),
+        lambda server, connection, name: claim(server, name, exact=name),
+    ],
+    "lifecycle.reap": [
+        lambda server, connection, name: lifecycle.reap(server),
+        lambda server, connection, name: lifecycle.reap(server, include_kept=True),
+    ],
+    "lifecycle.OwnedDatabase.drop": [lambda server, connection, name: owned(server, name).drop()],
+    "lifecycle.OwnedDatabase.keep": [lambda server, connection, name: owned(server, name).keep()],
+    "lifecycle.OwnedDatabase.recreate": [
+        lambda server, connection, name: owned(server, name).recreate()
+    ],
+}
+"""For each verb that changes databases, the calls that aim it at the database *name*."""
+
+READS = {
+    "admin.administration",
+    "admin.exists",
+    "admin.has_prepared",
+    "admin.may_create_databases",
+    "admin.open_connection",
+    "admin.read_mark",
+    "admin.require_createdb",
+    "admin.Server.connect",
+    "catalog.find",
+    "catalog.find_ours",
+    "lease.is_leased",
+    "lease.key_of",
+    "lease.Lease.is_held",
+    "lease.Lease.release",
+    "lease.leased_keys",
+    "lease.Leases.close",
+    "lease.Leases.close_if_unused",
+    "lease.Leases.give_back",
+    "lease.Leases.holds",
+    "lease.Leases.take",
+    "lifecycle.leftovers",
+    "limits.limited",
+    "limits.url_fact",
+    "names.exact_name",
+    "names.fits",
+    "names.test_name",
+}
+"""Those that change no database: they look, take advisory locks, or know nothing of a server."""
+
+
+def verbs() -> Iterator[str]:
+    """The public functions and methods of every module of ``pgsandbox.databases``."""
+    for module in pkgutil.iter_modules(databases.__path__):
+        found = importlib.import_module(f"{databases.__name__}.{module.name}")
+        for name, value in public(vars(found)):
+            if getattr(value, "__module__", None) != found.__name__:
+                continue
+            if inspect.isfunction(value):
+                yield f"{module.name}.{name}"
+            elif inspect.isclass(value):
+                yield from (
+                    f"{module.name}.{name}.{method}"
+                    for method, function in public(vars(value))
+                    if inspect.isfunction(function)
+                )
+
+
+def public(names) -> Iterator[tuple[str, object]]:
+    """Those of *names* that do not begin with an underscore."""
+    return ((name, value) for name, value in names.items() if not name.startswith("_"))
+
+
+def test_every_verb_is_known():
+    """One that changes databases and has no attack would escape the tests below."""
+    assert set(verbs()) == set(ATTACKS) | READS
+
+
+def named_by_its_owner(prepare):
+    """The same victim under a name that says production."""
+
+    def renamed(server, connection):
+        prepare(server, connection)
+        server.run("alter database shop_test rename to shop")
+
+    renamed.__name__ = f"{prepare.__name__}, as production"
+    return renamed
+
+
+def dumped(server, connection):
+    """What pg_dump --create and psql make of a test database: its comment comes along."""
+    made(connection, "shop_test")
+    programs = PROGRAMS[str(connection.server_version // 10000)]
+    to = ["-h", server.directory, "-U", server.role]
+    dump = subprocess.run(
+        [programs / "pg_dump", *to, "--create", "shop_test"], check=True, capture_output=True
+    )
+    admin.drop(connection, "shop_test")
+    subprocess.run(
+        [programs / "psql", *to, "-q", "-v", "ON_ERROR_STOP=1", "postgres"],
+        input=dump.stdout,
+        check=True,
+        capture_output=True,
+    )
+    assert "pgsandbox 1" in catalog.find(connection, "shop_test").comment
+
+
+VICTIMS = [*FOREIGN, dumped, *map(named_by_its_owner, [unmarked, pasted, dumped])]
+
+LOOK = """
+    select d.*, shobj_description(d.oid, 'pg_database'), s.setconfig,
+           t.sessions, t.xact_commit, t.xact_rollback
+      from pg_database d
+      join pg_stat_database t on t.datid = d.oid
+      left join pg_db_role_setting s on s.setdatabase = d.oid
+     where d.datname not in ('postgres', 'template0', 'template1')
+"""
+
+
+@pytest.mark.parametrize("prepare", VICTIMS, ids=lambda prepare: prepare.__name__)
+def test_no_verb_touches_what_is_not_ours(server, connection, prepare, wait_until):
+    """Neither its row in the catalog changes, nor its comment, nor the count of its sessions."""
+    prepare(server, connection)
+    (name,) = server.databases()
+    fill(server, name)
+    wait_until(lambda: not server.run(f"select from pg_stat_activity where datname = '{name}'"))
+    before = server.run(LOOK)
+
+    for attack in (each for attacks in ATTACKS.values() for each in attacks):
+        with suppress(PgSandboxError):
+            attack(server, connection, name)
+    assert server.run(LOOK) == before
+    assert content(server, name) == [("kept",)]
+
+
+def fill(server, name):
+    """Give the database *name* a table with a row, whether or not it lets anybody in."""
+    server.run("update pg_database set datallowconn = true")
+    server.run("create table of_somebody as select 'kept' as word", database=name)
+    server.run("update pg_database set datallowconn = false where datistemplate")
+
+
+def content(server, name):
+    """The rows of that table."""
+    server.run("update pg_database set datallowconn = true")
+    return server.run("table of_somebody", database=name)
