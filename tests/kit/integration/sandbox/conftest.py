@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import psycopg2
 import pytest
 
+from tests.kit.external import External, external_server
 from tests.kit.integration.plugin.projects import Project
 from tests.kit.integration.recorded import EXAMPLES
 
@@ -33,16 +37,79 @@ Cases = Mapping[str, tuple[Case, ...]]
 RunRows = Callable[..., Cases]
 
 
+@dataclass
+class Development:
+    """The shop's own databases, with rows in them, and the server's count of who came."""
+
+    external: External
+    counted: list[tuple[str, int, int, int]] = field(default_factory=list)
+    """What was counted before the first run."""
+
+    def create(self) -> None:
+        """Make the role and the databases of the production settings."""
+        self.external.execute("CREATE ROLE shop LOGIN CREATEDB PASSWORD 'secret'")
+        for name in ("shop", "shop_reports", "shop_audit"):
+            self.external.execute(f"CREATE DATABASE {name} OWNER shop")
+        with closing(psycopg2.connect(dsn=self._url("shop"))) as connection, connection:
+            connection.cursor().execute(
+                "CREATE TABLE items (id serial PRIMARY KEY, name text UNIQUE);"
+                "INSERT INTO items (name) VALUES ('of a customer')"
+            )
+        self._wait_until_nobody_is_in()
+        self.counted = self.counts()
+
+    def counts(self) -> list[tuple[str, int, int, int]]:
+        """Sessions, commits and rollbacks of each database since the server was started."""
+        with closing(psycopg2.connect(dsn=self._url("postgres"))) as connection:
+            cursor = connection.cursor()
+            cursor.execute(
+                "SELECT datname, sessions, xact_commit, xact_rollback FROM pg_stat_database"
+                " WHERE datname IN ('shop', 'shop_reports', 'shop_audit') ORDER BY 1"
+            )
+            return cursor.fetchall()
+
+    def _wait_until_nobody_is_in(self) -> None:
+        """A session is counted when it has ended, a little after its client has gone."""
+        deadline = time.monotonic() + 10
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'"
+        while time.monotonic() < deadline:
+            with closing(psycopg2.connect(dsn=self._url("postgres"))) as connection:
+                cursor = connection.cursor()
+                cursor.execute(asked)
+                if cursor.fetchone() == (0,):
+                    return
+        raise TimeoutError("somebody is still in the development database")
+
+    def _url(self, name: str) -> str:
+        return f"postgresql://shop:secret@127.0.0.1:{self.external.port}/{name}"
+
+
 @pytest.fixture(scope="session")
-def run_rows(tmp_path_factory: pytest.TempPathFactory) -> RunRows:
-    """Run the project with a driver and pytest's arguments, and return what became of each test."""
+def development() -> Iterator[Development]:
+    """A server on which nothing happens by itself, where the production settings lead."""
+    with external_server(None, "autovacuum=off", "max_prepared_transactions=5") as external:
+        found = Development(external)
+        found.create()
+        yield found
+
+
+@pytest.fixture(scope="session")
+def run_rows(tmp_path_factory: pytest.TempPathFactory, development: Development) -> RunRows:
+    """Run the project with a driver and pytest's arguments, and return what became of each test.
+
+    The engines are made at import time from settings that lead to the development databases, and
+    the test databases are made on the same server.
+    """
     caches = tmp_path_factory.mktemp("caches")
 
     def run(driver: str, *arguments: str) -> Cases:
         path = tmp_path_factory.mktemp("sandbox") / "sandbox_rows"
         shutil.copytree(EXAMPLES / "sandbox_rows", path)
         Project(path, caches).run(
-            "--pg-server=embedded", "--junitxml=report.xml", *arguments, SHOP_DRIVER=driver
+            "--junitxml=report.xml",
+            *arguments,
+            SHOP_DRIVER=driver,
+            SHOP_ADDRESS=f"127.0.0.1:{development.external.port}",
         )
         return _cases(path / "report.xml")
 

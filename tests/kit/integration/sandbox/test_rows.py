@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kit.integration.sandbox.conftest import DRIVERS, Cases, RunRows
+from tests.kit.integration.sandbox.conftest import DRIVERS, Cases, Development, RunRows
 
 THREE_WAYS = ["plain", "scoped", "web"]
 
@@ -114,6 +114,13 @@ def test_nothing_fails(cases: Cases) -> None:
 
     assert {case.outcome for case in failing} == {"skipped"}, failing
     assert len(cases) > 80
+
+
+def test_the_development_databases_saw_nobody(cases: Cases, development: Development) -> None:
+    """Not one session and not one transaction, though every engine was made to go there."""
+    before = development.counted
+
+    assert development.counts() == before
 
 
 @pytest.mark.parametrize("row", ROWS)
