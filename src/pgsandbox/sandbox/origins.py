@@ -33,6 +33,15 @@ _LIBRARIES = frozenset(
         "psycopg",
         "psycopg2",
         "psycopg_pool",
+        "socket",
+        "ssl",
+        "http",
+        "urllib",
+        "urllib3",
+        "requests",
+        "httpcore",
+        "httpx",
+        "anyio",
     }
 )
 

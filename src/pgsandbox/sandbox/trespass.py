@@ -60,9 +60,10 @@ def not_requested(attempt: Attempt) -> DatabaseNotRequested:
 def foreign(attempt: Attempt) -> ForeignDatabase:
     """Refuse a connection to anything but the test database."""
     homes = ", ".join(url.render_as_string() for url in attempt.homes)
+    name = attempt.url.database or attempt.url.render_as_string()
     return ForeignDatabase(
-        f'A test tried to open "{attempt.url.database or ""}", which is not its test database; the '
-        "connection was refused before it was made.",
+        f'A test tried to open "{name}", which is not its test database; the connection was '
+        "refused before it was made.",
         facts=[
             *attempt.facts(),
             Fact("test database", homes or "none yet"),
@@ -110,7 +111,7 @@ def url_of_another_kind(dialect: Dialect, args: Any, parameters: dict[str, Any])
         dialect.name,
         host=parameters.get("host"),
         port=int(port) if port else None,
-        database=None if database is None else str(database),
+        database=None if database in (None, ":memory:") else str(database),
     )
 
 

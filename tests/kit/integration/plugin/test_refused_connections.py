@@ -33,6 +33,8 @@ _FILES = {
         import sqlalchemy
 
         import survivors
+        from models import Base
+        from pgsandbox.errors import ForeignDatabase
 
         def test_development_database():
             application.ping()
@@ -46,6 +48,15 @@ _FILES = {
                 assert name == "<library>"
                 connection.exec_driver_sql("create table untouched ()")
                 connection.commit()
+
+        def test_allowed_sqlite(tmp_path):
+            sqlalchemy.create_engine("sqlite:///allowed.db").connect()
+
+        def test_tables_of_the_development_database():
+            with pytest.raises(ForeignDatabase, match="<name>"):
+                Base.metadata.drop_all(application.engine)
+            with pytest.raises(ForeignDatabase, match="<name>"):
+                Base.metadata.create_all(application.engine)
 
         def test_leaves_a_thread(db_engine):
             survivors.start(db_engine.url)
@@ -122,7 +133,9 @@ def project(make_project: MakeProject, server: Server, allowed: str) -> Project:
         .replace("<library>", allowed)
         for name, text in _FILES.items()
     }
-    settings = f'url = "{_DEVELOPMENT}"\nserver = "embedded"\nallow = ["{url}"]'
+    settings = (
+        f'url = "{_DEVELOPMENT}"\nserver = "embedded"\nallow = ["{url}", "sqlite:///allowed.db"]'
+    )
     return make_project(files, settings)
 
 
@@ -133,8 +146,8 @@ def outcome(project: Project) -> Outcome:
 
 
 def test_each_attempt_fails_its_test(outcome: Outcome) -> None:
-    """Two tests that need nothing of it pass: SQLite in a unit test, and an allowed database."""
-    assert outcome.counts == {"failed": 4, "passed": 3, "errors": 1}
+    """Those pass that need nothing of it, or that expect the refusal."""
+    assert outcome.counts == {"failed": 4, "passed": 5, "errors": 1}
 
 
 def test_a_unit_test_is_told_how_to_ask(outcome: Outcome, project: Project) -> None:
@@ -156,6 +169,8 @@ def test_the_development_database_is_refused(outcome: Outcome, project: Project)
 
     assert f'ForeignDatabase: A test tried to open "{project.name}"' in said
     assert re.search(r"opened at +application.py:8", said)
+    assert re.search(r"engine made at +application.py:4", said)
+    assert re.search(rf'application +"postgresql.*/{project.name}" +\(pyproject.toml', said)
     assert re.search(rf"test database +postgresql\+psycopg2://.*/{project.name}_test", said)
     assert "redirect = true" in said
     assert "allow" in said

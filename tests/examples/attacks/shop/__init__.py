@@ -1,0 +1,1 @@
+"""A shop whose settings lead to its development database, and everything that opens it."""

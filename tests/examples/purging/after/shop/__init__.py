@@ -1,0 +1,1 @@
+"""The same shop, whose tests use a database of their own."""

@@ -1,0 +1,1 @@
+"""A shop whose tests use its own session maker."""
