@@ -42,7 +42,8 @@ Judge = Callable[[guard.Target, str], None]
 _judges: list[Judge] = []
 _is_ours: ContextVar[bool] = ContextVar("pgsandbox_is_ours", default=False)
 _passed: ContextVar[frozenset[str]] = ContextVar("pgsandbox_passed", default=frozenset())
-_LIBRARIES = frozenset({"psycopg", "psycopg2", "psycopg_pool", "asyncpg", "sqlalchemy"})
+_ADMINISTRATION = "pgsandbox.servers.libpq"
+"""The one module that calls a driver for pgsandbox's administrative work."""
 
 
 def watch(judge: Judge) -> Callable[[], None]:
@@ -95,8 +96,7 @@ def target_of_url(url: URL) -> guard.Target:
 
 def _ask(arguments: Mapping[str, Any], driver: str) -> None:
     __tracebackhide__ = True
-    # Administration speaks through psycopg2, and calls it itself.
-    if _is_ours.get() or origins.caller_past(_LIBRARIES, __name__) == "pgsandbox":
+    if _is_ours.get() or origins.caller_past(__name__, "psycopg2") == _ADMINISTRATION:
         return
     target = guard.target_of((), arguments, os.environ)
     for judge in tuple(_judges):

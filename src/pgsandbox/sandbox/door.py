@@ -258,10 +258,14 @@ class Door:
         if enclosure is None:
             raise self._foreign(url)
         clone = enclosure.clone
+        if clone is not None and guard.is_same_database(target, clone.target):
+            return
+        attempt = self._attempt(url, None)
+        if not guard.is_same_database(target, enclosure.target):
+            raise self._refused(trespass.not_redirected(attempt))
         if clone is None and direct.is_for_an_engine():
             return  # the pool exchanges what a creator made
-        if clone is None or not guard.is_same_database(target, clone.target):
-            raise self._refused(trespass.past_the_sandbox(self._attempt(url, None), clone))
+        raise self._refused(trespass.past_the_sandbox(attempt, clone))
 
     # -- decisions ----------------------------------------------------------------------------
 

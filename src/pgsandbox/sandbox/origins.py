@@ -56,15 +56,12 @@ def place() -> str:
     return "an unknown place"
 
 
-def caller_past(libraries: frozenset[str], module: str) -> str:
-    """Return the name of the package that called, past *libraries* and *module*."""
+def caller_past(*modules: str) -> str:
+    """Return the name of the module that called, past *modules*."""
     frame = sys._getframe(1)
-    while frame.f_back is not None:
-        package = _package_of(frame)
-        if package not in libraries and frame.f_globals.get("__name__") != module:
-            return package
+    while frame.f_back is not None and frame.f_globals.get("__name__") in modules:
         frame = frame.f_back
-    return ""
+    return str(frame.f_globals.get("__name__", ""))
 
 
 def is_called_from(module: str, function: str) -> bool:

@@ -59,6 +59,30 @@ def not_requested(attempt: Attempt) -> DatabaseNotRequested:
 
 def foreign(attempt: Attempt) -> ForeignDatabase:
     """Refuse a connection to anything but the test database."""
+    return _foreign(
+        attempt,
+        (
+            "Give the application the test database's URL: the fixture `pg` has it as "
+            "pg.url. Where engines are made at import time from the application's own URL, "
+            "set `redirect = true` in [tool.pgsandbox]. To let tests open this database as "
+            "it is, name it in `allow`."
+        ),
+    )
+
+
+def not_redirected(attempt: Attempt) -> ForeignDatabase:
+    """Refuse a driver's own connection to a database whose engines are redirected."""
+    return _foreign(
+        attempt,
+        (
+            "The setting `redirect` sends the connections that SQLAlchemy makes to the test "
+            "database, but not those of a driver's own connect(), as an engine's `creator` calls "
+            "it. Give that pg.url."
+        ),
+    )
+
+
+def _foreign(attempt: Attempt, remedy: str) -> ForeignDatabase:
     homes = ", ".join(url.render_as_string() for url in attempt.homes)
     name = attempt.url.database or attempt.url.render_as_string()
     return ForeignDatabase(
@@ -69,12 +93,7 @@ def foreign(attempt: Attempt) -> ForeignDatabase:
             Fact("test database", homes or "none yet"),
             *(each for each in attempt.settings if each.name != "paths"),
         ],
-        remedy=(
-            "Give the application the test database's URL: the fixture `pg` has it as "
-            "pg.url. Where engines are made at import time from the application's own URL, "
-            "set `redirect = true` in [tool.pgsandbox]. To let tests open this database as "
-            "it is, name it in `allow`."
-        ),
+        remedy=remedy,
     )
 
 

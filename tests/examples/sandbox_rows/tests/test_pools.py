@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 from shop.models import Item
+from shop.settings import main_url
 from sqlalchemy import create_engine, func, insert, select, text
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
@@ -162,3 +163,13 @@ def test_a_creator_that_goes_elsewhere_is_refused(pg, connect):
         engine.connect()
 
     assert made == []
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_creator_of_production_is_refused(pg, pool):
+    """Redirecting needs SQLAlchemy to make the connection."""
+    driver = create_engine(pg.url).dialect.import_dbapi()
+    there = partial(driver.connect, f"postgresql:{main_url().partition(':')[2]}")
+    engine = create_engine(f"{pg.url.partition(':')[0]}://", creator=there, poolclass=pool)
+    with pytest.raises(ForeignDatabase, match="redirect"):
+        engine.connect()
