@@ -247,6 +247,8 @@ class ActivePlugin:
         self._has_failed = self._has_failed or report.failed
         if report.failed and self.item is item:
             report.sections.extend(reporting.sections(self.run))
+        if report.failed and call.excinfo is not None:
+            report.sections.extend(reporting.refused(self.run, call.excinfo.value))
         return report
 
     # -- the end ------------------------------------------------------------------------------

@@ -14,6 +14,9 @@ from pgsandbox.wiring import DEFAULT, Run
 _SHOWN = 30
 """Lines of a failing test's section, for the statements and for all else."""
 
+_REFUSALS = 3
+"""Refusals that a failing test's section shows."""
+
 
 @dataclass
 class Figures:
@@ -90,6 +93,16 @@ def sections(run: Run) -> list[tuple[str, str]]:
         title = "SQL of this test" if name == DEFAULT else f"SQL of this test, {name}"
         found.append((title, "\n".join(lines + more[:_SHOWN])))
     return found
+
+
+def refused(run: Run, failure: BaseException) -> list[tuple[str, str]]:
+    """Return the connections that were refused in a failing test, apart from its *failure* itself.
+
+    A library may have caught the refusal, and failed later for want of a connection.
+    """
+    others = dict.fromkeys(str(each) for each in run.door.refused if each is not failure)
+    text = "\n\n".join(list(others)[:_REFUSALS])
+    return [("connections that were refused", text)] if others else []
 
 
 def kept(run: Run) -> list[str]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy.engine import Dialect, Engine
@@ -48,12 +49,28 @@ _LIBRARIES = frozenset(
 
 def place() -> str:
     """Return the place in the caller's own code, past the libraries in between."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None:
+    for frame in _frames():
         if _package_of(frame) not in _LIBRARIES:
             return f"{os.path.relpath(frame.f_code.co_filename)}:{frame.f_lineno}"
-        frame = frame.f_back
-    return "an unknown place"
+    thread = threading.current_thread()
+    is_main = thread is threading.main_thread()
+    return "an unknown place" if is_main else f'the thread "{thread.name}" of a library'
+
+
+def _frames() -> Iterator[Any]:
+    """Yield the callers' frames, outwards; past a greenlet's, those of whoever switched to it.
+
+    SQLAlchemy runs its synchronous code below an async engine in a greenlet.
+    """
+    frame: Any = sys._getframe(2)
+    module = sys.modules.get("greenlet")
+    current = module.getcurrent() if module is not None else None
+    while frame is not None:
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
+        current = current.parent if current is not None else None
+        frame = current.gr_frame if current is not None else None
 
 
 def caller_past(*modules: str) -> str:

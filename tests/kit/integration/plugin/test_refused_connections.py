@@ -26,11 +26,14 @@ _FILES = {
                 connection.exec_driver_sql("select 1")
     """,
     "tests/integration/test_1_sandboxed.py": """
+        import asyncio
+        import contextlib
         import threading
 
         import application
         import pytest
         import sqlalchemy
+        from sqlalchemy.ext.asyncio import create_async_engine
 
         import survivors
         from models import Base
@@ -57,6 +60,20 @@ _FILES = {
                 Base.metadata.drop_all(application.engine)
             with pytest.raises(ForeignDatabase, match="<name>"):
                 Base.metadata.create_all(application.engine)
+
+        def test_swallows_the_refusal(db_session):
+            with contextlib.suppress(Exception):
+                application.ping()
+            assert not "a connection, though the application said nothing"
+
+        async def ping():
+            async with create_async_engine(
+                "postgresql+asyncpg://dev@127.0.0.1:1/elsewhere"
+            ).connect():
+                pass
+
+        def test_async_engine():
+            asyncio.run(ping())
 
         def test_leaves_a_thread(db_engine):
             survivors.start(db_engine.url)
@@ -147,7 +164,7 @@ def outcome(project: Project) -> Outcome:
 
 def test_each_attempt_fails_its_test(outcome: Outcome) -> None:
     """Those pass that need nothing of it, or that expect the refusal."""
-    assert outcome.counts == {"failed": 4, "passed": 5, "errors": 1}
+    assert outcome.counts == {"failed": 6, "passed": 5, "errors": 1}
 
 
 def test_a_unit_test_is_told_how_to_ask(outcome: Outcome, project: Project) -> None:
@@ -182,6 +199,23 @@ def test_sqlite_is_refused_in_a_database_test(outcome: Outcome) -> None:
 
     assert "ForeignDatabase" in said
     assert "sqlite" in said
+
+
+def test_a_refusal_that_was_caught_is_in_the_report(outcome: Outcome) -> None:
+    """The application caught it, and failed in some other way."""
+    said = outcome.section("test_swallows_the_refusal")
+
+    assert "connections that were refused" in said
+    assert re.search(r"opened at +application.py:8", said)
+
+
+def test_an_async_engine_is_refused_by_its_place(outcome: Outcome) -> None:
+    """SQLAlchemy connects in a greenlet; the coroutine that waits for it is named all the same."""
+    said = outcome.section("test_async_engine")
+
+    assert 'ForeignDatabase: A test tried to open "elsewhere"' in said
+    assert re.search(r"engine made at +tests/integration/test_1_sandboxed.py:\d+", said)
+    assert re.search(r"opened at +tests/integration/test_1_sandboxed.py:\d+", said)
 
 
 def test_a_thread_that_outlives_its_test_is_refused(outcome: Outcome) -> None:
