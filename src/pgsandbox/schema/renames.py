@@ -1,0 +1,134 @@
+"""Pairs what two schemas call by different names and is alike in everything else."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from pgsandbox.schema.objects import Catalog, Key, SchemaObject
+
+_IN_THIS_ORDER = (
+    "schema",
+    "type",
+    "routine",
+    "relation",
+    "column",
+    "constraint",
+    "index",
+    "sequence",
+    "trigger",
+    "rule",
+    "policy",
+    "statistics",
+    "collation",
+)
+_OF_A_TABLE = ("constraint", "index", "trigger", "rule", "policy", "statistics")
+"""Kinds that are told apart by what they do: two alike are alike, whichever is paired with which."""
+_SEPARATE = ("comment", "owner", "privileges")
+"""What may differ besides the name; each is a difference of its own."""
+
+
+@dataclass(frozen=True)
+class Rename:
+    """One object under two names."""
+
+    first: SchemaObject
+    """The object in the first schema."""
+    second: SchemaObject
+    """The object in the second schema."""
+
+
+def paired(left: Catalog, right: Catalog) -> tuple[Catalog, list[Rename]]:
+    """Return *left* with the names of *right* wherever only the name differs, and those pairs.
+
+    What depends on something renamed is written with the new name, too.
+    """
+    renames: list[Rename] = []
+    for kind in _IN_THIS_ORDER:
+        for rename in _pairs(kind, left, right):
+            renames.append(rename)
+            left = _renamed(left, rename)
+    return left, renames
+
+
+def _pairs(kind: str, left: Catalog, right: Catalog) -> list[Rename]:
+    # A copy: by the time of the second pair the catalog holds the first one's new name.
+    first = _alike_by_signature(kind, left, right)
+    second = _alike_by_signature(kind, right, left)
+    pairs = []
+    for signature, ours in first.items():
+        theirs = second.get(signature, [])
+        is_unique = len(ours) == len(theirs) == 1
+        if is_unique or (theirs and kind in _OF_A_TABLE):
+            pairs += [Rename(*both) for both in zip(ours, theirs, strict=False)]
+    return pairs
+
+
+def _alike_by_signature(kind: str, side: Catalog, other: Catalog) -> dict[Any, list[SchemaObject]]:
+    found: dict[Any, list[SchemaObject]] = defaultdict(list)
+    for key in sorted(key for key in side if key.kind == kind and key not in other):
+        each = side[key]
+        if each.parent is None or each.parent in other:
+            signature = _signature(each, side)
+            if signature is not None:
+                found[signature].append(each)
+    return found
+
+
+def _signature(found: SchemaObject, side: Catalog) -> Any:
+    """Return everything but the name, or None if that is too little to know an object by."""
+    below = sorted(
+        (each.label, each.name, each.facets.get("type", ""), each.position)
+        for each in side.below(found.key)
+        if each.label == "column" or found.label == "schema"
+    )
+    if found.label in ("schema", "table") and not below:
+        return None
+    if found.label == "schema":
+        return found.label, tuple((label, name) for label, name, _, _ in below)
+    facets = {
+        name: _with_name(said, found.name, "?")
+        for name, said in found.facets.items()
+        if name not in _SEPARATE
+    }
+    place = found.position if found.label == "column" else 0
+    arguments = found.key.identity.rpartition("(")[2] if found.key.kind == "routine" else ""
+    return found.label, found.parent, place, arguments, tuple(sorted(facets.items())), tuple(below)
+
+
+def _renamed(catalog: Catalog, rename: Rename) -> Catalog:
+    old, new = rename.first.key, rename.second.key
+    names = (rename.first.name, rename.second.name)
+
+    def key_of(key: Key) -> Key:
+        if key == old:
+            return new
+        if key.identity.startswith(f"{old.identity}."):
+            return Key(key.kind, new.identity + key.identity[len(old.identity) :])
+        return key
+
+    objects = {}
+    for key, each in catalog.objects.items():
+        touched = key_of(key) != key or any(key_of(need) != need for need in each.needs)
+        facets = {
+            name: _with_name(said, *names) if touched and name not in _SEPARATE else said
+            for name, said in each.facets.items()
+        }
+        objects[key_of(key)] = replace(
+            each,
+            key=key_of(key),
+            name=rename.second.name if key == old else each.name,
+            facets=MappingProxyType(facets),
+            parent=key_of(each.parent) if each.parent else None,
+            needs=frozenset(key_of(need) for need in each.needs),
+            origins=frozenset(key_of(origin) for origin in each.origins),
+        )
+    return Catalog(MappingProxyType(objects))
+
+
+def _with_name(text: str, old: str, new: str) -> str:
+    """Return *text* with the identifier *old* replaced, wherever it is a word of its own."""
+    return re.sub(rf'(?<![\w"]){re.escape(old)}(?![\w"])', lambda _: new, text)
