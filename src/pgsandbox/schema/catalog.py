@@ -63,7 +63,7 @@ def read_catalog(connection: Connection) -> Catalog:
 def _read(cursor: Cursor) -> Catalog:
     for name, value in _PARAMETERS.items():
         cursor.execute("select set_config(%s, %s, true)", (name, value))
-    members = set(_rows(cursor, MEMBERS_OF_EXTENSIONS))
+    members = {(cls, oid): extension for cls, oid, extension in _rows(cursor, MEMBERS_OF_EXTENSIONS)}
     comments = {(cls, oid, sub): text for cls, oid, sub, text in _rows(cursor, COMMENTS)}
     found: dict[Key, SchemaObject] = {}
     addresses: dict[Address, Key] = {}
@@ -75,7 +75,7 @@ def _read(cursor: Cursor) -> Catalog:
             if made is not None and (made.parent is None or made.parent in found):
                 found[made.key] = made
                 addresses[address] = made.key
-    needs = _needs(cursor, addresses)
+    needs = _needs(cursor, addresses, members)
     return Catalog(
         MappingProxyType(
             {key: _with(each, needs.get(key, frozenset())) for key, each in found.items()}
@@ -119,8 +119,10 @@ def _with(found: SchemaObject, needs: frozenset[Key]) -> SchemaObject:
     )
 
 
-def _needs(cursor: Cursor, addresses: Mapping[Address, Key]) -> dict[Key, frozenset[Key]]:
-    stands_for = {
+def _needs(
+    cursor: Cursor, addresses: Mapping[Address, Key], members: Mapping[tuple[str, int], int]
+) -> dict[Key, frozenset[Key]]:
+    stands_for = {member: ("pg_extension", oid, 0) for member, oid in members.items()} | {
         (cls, oid): (other, target, sub)
         for cls, oid, other, target, sub in _rows(cursor, STAND_INS)
     }

@@ -53,7 +53,9 @@ def compare(left: Catalog, right: Catalog, *, column_order: bool = False) -> lis
     found += [_changed(each, folded, left, right) for each in folded.changes]
     if column_order:
         found += [*_moved(left, right)]
-    return sorted(_with_forms(found), key=lambda each: (each.key.identity, each.key.kind, each.code))
+    return sorted(
+        _with_forms(found), key=lambda each: (each.key.identity, each.key.kind, each.code)
+    )
 
 
 def tables_in_another_order(left: Catalog, right: Catalog) -> list[str]:
@@ -125,7 +127,9 @@ def _word_for_value(first: SchemaObject, second: SchemaObject) -> str:
         return "value"
     if any(each.startswith("generated ") and each.endswith(" as identity") for each in said):
         return "identity"
-    return "generated" if any(each.startswith("generated always as (") for each in said) else "default"
+    return (
+        "generated" if any(each.startswith("generated always as (") for each in said) else "default"
+    )
 
 
 def definition_of(found: SchemaObject) -> str:
@@ -137,7 +141,10 @@ def definition_of(found: SchemaObject) -> str:
         order = ("type", "nullability", "value")
         rest = [f"{name} {said}" for name, said in facets.items() if name not in order]
         return " ".join([*(facets[name] for name in order if name in facets), *rest])
-    return ", ".join(f"{name} {said}" for name, said in facets.items() if name != "kind") or found.label
+    return (
+        ", ".join(f"{name} {said}" for name, said in facets.items() if name != "kind")
+        or found.label
+    )
 
 
 _UNINTERESTING = ("owner", "privileges")

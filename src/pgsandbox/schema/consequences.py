@@ -55,9 +55,7 @@ class _Folding:
         self.retyped = {
             change.key for change in given.changes if change.facet in ("type", "collation")
         }
-        self.of_another_kind = {
-            change.key for change in given.changes if change.facet == "kind"
-        }
+        self.of_another_kind = {change.key for change in given.changes if change.facet == "kind"}
         self.consequences: dict[Key | Change, set[str]] = defaultdict(set)
 
     def done(self) -> Candidates:
@@ -122,6 +120,8 @@ class _Folding:
         for origin in sorted(found.origins):
             if self.changes.get(Change(origin, facet)) == self.changes[change]:
                 return Change(origin, facet)
+        if facet == "owner":
+            return self.follows_table(change)
         if facet in _OF_ITSELF:
             return None
         return (
@@ -155,6 +155,14 @@ class _Folding:
         if owner in self.retyped and change.facet in ("type", "minimum", "maximum"):
             return Change(owner, "type")
         return None
+
+    def follows_table(self, change: Change) -> Change | None:
+        """Return the other owner of the table to whose column the sequence belongs."""
+        left = self.sides[0][0]
+        column = _owner_of(left[change.key], left)
+        table = left[column].parent if column in left.objects else None
+        same = Change(table, "owner") if table is not None else None
+        return same if same and self.changes.get(same) == self.changes[change] else None
 
     def follows_type(self, change: Change) -> Change | None:
         """Return the other type or collation that alone lets the server write other casts."""

@@ -40,7 +40,11 @@ RELATIONS = f"""
 select 'pg_class', c.oid::bigint, 0, 'relation', format('%I.%I', n.nspname, c.relname),
        quote_ident(c.relname),
        case c.relkind when 'v' then 'view' when 'm' then 'materialized view' else 'table' end,
-       'schema', quote_ident(n.nspname), null, null, 0,
+       'schema', quote_ident(n.nspname),
+       case when c.relkind in ('v', 'm') then format(E'CREATE %s %I.%I%s AS\\n%s',
+           case c.relkind when 'v' then 'VIEW' else 'MATERIALIZED VIEW' end, n.nspname, c.relname,
+           ' WITH (' || {options("c.reloptions")} || ')', rtrim(pg_get_viewdef(c.oid), ';')) end,
+       null, 0,
        jsonb_build_object(
          'kind', case c.relkind when 'r' then 'table' when 'p' then 'partitioned table'
                                 when 'f' then 'foreign table' when 'v' then 'view'
@@ -94,7 +98,7 @@ select 'pg_class', c.oid::bigint, a.attnum::int, 'column',
        'relation', format('%I.%I', n.nspname, c.relname), null,
        (select array_agg(format('%s.%I', i.inhparent::regclass, a.attname))
           from pg_inherits i where i.inhrelid = c.oid and a.attinhcount > 0),
-       a.attnum::int,
+       (row_number() over (partition by c.oid order by a.attnum))::int,
        jsonb_build_object(
          'type', format_type(a.atttypid, a.atttypmod),
          'nullability', case when a.attnotnull or k.oid is not null then concat_ws(' ', 'not null',
@@ -155,7 +159,7 @@ select 'pg_constraint', k.oid::bigint, 0, 'constraint',
 INDEXES = f"""
 select 'pg_class', x.oid::bigint, 0, 'index',
        format('%I.%I.%I', n.nspname, c.relname, x.relname), quote_ident(x.relname), 'index',
-       'relation', format('%I.%I', n.nspname, c.relname), pg_get_indexdef(x.oid), null, 0,
+       'relation', format('%I.%I', n.nspname, c.relname), replace(pg_get_indexdef(x.oid), ' ON ONLY ', ' ON '), null, 0,
        jsonb_build_object(
          'definition', pg_get_indexdef(x.oid),
          'uniqueness', case when i.indisunique then 'unique' end,
@@ -293,14 +297,13 @@ select classoid::regclass::text, objoid::bigint, objsubid, description from pg_d
 """
 
 MEMBERS_OF_EXTENSIONS = """
-select classid::regclass::text, objid::bigint from pg_depend where deptype = 'e'
+select classid::regclass::text, objid::bigint, refobjid::bigint from pg_depend where deptype = 'e'
 """
 
 DEPENDENCIES = """
 select classid::regclass::text, objid::bigint, objsubid,
        refclassid::regclass::text, refobjid::bigint, refobjsubid
-  from pg_depend where deptype <> 'e' and objid >= 16384 and (refobjid >= 16384
-    or refclassid = 'pg_namespace'::regclass)
+  from pg_depend where deptype <> 'e' and objid >= 16384
 """
 
 # What depends, or is depended upon, in the name of something that people see.
@@ -319,6 +322,9 @@ select 'pg_type', typarray::bigint, 'pg_type', oid::bigint, 0 from pg_type
 union all
 select 'pg_type', rngmultitypid::bigint, 'pg_type', rngtypid::bigint, 0 from pg_range
  where rngtypid >= 16384
+union all
+select 'pg_publication_rel', oid::bigint, 'pg_publication', prpubid::bigint, 0
+  from pg_publication_rel
 union all
 select 'pg_class', conindid::bigint, 'pg_constraint', oid::bigint, 0 from pg_constraint
  where contype in ('p', 'u', 'x') and conindid <> 0

@@ -48,8 +48,10 @@ def paired(left: Catalog, right: Catalog) -> tuple[Catalog, list[Rename]]:
     """
     renames: list[Rename] = []
     for kind in _IN_THIS_ORDER:
-        for rename in _pairs(kind, left, right):
-            renames.append(rename)
+        pairs = _pairs(kind, left, right)
+        inherited = {each.first.key for each in pairs}
+        renames += [each for each in pairs if not each.first.origins & inherited]
+        for rename in pairs:
             left = _renamed(left, rename)
     return left, renames
 
@@ -81,16 +83,17 @@ def _alike_by_signature(kind: str, side: Catalog, other: Catalog) -> dict[Any, l
 def _signature(found: SchemaObject, side: Catalog) -> Any:
     """Return everything but the name, or None if that is too little to know an object by."""
     below = sorted(
-        (each.label, each.name, each.facets.get("type", ""), each.position)
+        (each.label, each.name, each.facets.get("type", ""))
         for each in side.below(found.key)
-        if each.label == "column" or found.label == "schema"
+        if each.label == "column"
+        or (found.label == "schema" and each.key.kind not in _NAMED_AFTER_OTHERS)
     )
     if found.label in ("schema", "table") and not below:
         return None
     if found.label == "schema":
-        return found.label, tuple((label, name) for label, name, _, _ in below)
+        return found.label, tuple((label, name) for label, name, _ in below)
     facets = {
-        name: _with_name(said, found.name, "?")
+        name: re.sub(_word(found.name), "?", said)
         for name, said in found.facets.items()
         if name not in _SEPARATE
     }
@@ -100,27 +103,30 @@ def _signature(found: SchemaObject, side: Catalog) -> Any:
 
 
 def _renamed(catalog: Catalog, rename: Rename) -> Catalog:
-    old, new = rename.first.key, rename.second.key
-    names = (rename.first.name, rename.second.name)
+    old, new = rename.first, rename.second
+    wherever = _Wherever(old, new)
 
     def key_of(key: Key) -> Key:
-        if key == old:
-            return new
-        if key.identity.startswith(f"{old.identity}."):
-            return Key(key.kind, new.identity + key.identity[len(old.identity) :])
+        if key == old.key:
+            return new.key
+        if key.identity.startswith(f"{old.key.identity}."):
+            return Key(key.kind, new.key.identity + key.identity[len(old.key.identity) :])
+        if key.kind in _NAMED_AFTER_OTHERS:
+            return Key(key.kind, wherever.replaced(key.identity))
         return key
 
     objects = {}
     for key, each in catalog.objects.items():
-        touched = key_of(key) != key or any(key_of(need) != need for need in each.needs)
+        near = {key, *each.needs}
+        is_touched = old.parent == key or any(key_of(one) != one for one in near)
         facets = {
-            name: _with_name(said, *names) if touched and name not in _SEPARATE else said
+            name: wherever.replaced(said) if is_touched and name not in _SEPARATE else said
             for name, said in each.facets.items()
         }
         objects[key_of(key)] = replace(
             each,
             key=key_of(key),
-            name=rename.second.name if key == old else each.name,
+            name=new.name if key == old.key else each.name,
             facets=MappingProxyType(facets),
             parent=key_of(each.parent) if each.parent else None,
             needs=frozenset(key_of(need) for need in each.needs),
@@ -129,6 +135,29 @@ def _renamed(catalog: Catalog, rename: Rename) -> Catalog:
     return Catalog(MappingProxyType(objects))
 
 
-def _with_name(text: str, old: str, new: str) -> str:
-    """Return *text* with the identifier *old* replaced, wherever it is a word of its own."""
-    return re.sub(rf'(?<![\w"]){re.escape(old)}(?![\w"])', lambda _: new, text)
+_NAMED_AFTER_OTHERS = ("routine", "operator", "cast", "default privileges")
+_ALWAYS_QUALIFIED = ("type", "routine", "sequence", "collation")
+
+
+class _Wherever:
+    """Replaces a name in the server's texts."""
+
+    def __init__(self, old: SchemaObject, new: SchemaObject) -> None:
+        kind = old.key.kind
+        if kind == "schema":
+            self.pattern = rf'(?<![\w"]){re.escape(old.name)}(?=\.)|(?<= in ){re.escape(old.name)}$'
+            self.name = new.name
+        elif kind in _ALWAYS_QUALIFIED:
+            before, self.name = (each.key.identity.partition("(")[0] for each in (old, new))
+            self.pattern = rf'(?<![\w"]){re.escape(before)}(?![\w"])'
+        else:
+            self.pattern = _word(old.name)
+            self.name = new.name
+
+    def replaced(self, text: str) -> str:
+        return re.sub(self.pattern, lambda _: self.name, text)
+
+
+def _word(name: str) -> str:
+    """Return a pattern for *name* as a word of its own that is no cast."""
+    return rf'(?<![\w":]){re.escape(name)}(?![\w"])'

@@ -1,0 +1,97 @@
+"""Words for the differences between models and migrations, and what is left of them to report."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgsandbox.reports import Finding
+from pgsandbox.schema.compare import Difference
+from pgsandbox.schema.consequences import told
+from pgsandbox.schema.reconcile import statement_for
+
+PAGE = "reference/schema-diff/"
+
+
+@dataclass(frozen=True)
+class Ignore:
+    """Differences that a project has decided to live with."""
+
+    object: str
+    """The object, with all that belongs to it; ``*`` stands for any text."""
+    reason: str
+    """Why."""
+    finding: str = "*"
+    """The kind of finding; ``*`` stands for any text."""
+
+    def covers(self, found: Finding) -> bool:
+        """Whether *found* is one of them."""
+        named = any(
+            fnmatch.fnmatchcase(found.subject, pattern)
+            for pattern in (self.object, f"{self.object}.*")
+        )
+        return named and fnmatch.fnmatchcase(found.code, self.finding)
+
+
+def findings(differences: Sequence[Difference]) -> list[Finding]:
+    """Return a finding for each difference: both definitions, and what reconciles them."""
+    return [_finding(each) for each in differences]
+
+
+def left_over(found: Sequence[Finding], ignored: Sequence[Ignore]) -> list[Finding]:
+    """Return what nobody ignores, and a finding for each entry that ignores nothing."""
+    kept = [each for each in found if not any(entry.covers(each) for entry in ignored)]
+    unused = [entry for entry in ignored if not any(entry.covers(each) for each in found)]
+    return kept + [_unused(entry) for entry in unused]
+
+
+def _finding(difference: Difference) -> Finding:
+    details = {}
+    if difference.facet != "unexpected":
+        details["models"] = difference.left or "nothing"
+    if difference.facet != "missing":
+        details["migrations"] = difference.right or "nothing"
+    if difference.consequences:
+        details["with it"] = told(difference.consequences)
+    statement = statement_for(difference)
+    if statement:
+        details["statement"] = f"{statement};"
+    return Finding(
+        code=difference.code,
+        message=_message(difference),
+        subject=difference.key.identity,
+        details=details,
+        page=f"{PAGE}#{difference.code}",
+    )
+
+
+def _message(difference: Difference) -> str:
+    found = difference.first or difference.second
+    label = found.label if found else difference.key.kind
+    match difference.facet:
+        case "missing":
+            return f"The {label} is in the models, and the migrations don't make it."
+        case "unexpected":
+            return f"The migrations make the {label}, and it is not in the models."
+        case "name":
+            return f"The {label} has another name in the migrations."
+        case "form":
+            return "One side has a unique constraint, the other a unique index."
+        case "column-order":
+            return "The columns stand in another order."
+        case "value":
+            return f"The {difference.code.rpartition('-')[2]} of the {label} differs."
+        case _:
+            return f"The {difference.facet.replace('-', ' ')} of the {label} differs."
+
+
+def _unused(entry: Ignore) -> Finding:
+    return Finding(
+        code="ignore-unused",
+        message="The entry in schema-ignore matches nothing that differs.",
+        subject=entry.object,
+        details={"finding": entry.finding, "reason": entry.reason},
+        remedy="Remove it.",
+        page=f"{PAGE}#ignore-unused",
+    )
