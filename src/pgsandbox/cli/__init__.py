@@ -17,7 +17,9 @@ from collections.abc import Sequence
 import pgsandbox
 from pgsandbox.errors import PgSandboxError
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "schema": "Compare the schema that the models make with the one that the migrations make.",
+}
 """The commands, each with what it does in one line."""
 
 FINE, FINDINGS, CANNOT_RUN = 0, 1, 2

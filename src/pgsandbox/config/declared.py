@@ -150,6 +150,12 @@ SETTINGS: tuple[Setting, ...] = (
         kinds.several(kinds.dotted_name, 'a list of dotted names, as "package.module.name"'),
         (),
     ),
+    Setting(
+        "schema-ignore",
+        "Differences between models and migrations to live with, each with the reason.",
+        kinds.entries("object", "reason", optional=("finding",)),
+        (),
+    ),
     _everywhere(
         "keep",
         "Keep the test database after the run, and print how to look at it.",

@@ -122,6 +122,33 @@ def table() -> Kind:
     return Kind("a table", from_toml, from_text)
 
 
+def entries(*required: str, optional: tuple[str, ...] = ()) -> Kind:
+    """Return the kind of a list of tables, each with texts under the same few keys."""
+
+    def entry(value: object) -> dict[str, str]:
+        if not isinstance(value, dict):
+            raise Refused(f"holds {_type_of(value)}")
+        unknown = [key for key in value if key not in (*required, *optional)]
+        if unknown:
+            raise Refused(f'has an entry with the key "{unknown[0]}"')
+        missing = [key for key in required if key not in value]
+        if missing:
+            raise Refused(f"has an entry without {missing[0]}")
+        return {key: _text(each, "holds") for key, each in value.items()}
+
+    def from_toml(value: object) -> tuple[dict[str, str], ...]:
+        if not isinstance(value, list):
+            raise Refused(f"is {_type_of(value)}")
+        return tuple(entry(each) for each in value)
+
+    def from_text(_: str) -> tuple[dict[str, str], ...]:
+        raise Refused("is a text")
+
+    keys = ", ".join([f'{key} = "..."' for key in required])
+    more = "".join(f', and {key} = "..." if you like' for key in optional)
+    return Kind(f"a list of tables {{ {keys} }}{more}", from_toml, from_text)
+
+
 def reference(text: str) -> str:
     """Return *text* if it reads ``package.module:name``."""
     if not re.fullmatch(_REFERENCE, text):

@@ -74,6 +74,8 @@ class Settings:
     """Variables that carry the test URL to child processes."""
     forbidden_imports: tuple[str, ...]
     """Names that test files may not import."""
+    schema_ignore: tuple[Mapping[str, str], ...]
+    """Differences that ``schema diff`` does not report."""
     keep: bool
     """Whether the test database stays after the run."""
     test_database_url: str | None

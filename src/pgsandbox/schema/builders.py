@@ -56,7 +56,7 @@ class MetadataBuilder:
 
     def build(self, url: URL) -> None:
         """Create extensions, the schemas that the tables name, the tables, and the seed rows."""
-        with _connected(url) as connection:
+        with connected(url) as connection:
             _create_extensions(connection, self.extensions)
             with _blaming(connection, "the models' metadata", _REMEDY_FOR_METADATA):
                 for metadata in self.metadata:
@@ -86,14 +86,14 @@ class MigrationsBuilder:
         shown where it fails.
         """
         origin, output = f"the migrations in {self.location}", io.StringIO()
-        with _connected(url) as connection:
+        with connected(url) as connection:
             _create_extensions(connection, self.extensions)
             with _blaming(connection, origin, _REMEDY_FOR_MIGRATIONS, output):
                 # Alembic is an optional dependency, needed here and nowhere else.
                 from alembic import command
 
                 with logging_kept(), redirect_stdout(output), redirect_stderr(output):
-                    command.upgrade(_alembic_config(self.location, url, connection), "heads")
+                    command.upgrade(alembic_config(self.location, url, connection), "heads")
                 connection.commit()
             _plant(connection, self.seed)
 
@@ -115,7 +115,7 @@ _REMEDY_FOR_SEED = "It is called once with a Session, when the tables are there 
 
 
 @contextlib.contextmanager
-def _connected(url: URL) -> Iterator[Connection]:
+def connected(url: URL) -> Iterator[Connection]:
     engine = sqlalchemy.create_engine(url, poolclass=NullPool)
     try:
         with engine.connect() as connection, warnings.catch_warnings():
@@ -155,7 +155,7 @@ def _name_of(seed: Seed) -> str:
     return f"{getattr(seed, '__module__', '')}:{name}"
 
 
-def _alembic_config(location: Path, url: URL, connection: Connection) -> Config:
+def alembic_config(location: Path, url: URL, connection: Connection) -> Config:
     from alembic.config import Config  # optional, as above
 
     if location.is_dir():

@@ -160,7 +160,7 @@ class _Folding:
         """Return the other owner of the table to whose column the sequence belongs."""
         left = self.sides[0][0]
         column = _owner_of(left[change.key], left)
-        table = left[column].parent if column in left.objects else None
+        table = left[column].parent if column is not None and column in left else None
         same = Change(table, "owner") if table is not None else None
         return same if same and self.changes.get(same) == self.changes[change] else None
 

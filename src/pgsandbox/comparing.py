@@ -1,0 +1,133 @@
+"""Models and migrations become two databases, whose catalogs are compared.
+
+Each is built the way a test run builds it, by a `Run` of its own, in a database that is marked,
+leased and dropped again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from pgsandbox.config import Settings
+from pgsandbox.errors import ConfigurationError, Fact
+from pgsandbox.reports import Finding, Report, in_order
+from pgsandbox.schema.catalog import read_catalog
+from pgsandbox.schema.compare import compare, tables_in_another_order
+from pgsandbox.schema.findings import Ignore, findings, left_over
+from pgsandbox.schema.objects import Catalog
+from pgsandbox.schema.versions import version_tables
+from pgsandbox.wiring import DEFAULT, Run
+
+
+How = Literal["metadata", "migrations"]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What one way of building makes of the project's databases."""
+
+    catalogs: dict[str, Catalog]
+    """The schema of each, by the name of its bind."""
+    version_tables: dict[str, frozenset[str]]
+    """The tables in each where Alembic keeps its versions."""
+    server: str
+    """One line about the server."""
+
+
+def compare_schemas(settings: Settings, *, column_order: bool = False) -> Report:
+    """Build the models and the migrations of *settings*, and report what differs.
+
+    Every bind with migrations is compared; with *column_order*, so is the order of columns. Raises
+    ConfigurationError where there are no migrations, SchemaNotBuilt where either can't be built.
+    """
+    names = [name for name, place in _migrations(settings).items() if place is not None]
+    if not names:
+        raise ConfigurationError(
+            "There are no migrations to compare the models with.",
+            facts=[Fact("migrations", "none", settings.source_of("migrations"))],
+            remedy='Set migrations = "migrations" in [tool.pgsandbox], which names the directory '
+            "of the Alembic environment or its ini file; the setting schema may stay as it is.",
+        )
+    models = _built(settings, "metadata", names)
+    migrated = _built(settings, "migrations", names)
+    found: list[Finding] = []
+    moved: list[str] = []
+    compared = 0
+    for name in names:
+        left = models.catalogs[name]
+        right = migrated.catalogs[name].without(migrated.version_tables[name])
+        differences = compare(left, right, column_order=column_order)
+        found += [_in_bind(each, name) for each in findings(differences)]
+        moved += [] if column_order else tables_in_another_order(left, right)
+        compared += len({*left, *right})
+    ignored = [Ignore(**entry) for entry in settings.schema_ignore]
+    reported = left_over(found, ignored)
+    hidden = len(found) - len([each for each in reported if each.code != "ignore-unused"])
+    summary = [f"{compared} objects compared on {models.server}: {_counted(len(reported))}"]
+    if hidden:
+        summary.append(f"{hidden} ignored")
+    if moved:
+        tables = ", ".join(moved)
+        summary.append(f"the order of columns, which is not compared, differs in {tables}")
+    return Report(in_order(reported), "; ".join(summary) + ".")
+
+
+def _migrations(settings: Settings) -> dict[str, Path | None]:
+    binds = {name: bind.migrations for name, bind in settings.binds.items()}
+    return {DEFAULT: settings.migrations, **binds}
+
+
+def _built(settings: Settings, how: How, names: list[str]) -> _Side:
+    with _started(_only(settings, how)) as run:
+        catalogs, versions = {}, {}
+        for name in names:
+            url = run.url_of(name)
+            with contextlib.closing(run.find_server().connect(url.database)) as connection:
+                catalogs[name] = read_catalog(connection)
+            place = _migrations(settings)[name]
+            if how == "migrations" and place is not None:
+                with run.door.building(url.set(drivername="postgresql+psycopg2")):
+                    versions[name] = version_tables(
+                        place, url.set(drivername="postgresql+psycopg2")
+                    )
+        return _Side(catalogs, versions, run.describe_server().partition(" (")[0])
+
+
+@contextlib.contextmanager
+def _started(settings: Settings) -> Iterator[Run]:
+    run = Run(settings)
+    run.door.install()
+    try:
+        run.start()
+        yield run
+    finally:
+        run.stop()
+        run.door.remove()
+
+
+def _only(settings: Settings, how: How) -> Settings:
+    """Return *settings* with every database that has migrations built in the way *how*, and empty.
+
+    What seeds it is for tests, and fails where the other way makes no tables for it.
+    """
+    binds = {
+        name: replace(bind, schema=how) if bind.migrations is not None else bind
+        for name, bind in settings.binds.items()
+    }
+    here: How = how if settings.migrations is not None else "metadata"
+    return replace(
+        settings, schema=here, binds=MappingProxyType(binds), seed=None, keep=False, child_env=()
+    )
+
+
+def _in_bind(found: Finding, name: str) -> Finding:
+    return found if name == DEFAULT else replace(found, subject=f"{name}: {found.subject}")
+
+
+def _counted(number: int) -> str:
+    return f"{number or 'no'} finding{'' if number == 1 else 's'}"
