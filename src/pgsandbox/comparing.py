@@ -62,7 +62,7 @@ def compare_schemas(settings: Settings, *, column_order: bool = False) -> Report
         left = models.catalogs[name]
         right = migrated.catalogs[name].without(migrated.version_tables[name])
         differences = compare(left, right, column_order=column_order)
-        found += [_in_bind(each, name) for each in findings(differences)]
+        found += [_in_bind(each, name) for each in findings(differences, right)]
         moved += [] if column_order else tables_in_another_order(left, right)
         compared += len({*left, *right})
     ignored = [Ignore(**entry) for entry in settings.schema_ignore]

@@ -7,6 +7,7 @@ differently and the server understands alike reads alike.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from pgsandbox.schema.objects import Catalog, Key, SchemaObject
+from pgsandbox.schema.deparsed import cast_by_element, end_of, parts
 from pgsandbox.schema.queries import (
     COMMENTS,
     DEPENDENCIES,
@@ -61,9 +63,12 @@ def read_catalog(connection: Connection) -> Catalog:
 
 
 def _read(cursor: Cursor) -> Catalog:
-    for name, value in _PARAMETERS.items():
-        cursor.execute("select set_config(%s, %s, true)", (name, value))
-    members = {(cls, oid): extension for cls, oid, extension in _rows(cursor, MEMBERS_OF_EXTENSIONS)}
+    cursor.execute(
+        "select set_config(key, value, true) from json_each_text(%s)", (json.dumps(_PARAMETERS),)
+    )
+    members = {
+        (cls, oid): extension for cls, oid, extension in _rows(cursor, MEMBERS_OF_EXTENSIONS)
+    }
     comments = {(cls, oid, sub): text for cls, oid, sub, text in _rows(cursor, COMMENTS)}
     found: dict[Key, SchemaObject] = {}
     addresses: dict[Address, Key] = {}
@@ -90,7 +95,11 @@ def _rows(cursor: Cursor, query: str) -> list[tuple[Any, ...]]:
 
 def _object(row: tuple[Any, ...], comment: str | None) -> SchemaObject:
     _, _, _, kind, identity, name, label, parent_kind, parent, create, origins, place, said = row
-    facets = {key: value for key, value in said.items() if value not in (None, "")}
+    facets = {
+        facet: cast_by_element(value) if facet not in _AS_WRITTEN else value
+        for facet, value in sorted(said.items())
+        if value not in (None, "")
+    }
     if comment is not None:
         facets["comment"] = comment
     return SchemaObject(
@@ -103,6 +112,9 @@ def _object(row: tuple[Any, ...], comment: str | None) -> SchemaObject:
         origins=frozenset(Key(kind, each) for each in origins or ()),
         position=place,
     )
+
+
+_AS_WRITTEN = ("body", "index-comment", "column-comments")
 
 
 def _with(found: SchemaObject, needs: frozenset[Key]) -> SchemaObject:
@@ -174,22 +186,22 @@ def _constraint(facets: dict[str, str], name: str) -> dict[str, str]:
 def _index(facets: dict[str, str], name: str) -> dict[str, str]:
     definition = facets.pop("definition")
     start = definition.index("(", definition.index(f" USING {facets['method']} "))
-    return facets | {"keys": definition[start + 1 : _end_of(definition, start)]}
-
-
-def _end_of(text: str, start: int) -> int:
-    """Return where the parenthesis that opens at *start* is closed."""
-    depth = 0
-    for found in re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[()]").finditer(text, start):
-        depth += {"(": 1, ")": -1}.get(found[0], 0)
-        if depth == 0:
-            return found.start()
-    return len(text)
+    return facets | {"keys": definition[start + 1 : end_of(definition, start)]}
 
 
 def _named(facets: dict[str, str], name: str) -> dict[str, str]:
     """Take the object's own name, the first one behind CREATE, out of its definition."""
     return facets | {"definition": facets["definition"].replace(f" {name} ", " ", 1)}
+
+
+def _trigger(facets: dict[str, str], name: str) -> dict[str, str]:
+    """Name the columns after UPDATE OF in one order, since theirs means nothing."""
+    definition = _named(facets, name)["definition"]
+    columns = re.search(r" UPDATE OF (.+?) ON ", definition)
+    if columns:
+        ordered = ", ".join(sorted(parts(columns[1])))
+        definition = f"{definition[: columns.start(1)]}{ordered}{definition[columns.end(1) :]}"
+    return facets | {"definition": definition}
 
 
 def _statistics(facets: dict[str, str], name: str) -> dict[str, str]:
@@ -200,7 +212,7 @@ def _statistics(facets: dict[str, str], name: str) -> dict[str, str]:
 def _routine(facets: dict[str, str], name: str) -> dict[str, str]:
     """Take out of the body what its place in somebody's source file gave it: the indentation."""
     if "body" in facets:
-        lines = inspect.cleandoc("\n" + facets["body"].expandtabs()).splitlines()
+        lines = inspect.cleandoc(facets["body"]).splitlines()
         facets["body"] = "\n".join(line.rstrip() for line in lines)
     return facets
 
@@ -208,7 +220,7 @@ def _routine(facets: dict[str, str], name: str) -> dict[str, str]:
 _REFINED = {
     "constraint": _constraint,
     "index": _index,
-    "trigger": _named,
+    "trigger": _trigger,
     "rule": _named,
     "statistics": _statistics,
     "routine": _routine,

@@ -37,6 +37,8 @@ class Difference:
     """The object in the second schema."""
     consequences: tuple[str, ...] = ()
     """What differs only because this does."""
+    missing_with_it: tuple[SchemaObject, ...] = ()
+    """Those of them that the second schema does not have, in an order in which they can be made."""
 
 
 def compare(left: Catalog, right: Catalog, *, column_order: bool = False) -> list[Difference]:
@@ -97,7 +99,7 @@ def _one_sided(key: Key, folded: Candidates, side: Catalog, facet: str) -> Diffe
         None if is_missing else said,
         found if is_missing else None,
         None if is_missing else found,
-        tuple(sorted(folded.consequences.get(key, ()))),
+        *_consequences(folded, key, side, side if is_missing else None),
     )
 
 
@@ -112,8 +114,32 @@ def _changed(change: Change, folded: Candidates, left: Catalog, right: Catalog) 
         *said,
         first,
         second,
-        tuple(sorted(folded.consequences.get(change, ()))),
+        *_consequences(folded, change, right, left),
     )
+
+
+def _consequences(
+    folded: Candidates, cause: Key | Change, side: Catalog, left: Catalog | None
+) -> tuple[tuple[str, ...], tuple[SchemaObject, ...]]:
+    """Return what follows from *cause* in words, and what of it is in *left* only."""
+    told, missing = set(), []
+    for each in folded.consequences.get(cause, ()):
+        if isinstance(each, Change):
+            place = side if each.key in side else left
+            label = place[each.key].label if place and each.key in place else each.key.kind
+            told.add(f"{each.facet} of the {label} {each.key.identity}")
+            continue
+        only = left[each] if left and each in left else side[each] if each in side else None
+        told.add(f"{only.label if only else each.kind} {each.identity}")
+        if left and each in left and (left is side or each not in side):
+            missing.append(left[each])
+    return tuple(sorted(told)), tuple(sorted(missing, key=_when_to_make))
+
+
+def _when_to_make(found: SchemaObject) -> tuple[int, str]:
+    kinds = ("sequence", "column", "constraint", "index", "statistics")
+    order = kinds.index(found.key.kind) if found.key.kind in kinds else len(kinds)
+    return order, found.key.identity
 
 
 def _code(label: str, facet: str) -> str:

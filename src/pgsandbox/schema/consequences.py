@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ class Candidates:
     """What only the second has."""
     changes: Mapping[Change, tuple[str | None, str | None]]
     """What both have and say differently."""
-    consequences: Mapping[Key | Change, frozenset[str]] = field(default_factory=dict)
+    consequences: Mapping[Key | Change, frozenset[Key | Change]] = field(default_factory=dict)
     """What was folded into each of these."""
 
 
@@ -56,7 +56,7 @@ class _Folding:
             change.key for change in given.changes if change.facet in ("type", "collation")
         }
         self.of_another_kind = {change.key for change in given.changes if change.facet == "kind"}
-        self.consequences: dict[Key | Change, set[str]] = defaultdict(set)
+        self.consequences: dict[Key | Change, set[Key | Change]] = defaultdict(set)
 
     def done(self) -> Candidates:
         kept = {change: said for change, said in self.changes.items() if not self.folds(change)}
@@ -73,7 +73,7 @@ class _Folding:
         cause = self.cause_of(key, side, only)
         if cause is None:
             return False
-        self.consequences[cause].add(_called(side[key]))
+        self.consequences[cause].add(key)
         return True
 
     def cause_of(self, key: Key, side: Catalog, only: frozenset[Key]) -> Key | Change | None:
@@ -106,7 +106,7 @@ class _Folding:
         cause = self.cause_of_change(change)
         if cause is None:
             return False
-        self.consequences[cause].add(f"{_called(self.sides[0][0][change.key])}: {change.facet}")
+        self.consequences[cause].add(change)
         return True
 
     def cause_of_change(self, change: Change) -> Key | Change | None:
@@ -197,10 +197,6 @@ def _owner_of(found: SchemaObject, side: Catalog) -> Key | None:
     return Key("column", owner) if owner is not None and found.label == "sequence" else None
 
 
-def _called(found: SchemaObject) -> str:
-    return f"{found.label} {found.key.identity}"
-
-
 def _names(text: str, name: str) -> bool:
     return re.search(rf'(?<![\w"]){re.escape(name)}(?![\w"])', text) is not None
 
@@ -217,10 +213,3 @@ def _without_casts(text: str) -> str:
     """Return *text* without casts, collations, and the parentheses and quotes that they need."""
     bare = _CAST.sub("", text)
     return re.sub(r"[()'\s]", "", bare)
-
-
-def told(consequences: Iterable[str], most: int = 6) -> str:
-    """Return a list of consequences that is short enough to read."""
-    lines = list(consequences)
-    rest = len(lines) - most
-    return "\n".join(lines[:most] + ([f"and {rest} more"] if rest > 0 else []))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pgsandbox.reports import Finding
 from pgsandbox.schema.compare import Difference
-from pgsandbox.schema.consequences import told
+from pgsandbox.schema.objects import Catalog
 from pgsandbox.schema.reconcile import statement_for
 
 PAGE = "reference/schema-diff/"
@@ -34,9 +34,9 @@ class Ignore:
         return named and fnmatch.fnmatchcase(found.code, self.finding)
 
 
-def findings(differences: Sequence[Difference]) -> list[Finding]:
-    """Return a finding for each difference: both definitions, and what reconciles them."""
-    return [_finding(each) for each in differences]
+def findings(differences: Sequence[Difference], right: Catalog) -> list[Finding]:
+    """Return a finding for each difference from *right*: both definitions, and what reconciles."""
+    return [_finding(each, right) for each in differences]
 
 
 def left_over(found: Sequence[Finding], ignored: Sequence[Ignore]) -> list[Finding]:
@@ -46,15 +46,15 @@ def left_over(found: Sequence[Finding], ignored: Sequence[Ignore]) -> list[Findi
     return kept + [_unused(entry) for entry in unused]
 
 
-def _finding(difference: Difference) -> Finding:
+def _finding(difference: Difference, right: Catalog) -> Finding:
     details = {}
     if difference.facet != "unexpected":
         details["models"] = difference.left or "nothing"
     if difference.facet != "missing":
         details["migrations"] = difference.right or "nothing"
     if difference.consequences:
-        details["with it"] = told(difference.consequences)
-    statement = statement_for(difference)
+        details["with it"] = _told(difference.consequences)
+    statement = statement_for(difference, right)
     if statement:
         details["statement"] = f"{statement};"
     return Finding(
@@ -64,6 +64,11 @@ def _finding(difference: Difference) -> Finding:
         details=details,
         page=f"{PAGE}#{difference.code}",
     )
+
+
+def _told(consequences: tuple[str, ...], most: int = 6) -> str:
+    rest = len(consequences) - most
+    return "\n".join([*consequences[:most], *([f"and {rest} more"] if rest > 0 else [])])
 
 
 def _message(difference: Difference) -> str:

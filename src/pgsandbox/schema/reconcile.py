@@ -11,14 +11,16 @@ from __future__ import annotations
 import re
 
 from pgsandbox.schema.compare import Difference
-from pgsandbox.schema.objects import SchemaObject
+from pgsandbox.schema.objects import Catalog, Key, SchemaObject
 
 
-def statement_for(difference: Difference) -> str | None:
-    """Return the SQL that reconciles *difference* in the second schema, or None."""
+def statement_for(difference: Difference, right: Catalog) -> str | None:
+    """Return the SQL that reconciles *difference* in *right*, the second schema, or None."""
     match difference.facet:
         case "missing":
-            return _made(difference.first)
+            return _made_with_parts(difference, right)
+        case "type" if _is_read(difference.key, right):
+            return None  # the server refuses while a view reads the column
         case "unexpected":
             return _dropped(difference.second)
         case "name":
@@ -27,6 +29,31 @@ def statement_for(difference: Difference) -> str | None:
             return _commented(difference)
         case _:
             return _altered(difference)
+
+
+def _is_read(key: Key, right: Catalog) -> bool:
+    return any(
+        key in each.needs and ("view" in each.label or each.label in ("rule", "trigger", "policy"))
+        for each in right.objects.values()
+    )
+
+
+def _made_with_parts(difference: Difference, right: Catalog) -> str | None:
+    """Return what makes the object and what is missing because it is, as far as it can be said."""
+    first = _made(difference.first)
+    if first is None:
+        return None
+    statements, there = [first], {*right, difference.key}
+    waiting = list(difference.missing_with_it)
+    while ready := [each for each in waiting if _can_be_made(each, there)]:
+        statements += filter(None, map(_made, ready))
+        there |= {each.key for each in ready if _made(each)}
+        waiting = [each for each in waiting if each not in ready]
+    return ";\n".join(statements)
+
+
+def _can_be_made(found: SchemaObject, there: set[Key]) -> bool:
+    return found.needs <= there and (found.parent is None or found.parent in there)
 
 
 def _made(found: SchemaObject | None) -> str | None:
@@ -140,7 +167,7 @@ def _altered(difference: Difference) -> str | None:
         case "rule" if difference.facet == "definition":
             return first.create.replace("CREATE ", "CREATE OR REPLACE ", 1)
         case "relation" if second.label == "view" and difference.facet == "definition":
-            return f"CREATE OR REPLACE VIEW {second.key.identity} AS\n{difference.left}"
+            return first.create.replace("CREATE ", "CREATE OR REPLACE ", 1)
         case "extension" if difference.facet == "version":
             return f"ALTER EXTENSION {second.name} UPDATE TO {_literal(difference.left or '')}"
         case "sequence" if difference.facet == "owned-by":
@@ -169,7 +196,7 @@ def _column(difference: Difference, first: SchemaObject) -> str | None:
         case "nullability" if left in (None, "not null") and right in (None, "not null"):
             return f"{place} {'DROP' if left is None else 'SET'} NOT NULL"
         case "value" if not any("generated " in (said or "") for said in (left, right)):
-            return f"{place} DROP DEFAULT" if left is None else f"{place} SET DEFAULT {left}"
+            return _default(difference, place)
         case "type" if left is not None and right is not None and _widens(right, left):
             return f"{place} TYPE {left}"
         case "storage" | "compression" if left is not None:
@@ -177,6 +204,18 @@ def _column(difference: Difference, first: SchemaObject) -> str | None:
         case "statistics-target":
             return f"{place} SET STATISTICS {left or -1}"
     return None
+
+
+def _default(difference: Difference, place: str) -> str:
+    if difference.left is None:
+        return f"{place} DROP DEFAULT"
+    sequences = [each for each in difference.missing_with_it if each.key.kind == "sequence"]
+    owned = [
+        f"ALTER SEQUENCE {each.key.identity} OWNED BY {each.facets['owned-by']}"
+        for each in sequences
+    ]
+    made = [each.create for each in sequences]
+    return ";\n".join([*made, f"{place} SET DEFAULT {difference.left}", *owned])
 
 
 _WIDER = {

@@ -1,7 +1,8 @@
-"""Projects to run, as for the plugin."""
+"""Projects to run, as for the plugin; servers of each version, as for databases."""
 
 from __future__ import annotations
 
+from tests.kit.integration.databases.conftest import running_server
 from tests.kit.integration.plugin.conftest import caches, make_project, server
 
-__all__ = ["caches", "make_project", "server"]
+__all__ = ["caches", "make_project", "running_server", "server"]
