@@ -13,8 +13,8 @@ _FILES = {
         import gc
         import weakref
 
-        import psycopg2
         from models import Item
+        from psycopg2.extensions import connection as Connection
         from sqlalchemy import create_engine, func, select, text
         from sqlalchemy.orm import Session
 
@@ -69,7 +69,7 @@ _FILES = {
             assert db_session.scalar(text("show timezone")) != "Asia/Tokyo"
 
         def test_7_waits_for_a_lock_until_it_is_too_long(db_session, pg):
-            other = kept["other"] = psycopg2.connect(pg.url.replace("+psycopg2", ""))
+            other = kept["other"] = Connection(pg.url.replace("+psycopg2", ""))
             other.cursor().execute("lock table items in access exclusive mode")
             db_session.execute(text("set local lock_timeout = '100ms'"))
             db_session.add(Item(name="tea"))
@@ -79,7 +79,7 @@ _FILES = {
             assert count(db_session) == 0
 
         def test_9_prepares_a_transaction_for_later(pg):
-            other = psycopg2.connect(pg.url.replace("+psycopg2", ""))
+            other = Connection(pg.url.replace("+psycopg2", ""))
             other.tpc_begin("later")
             other.cursor().execute("insert into items (name) values ('tea')")
             other.tpc_prepare()
