@@ -102,10 +102,10 @@ def test_a_live_run_keeps_its_database(project: Project, given: Server) -> None:
 _TAKES_IT_AWAY = """
 import os
 
-import psycopg2
+from psycopg2.extensions import connection as Connection
 
 def test_takes_it_away():
-    connection = psycopg2.connect(os.environ["ADMINISTRATOR"])
+    connection = Connection(os.environ["ADMINISTRATOR"])
     connection.autocommit = True
     connection.cursor().execute("alter database <name>_test owner to postgres")
     connection.close()
