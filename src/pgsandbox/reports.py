@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 
 @dataclass(frozen=True)
@@ -72,17 +73,22 @@ class Report:
         lines = [_annotation(finding) for finding in self.findings]
         return "\n".join([*lines, self.summary])
 
-    def sarif(self, *, tool: str, version: str) -> str:
-        """Return the report as SARIF 2.1.0 (OASIS), which code scanning services read."""
+    def sarif(self, *, tool: str, version: str, titles: Mapping[str, str] | None = None) -> str:
+        """Return the report as SARIF 2.1.0 (OASIS), which code scanning services read.
+
+        *titles* says each rule in one sentence, by its code; what is not there says its code.
+        """
         rules = {finding.code: finding for finding in self.findings}
         run = {
             "tool": {
                 "driver": {
                     "name": tool,
                     "version": version,
-                    "rules": [_sarif_rule(rules[code]) for code in sorted(rules)],
+                    "rules": [_sarif_rule(rules[code], titles or {}) for code in sorted(rules)],
                 }
             },
+            # Not the default, which counts UTF-16: ours are characters.
+            "columnKind": "unicodeCodePoints",
             "results": [_sarif_result(finding) for finding in self.findings],
         }
         schema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
@@ -140,11 +146,16 @@ def _escaped(text: str, *, is_message: bool = False) -> str:
     return text if is_message else text.replace(":", "%3A").replace(",", "%2C")
 
 
-def _sarif_rule(finding: Finding) -> dict[str, Any]:
-    rule: dict[str, Any] = {"id": finding.code}
-    if finding.page:
-        rule["help"] = {"text": finding.page}
-    return rule
+def _sarif_rule(finding: Finding, titles: Mapping[str, str]) -> dict[str, Any]:
+    # GitHub asks for both descriptions and for a help text.
+    title = {"text": titles.get(finding.code, finding.code)}
+    help_text = " ".join(filter(None, [finding.remedy, finding.page])) or finding.code
+    return {
+        "id": finding.code,
+        "shortDescription": title,
+        "fullDescription": title,
+        "help": {"text": help_text},
+    }
 
 
 def _sarif_result(finding: Finding) -> dict[str, Any]:
@@ -155,7 +166,7 @@ def _sarif_result(finding: Finding) -> dict[str, Any]:
     }
     if finding.path is not None:
         region = {"startLine": finding.line or 1, "startColumn": finding.column or 1}
-        uri = finding.path.replace(os.sep, "/")
+        uri = quote(finding.path.replace(os.sep, "/"), errors="surrogateescape")
         place = {"artifactLocation": {"uri": uri}, "region": region}
         result["locations"] = [{"physicalLocation": place}]
     elif finding.subject:

@@ -18,6 +18,7 @@ import pgsandbox
 from pgsandbox.errors import PgSandboxError
 
 COMMANDS: dict[str, str] = {
+    "lint": "Find in test files what leads them away from the test database.",
     "schema": "Compare the schema that the models make with the one that the migrations make.",
 }
 """The commands, each with what it does in one line."""

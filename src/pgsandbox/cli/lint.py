@@ -1,0 +1,152 @@
+"""``pgsandbox lint``: what test files should not do, found without running them."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pgsandbox
+from pgsandbox import config, lint
+from pgsandbox.config import Settings
+from pgsandbox.errors import ConfigurationError, Fact
+from pgsandbox.lint import BY_CODE, Project, Rule
+from pgsandbox.reports import Report
+
+_FORMATS = ("text", "json", "sarif", "github")
+_FILE = "pyproject.toml"
+_DEFAULT = Path("tests/integration")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        type=Path,
+        metavar="PATH",
+        help="files or folders of tests; those of the setting paths by default",
+    )
+    parser.add_argument(
+        "--format",
+        choices=_FORMATS,
+        default="text",
+        help="for people, programs, code scanning, or GitHub's annotations (default: text)",
+    )
+    parser.add_argument(
+        "--explain", metavar="CODE", help="say why a rule is one, with examples, and read no file"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what was found; return 0 for nothing, 1 for something."""
+    if options.explain:
+        _print(_explained(_rule(options.explain)))
+        return 0
+    report = lint.check(_project(options.paths))
+    _print(_rendered(report, options.format))
+    return report.exit_code
+
+
+def _rule(code: str) -> Rule:
+    rule = BY_CODE.get(code.strip().upper())
+    if rule is None:
+        raise ConfigurationError(
+            f"There is no rule {code}.",
+            facts=[Fact("rules", ", ".join(BY_CODE))],
+            remedy="Write one of them behind --explain.",
+        )
+    return rule
+
+
+def _explained(rule: Rule) -> str:
+    indented = {name: _indented(getattr(rule, name)) for name in ("bad", "good")}
+    return (
+        f"{rule.code}: {rule.title}\n\n{rule.why}\n\n{rule.instead}\n\n"
+        f"Not so:\n\n{indented['bad']}\n\nBut:\n\n{indented['good']}\n\n"
+        f"To make an exception: # pgsandbox: ignore[{rule.code}] and the reason\n"
+        f"Background: {rule.page}"
+    )
+
+
+def _indented(code: str) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in code.splitlines())
+
+
+def _project(given: list[Path]) -> Project:
+    root = _root(Path.cwd())
+    settings = config.read(root, os.environ, {})
+    configured = _configured(root, settings)
+    named = tuple(path.absolute() for path in given)
+    for path in named or configured:
+        if not path.exists():
+            raise _no_such_path(path, root, settings, is_given=bool(given))
+    return Project(
+        root=root,
+        paths=tuple(path for path in named if _is_below(path, configured)) if given else configured,
+        given=tuple(path for path in named if not _is_below(path, configured)),
+        sources=tuple(root / folder for folder in _pythonpath(root)),
+        forbidden=settings.forbidden_imports if settings else (),
+        redirect=settings.redirect if settings else False,
+        with_conftests_above=not given,
+    )
+
+
+def _root(here: Path) -> Path:
+    return next((each for each in (here, *here.parents) if (each / _FILE).is_file()), here)
+
+
+def _configured(root: Path, settings: Settings | None) -> tuple[Path, ...]:
+    return settings.paths if settings else (root / _DEFAULT,)
+
+
+def _is_below(path: Path, folders: tuple[Path, ...]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _no_such_path(
+    path: Path, root: Path, settings: Settings | None, *, is_given: bool
+) -> ConfigurationError:
+    source = settings.source_of("paths") if settings else "default"
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    return ConfigurationError(
+        f"There is no {shown.as_posix()} to read.",
+        facts=[
+            Fact("path", str(path), "command line" if is_given else source),
+            Fact("project", str(root)),
+        ],
+        remedy="Name files or folders of tests behind the command, or set paths in "
+        "[tool.pgsandbox].",
+    )
+
+
+def _pythonpath(root: Path) -> list[str]:
+    """Return the folders that pytest puts on the path, from which tests import."""
+    try:
+        document: dict[str, Any] = tomllib.loads((root / _FILE).read_text("utf-8"))
+        found = document["tool"]["pytest"]["ini_options"]["pythonpath"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return found.split() if isinstance(found, str) else [str(each) for each in found]
+
+
+def _rendered(report: Report, form: str) -> str:
+    if form == "json":
+        return report.json()
+    if form == "github":
+        return report.annotations()
+    if form == "sarif":
+        titles = {rule.code: rule.title for rule in lint.RULES}
+        return report.sarif(tool="pgsandbox", version=pgsandbox.__version__, titles=titles)
+    return report.text()
+
+
+def _print(text: str) -> None:
+    # A file's name or a message may hold what the terminal's encoding does not.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    sys.stdout.write(f"{text}\n")

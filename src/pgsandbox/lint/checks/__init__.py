@@ -1,0 +1,1 @@
+"""The rules, in one module for each thing that they look at."""

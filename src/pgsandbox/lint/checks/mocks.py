@@ -1,0 +1,199 @@
+"""PGS201: no mock stands where the database belongs."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from pgsandbox.lint.checks import databases
+from pgsandbox.lint.context import Context, Found
+from pgsandbox.lint.names import Names, argument, spelt, text_of
+
+_MOCKS = {"AsyncMock", "MagicMock", "Mock", "NonCallableMagicMock", "NonCallableMock"}
+_LIBRARIES = ("unittest.mock", "mock", "asynctest")
+_MOCKERS = re.compile(r"(\w+_)?mocker")
+_MONKEYPATCHES = re.compile(r"\w*monkey\w*|mp|m")
+_NAMED_SESSION = re.compile(
+    r"(^|_)(session|db|database|engine|conn|connection|uow)(_|$)|sessionmaker"
+)
+_ASKED = {"assert_awaited", "assert_called", "assert_not_called", "called", "call_count"}
+_TOLD = {"return_value", "side_effect"}
+_PROVIDES = re.compile(r"(^|_)(db|session|database|engine)(_|$)")
+
+
+def check(context: Context) -> Iterator[Found]:
+    """Yield each mock of a session, an engine, a query or a repository."""
+    if not any(word in context.source.text for word in ("mock", "Mock", "patch")):
+        return
+    for call in context.source.of(ast.Call):
+        said = _patched(context, call) or _specified(context, call)
+        if said:
+            yield Found("PGS201", call, said)
+    yield from _behaving_as_sessions(context)
+    yield from _overrides(context)
+
+
+def _patched(context: Context, call: ast.Call) -> str | None:
+    how = _patcher(context, call.func)
+    if how is None or _keeps_the_real_one(context, call):
+        return None
+    for target in _targets(context, call, how):
+        kind = databases.kind_of(context, target)
+        if kind:
+            return f"`{_short(target)}`, {kind}, is replaced"
+    return None
+
+
+def _short(target: str) -> str:
+    return target.removesuffix("()")
+
+
+def _patcher(context: Context, function: ast.expr) -> str | None:
+    """Return in which of four ways *function* replaces something."""
+    name = spelt(function)
+    owner, _, last = name.rpartition(".")
+    if last in ("setattr", "delattr"):
+        return "setattr" if _MONKEYPATCHES.fullmatch(owner.rpartition(".")[2]) else None
+    root = owner.partition(".")[0]
+    if _MOCKERS.fullmatch(root):
+        return {"patch": "patch", "object": "object", "multiple": "multiple"}.get(last)
+    dotted = context.names.dotted(function) or ""
+    for library in _LIBRARIES:
+        if dotted.startswith(f"{library}.patch"):
+            rest = dotted.removeprefix(f"{library}.patch").lstrip(".")
+            return {"": "patch", "object": "object", "multiple": "multiple"}.get(rest)
+    return None
+
+
+def _targets(context: Context, call: ast.Call, how: str) -> Iterator[str]:
+    owner = argument(call, 0, "target")
+    if owner is None:
+        return
+    text = text_of(owner)
+    base = text if text is not None else _object(context, owner)
+    if how == "patch" or (how == "setattr" and text is not None):
+        if text is not None and isinstance(owner, ast.Constant):
+            yield text
+    elif how == "multiple" and base:
+        for keyword in call.keywords:
+            if keyword.arg and keyword.arg not in ("spec", "create", "spec_set", "autospec"):
+                yield f"{base}.{keyword.arg}"
+    elif base:
+        attribute = text_of(argument(call, 1, "attribute", "name"))
+        if attribute:
+            yield f"{base}.{attribute}"
+
+
+def _object(context: Context, node: ast.expr) -> str | None:
+    """Return the dotted name of an object, or of the class that it is made from."""
+    dotted = context.names.dotted(node)
+    if dotted:
+        return dotted
+    if isinstance(node, ast.Call):
+        return context.names.dotted(node.func)
+    if isinstance(node, ast.Name):
+        for binding in context.names.bindings(node.id, node):
+            if isinstance(binding.value, ast.Call):
+                made = context.names.dotted(binding.value.func)
+                return f"{made}()" if made else None
+            if binding.value is not None:
+                return None
+    return spelt(node) or None
+
+
+def _keeps_the_real_one(context: Context, call: ast.Call) -> bool:
+    """Whether the replacement calls the original, or leads to the test database."""
+    if any(keyword.arg == "wraps" for keyword in call.keywords):
+        return True
+    given = [*call.args[1:], *(keyword.value for keyword in call.keywords)]
+    return any(
+        context.follows_the_kit(each) is True
+        for each in given
+        if not isinstance(each, ast.Constant)
+    )
+
+
+def _specified(context: Context, call: ast.Call) -> str | None:
+    name = _mock_name(context, call.func)
+    if name is None:
+        return None
+    spec = argument(call, 0, "spec", "spec_set")
+    if spec is None:
+        return None
+    dotted = _object(context, spec)
+    kind = databases.kind_of(context, dotted) if dotted else None
+    return f"{name} stands for `{spelt(spec)}`, {kind}" if kind else None
+
+
+def _mock_name(context: Context, function: ast.expr) -> str | None:
+    owner, _, last = spelt(function).rpartition(".")
+    if last not in _MOCKS and last != "create_autospec":
+        dotted = context.names.dotted(function) or ""
+        last = dotted.rpartition(".")[2] if dotted.startswith(_LIBRARIES) else ""
+        return last if last in _MOCKS else None
+    if _MOCKERS.fullmatch(owner):
+        return last
+    dotted = context.names.dotted(function) or ""
+    return last if dotted.startswith(_LIBRARIES) else None
+
+
+def _behaving_as_sessions(context: Context) -> Iterator[Found]:
+    """Yield the plain mocks that are told what a session's methods return, or asked about them."""
+    said: set[ast.AST] = set()
+    for node in context.source.of(ast.Attribute):
+        if not (node.attr in _TOLD or node.attr in _ASKED or node.attr.startswith("assert_")):
+            continue
+        made = _mock_behind(context, node)
+        if made is not None and made not in said:
+            said.add(made)
+            method = spelt(node).split(".")[1]
+            yield Found("PGS201", made, f"a mock stands for a session: its {method}() is arranged")
+
+
+def _mock_behind(context: Context, node: ast.Attribute) -> ast.Call | None:
+    chain: ast.expr = node
+    methods: list[str] = []
+    while isinstance(chain, ast.Attribute | ast.Call):
+        if isinstance(chain, ast.Attribute):
+            methods.append(chain.attr)
+        chain = chain.value if isinstance(chain, ast.Attribute) else chain.func
+    if not isinstance(chain, ast.Name) or not _NAMED_SESSION.search(chain.id.lower()):
+        return None
+    if not methods or methods[-1] not in databases.SESSION_METHODS:
+        return None
+    for binding in context.names.bindings(chain.id, chain):
+        if isinstance(binding.value, ast.Call) and not binding.value.args:
+            is_mock = _mock_name(context, binding.value.func) in _MOCKS
+            if is_mock and not _has_spec(binding.value):
+                return binding.value
+    return None
+
+
+def _has_spec(call: ast.Call) -> bool:
+    return argument(call, 0, "spec", "spec_set") is not None
+
+
+def _overrides(context: Context) -> Iterator[Found]:
+    """Yield FastAPI's ``app.dependency_overrides[get_db] = lambda: MagicMock()``."""
+    for assignment in context.source.of(ast.Assign):
+        for target in assignment.targets:
+            if not isinstance(target, ast.Subscript) or not spelt(target.value).endswith(
+                "dependency_overrides"
+            ):
+                continue
+            name = spelt(target.slice).rpartition(".")[2]
+            if _PROVIDES.search(name) and _makes_mock(context, assignment.value):
+                yield Found("PGS201", assignment, f"`{name}` is overridden by a mock")
+
+
+def _makes_mock(context: Context, value: ast.AST, names: Names | None = None) -> bool:
+    names = names or context.names
+    for node in ast.walk(value):
+        if isinstance(node, ast.Call) and _mock_name(context, node.func):
+            return True
+        if isinstance(node, ast.Name):
+            for binding in names.bindings(node.id, node):
+                if isinstance(binding.value, ast.Call) and _mock_name(context, binding.value.func):
+                    return True
+    return False
