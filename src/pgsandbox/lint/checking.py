@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from pgsandbox.reports import Finding, Report, in_order
 _EVERYWHERE = (production, engines, cleaning)
 _CHECKS = (*_EVERYWHERE, mocks, waiting, factories, keys, asserting)
 
+_PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 _OF_ABOVE = {"PGS001", "PGS002", "PGS003", "PGS101", "PGS102", "PGS104", "PGS105", "PGS106"}
 """What is looked for in a conftest.py above the paths: unit tests share it, and may mock."""
 
@@ -87,7 +89,8 @@ def _checked(file: Path, project: Project, application: Application, *, is_above
     try:
         source = read(file)
     except Unreadable as error:
-        found = _finding("PGS001", error.why, shown, error.line, error.column)
+        message = f"{_PYTHON} cannot read the file: {error.why}"
+        found = _finding("PGS001", message, shown, error.line, error.column)
         return _Checked((found,), 0)
     names = Names(source, module_name(file), is_package=file.name == "__init__.py")
     application.learn(file, names)

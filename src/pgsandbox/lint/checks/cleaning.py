@@ -63,6 +63,8 @@ def _is_called_as_metadata(context: Context, node: ast.Attribute, owner: str) ->
 
 def _is_of_this_file(context: Context, owner: ast.expr) -> bool:
     # A test may have tables of its own: Base, or a MetaData, that the file itself defines.
+    if spelt(owner).startswith("self."):
+        return _is_assigned(context, spelt(owner))
     while isinstance(owner, ast.Attribute):
         owner = owner.value
     if not isinstance(owner, ast.Name):
@@ -70,6 +72,14 @@ def _is_of_this_file(context: Context, owner: ast.expr) -> bool:
     return any(
         isinstance(binding.value, ast.ClassDef | ast.Call)
         for binding in context.names.bindings(owner.id, owner)
+    )
+
+
+def _is_assigned(context: Context, name: str) -> bool:
+    return any(
+        spelt(target) == name and isinstance(assignment.value, ast.Call)
+        for assignment in context.source.of(ast.Assign)
+        for target in assignment.targets
     )
 
 

@@ -60,6 +60,7 @@ _UNMISTAKABLE = {
     "create_async_engine": "an engine",
     "create_engine": "an engine",
     "db_session": "a session",
+    "get_db": "a session",
     "get_db_session": "a session",
     "sessionmaker": "a session maker",
 }
@@ -70,6 +71,7 @@ _PROVIDER = re.compile(
     r"(get|make|create|open|new|provide|yield)_(async_)?(db|session|db_session|database|engine)"
     r"(_session|_engine)?|session_scope|db_session"
 )
+_DATABASES = {"database", "databases", "db", "session"}
 _MODEL = re.compile(r"[A-Z]\w*")
 _SESSION_NAME = re.compile(r"(\w+_)?(session|sess)")
 
@@ -108,13 +110,15 @@ def _by_spelling(parts: list[str]) -> str | None:
             return "a query"
         if _is_repository(here):
             return "a repository"
+        if here in _DATABASES and then in ("async_engine", "engine"):
+            return "an engine"
     return next((_UNMISTAKABLE[part] for part in parts[-2:] if part in _UNMISTAKABLE), None)
 
 
 def _of_application(context: Context, found: Definition) -> str | None:
     match found.node:
         case ast.ClassDef():
-            return _of_class(found, found.node)
+            return _of_class(context, found, found.node)
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
             if found.rest or not uses_sqlalchemy(found.names):
                 return None
@@ -126,13 +130,16 @@ def _of_application(context: Context, found: Definition) -> str | None:
     return None
 
 
-def _of_class(found: Definition, node: ast.ClassDef) -> str | None:
+def _of_class(context: Context, found: Definition, node: ast.ClassDef) -> str | None:
     if _is_repository(node.name) and uses_sqlalchemy(found.names):
         return "a repository"
     if found.rest[:1] == ("query",) and not _assigns(node, "query"):
         return "a query"
-    bases = {spelt(base).rpartition(".")[2] for base in node.bases}
-    return next((_CLASSES[base] for base in sorted(bases & SESSIONS)), None)
+    made = [found.names.dotted(base) for base in node.bases] if found.names else []
+    near = found.path or context.source.path
+    origins = [context.application.origin(each, near) for each in made if each]
+    inherits = any(is_from_sqlalchemy(origin, SESSIONS) for origin in origins)
+    return "a session" if inherits else None
 
 
 def _of_call(context: Context, found: Definition, call: ast.Call) -> str | None:

@@ -82,11 +82,9 @@ def _receives(context: Context, outer: ast.AST, inner: ast.AST) -> bool:
                 key for key, value in zip(outer.keys, outer.values, strict=True) if value is inner
             ]
             return any(_SETTING.search(text_of(key) or "") for key in keys)
-        case ast.Assign():
-            is_setting = any(_is_setting(target) for target in outer.targets)
-            return is_setting or _becomes_engine(context, outer)
-        case ast.AnnAssign():
-            return _is_setting(outer.target)
+        case ast.Assign(targets=targets) | ast.AnnAssign(target=targets):
+            named: list[ast.expr] = [*targets] if isinstance(targets, list) else [targets]
+            return any(map(_is_setting, named)) or _becomes_engine(context, outer, named)
     return False
 
 
@@ -117,15 +115,18 @@ def _is_setting(target: ast.expr) -> bool:
     return False
 
 
-def _becomes_engine(context: Context, assignment: ast.Assign) -> bool:
-    names = {target.id for target in assignment.targets if isinstance(target, ast.Name)}
-    return any(
-        isinstance(url, ast.Name)
-        and url.id in names
-        and any(
-            binding.value is assignment.value for binding in context.names.bindings(url.id, url)
-        )
+def _becomes_engine(
+    context: Context, assignment: ast.Assign | ast.AnnAssign, targets: list[ast.expr]
+) -> bool:
+    names = {target.id for target in targets if isinstance(target, ast.Name)}
+    urls = [
+        argument(call, 0, "url")
         for call in context.source.of(ast.Call)
         if context.is_from_sqlalchemy(call.func, ENGINE_MAKERS)
-        for url in [argument(call, 0, "url")]
+    ]
+    return any(
+        binding.value is assignment.value
+        for url in urls
+        if isinstance(url, ast.Name) and url.id in names
+        for binding in context.names.bindings(url.id, url)
     )

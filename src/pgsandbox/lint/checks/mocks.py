@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pgsandbox.lint.checks import databases
 from pgsandbox.lint.context import Context, Found
-from pgsandbox.lint.names import Names, argument, spelt, text_of
+from pgsandbox.lint.names import argument, spelt, text_of
 
 _MOCKS = {"AsyncMock", "MagicMock", "Mock", "NonCallableMagicMock", "NonCallableMock"}
 _LIBRARIES = ("unittest.mock", "mock", "asynctest")
@@ -20,6 +20,9 @@ _NAMED_SESSION = re.compile(
 _ASKED = {"assert_awaited", "assert_called", "assert_not_called", "called", "call_count"}
 _TOLD = {"return_value", "side_effect"}
 _PROVIDES = re.compile(r"(^|_)(db|session|database|engine)(_|$)")
+
+_MAKES = ast.Call, ast.FunctionDef, ast.AsyncFunctionDef
+_DEEP = 3
 
 
 def check(context: Context) -> Iterator[Found]:
@@ -36,11 +39,11 @@ def check(context: Context) -> Iterator[Found]:
 
 def _patched(context: Context, call: ast.Call) -> str | None:
     how = _patcher(context, call.func)
-    if how is None or _keeps_the_real_one(context, call):
+    if how is None:
         return None
     for target in _targets(context, call, how):
         kind = databases.kind_of(context, target)
-        if kind:
+        if kind and not _keeps_the_real_one(context, call):
             return f"`{_short(target)}`, {kind}, is replaced"
     return None
 
@@ -187,13 +190,13 @@ def _overrides(context: Context) -> Iterator[Found]:
                 yield Found("PGS201", assignment, f"`{name}` is overridden by a mock")
 
 
-def _makes_mock(context: Context, value: ast.AST, names: Names | None = None) -> bool:
-    names = names or context.names
+def _makes_mock(context: Context, value: ast.AST, depth: int = 0) -> bool:
     for node in ast.walk(value):
         if isinstance(node, ast.Call) and _mock_name(context, node.func):
             return True
-        if isinstance(node, ast.Name):
-            for binding in names.bindings(node.id, node):
-                if isinstance(binding.value, ast.Call) and _mock_name(context, binding.value.func):
+        if isinstance(node, ast.Name) and depth < _DEEP:
+            for binding in context.names.bindings(node.id, node):
+                made = binding.value
+                if isinstance(made, _MAKES) and _makes_mock(context, made, depth + 1):
                     return True
     return False
