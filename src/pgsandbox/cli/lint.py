@@ -64,13 +64,11 @@ def _rule(code: str) -> Rule:
 
 
 def _explained(rule: Rule) -> str:
-    indented = {name: _indented(getattr(rule, name)) for name in ("bad", "good")}
-    return (
-        f"{rule.code}: {rule.title}\n\n{rule.why}\n\n{rule.instead}\n\n"
-        f"Not so:\n\n{indented['bad']}\n\nBut:\n\n{indented['good']}\n\n"
-        f"To make an exception: # pgsandbox: ignore[{rule.code}] and the reason\n"
-        f"Background: {rule.page}"
-    )
+    parts = [f"{rule.code}: {rule.title}", rule.why, rule.instead]
+    for heading, code in (("Not so:", rule.bad), ("But:", rule.good)):
+        if code:
+            parts += [heading, _indented(code)]
+    return "\n\n".join([*parts, f"Background: {rule.page}"])
 
 
 def _indented(code: str) -> str:

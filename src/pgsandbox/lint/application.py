@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeGuard
 
@@ -29,6 +29,8 @@ class Definition:
     """What defines it there: an expression, a class, a function; None for a module."""
     names: Names | None = None
     """The names of that file."""
+    via: tuple[str, ...] = ()
+    """The names that the way leads through."""
 
 
 class Application:
@@ -108,7 +110,9 @@ class Application:
             value = binding.value
             target = binding.dotted or (names.dotted(value) if _is_alias(value) else None)
             if target is not None:
-                return self.definition(".".join([target, *behind]), file, depth + 1)
+                step = ".".join([target, *behind])
+                found = self.definition(step, file, depth + 1)
+                return replace(found, via=(step, *found.via))
             if isinstance(value, ast.Name) and value.id != name:
                 # An alias of something that the same file defines.
                 return self._in_module(file, names, (value.id, *behind), dotted, depth + 1)

@@ -39,14 +39,6 @@ RULES: tuple[Rule, ...] = (
         "A file that Python's parser refuses, or that is no text in the encoding it declares, was "
         "not looked at; the other files were.",
         "Correct the file at that place.",
-        bad="""\
-def test_a_price_is_stored(db_session)
-    assert db_session.scalar(select(Product.price)) == 3
-""",
-        good="""\
-def test_a_price_is_stored(db_session):
-    assert db_session.scalar(select(Product.price)) == 3
-""",
     ),
     Rule(
         "PGS002",
@@ -55,10 +47,18 @@ def test_a_price_is_stored(db_session):
         "The comment suppresses the finding all the same, so that there is one thing to mend.",
         "Write # pgsandbox: ignore[CODE] and the reason behind it.",
         bad="""\
-time.sleep(1.1)  # pgsandbox: ignore[PGS301]
+def test_the_device_counts_on(device):
+    before = device.seconds()
+    time.sleep(1.1)  # pgsandbox: ignore[PGS301]
+
+    assert device.seconds() > before
 """,
         good="""\
-time.sleep(1.1)  # pgsandbox: ignore[PGS301] the clock of the device counts whole seconds
+def test_the_device_counts_on(device):
+    before = device.seconds()
+    time.sleep(1.1)  # pgsandbox: ignore[PGS301] its clock counts whole seconds
+
+    assert device.seconds() > before
 """,
     ),
     Rule(
@@ -69,11 +69,19 @@ time.sleep(1.1)  # pgsandbox: ignore[PGS301] the clock of the device counts whol
         "the next one.",
         "Remove the comment, or correct its code.",
         bad="""\
-# pgsandbox: ignore[PGS301] the clock of the device counts whole seconds
-assert db_session.scalar(select(Device.seconds)) == 2
+def test_the_device_counts_on(device):
+    before = device.seconds()
+    # pgsandbox: ignore[PGS301] its clock counts whole seconds
+    device.wait_for_tick()
+
+    assert device.seconds() > before
 """,
         good="""\
-assert db_session.scalar(select(Device.seconds)) == 2
+def test_the_device_counts_on(device):
+    before = device.seconds()
+    device.wait_for_tick()
+
+    assert device.seconds() > before
 """,
     ),
     Rule(

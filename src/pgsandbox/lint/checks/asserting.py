@@ -29,7 +29,11 @@ _CHECKS = re.compile(
 )
 _ON_PURPOSE = re.compile(
     r"(?i)not_raise|no_error|without_error|no_exception|not_fail|smoke|no_crash"
+    r"|(^|_)(allow|accept|permit|tolerate)(s|ed|ted)?(_|$)"
 )
+
+_EXPECTED = {"check", "expect_errors", "expected", "status"}
+"""Arguments by which a call compares on its own: WebTest's, subprocess.run's."""
 
 
 def check(context: Context) -> Iterator[Found]:
@@ -77,7 +81,7 @@ def _has_check(context: Context, names: Names, function: ast.AST, depth: int) ->
 def _call_checks(context: Context, names: Names, call: ast.Call, depth: int) -> bool:
     name = spelt(call.func)
     last = name.rpartition(".")[2]
-    if _CHECKS.search(last):
+    if _CHECKS.search(last) or any(each.arg in _EXPECTED for each in call.keywords):
         return True
     if name in (f"self.{last}", f"cls.{last}"):
         return _method_checks(context, names, call, last, depth)

@@ -35,9 +35,9 @@ def _is_metadata(context: Context, node: ast.Attribute) -> bool:
     owner = node.value
     if _is_of_this_file(context, owner):
         return False
-    if isinstance(owner, ast.Attribute) and owner.attr == "metadata":
-        return True
     found = context.names.dotted(owner)
+    if spelt(owner).endswith(".metadata") or (found or "").endswith(".metadata"):
+        return True
     if found:
         definition = context.definition(found)
         made = definition.node.func if isinstance(definition.node, ast.Call) else None

@@ -6,6 +6,7 @@ import ast
 import re
 
 from pgsandbox.lint.application import Definition
+from pgsandbox.lint.checks import production
 from pgsandbox.lint.context import (
     ENGINE_MAKERS,
     SCOPED,
@@ -162,7 +163,8 @@ def _of_call(context: Context, found: Definition, call: ast.Call) -> str | None:
     if owner is None or owner.node is None or owner.node is call:
         return None
     if isinstance(owner.node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return None
+        made_here = Definition(found.dotted, (), found.path, call, found.names)
+        return production.bound_at_import(context, made_here)
     kind = _of_application(context, owner)
     return "a session" if kind in ("a session maker", "a scoped session") else kind
 

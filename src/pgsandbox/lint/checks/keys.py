@@ -24,7 +24,7 @@ def check(context: Context) -> Iterator[Found]:
         return
     chosen = _chosen(context)
     for comparison, number in compared:
-        if number not in chosen:
+        if number not in chosen | _passed(context, comparison):
             yield Found("PGS303", comparison, f"the test expects the primary key {number}")
 
 
@@ -60,6 +60,13 @@ def _chosen(context: Context) -> set[int]:
     for names in every:
         chosen |= _given_in(names)
     return chosen
+
+
+def _passed(context: Context, comparison: ast.Compare) -> set[int]:
+    """Return the numbers that the test passes to any call: one of them may be the key."""
+    function = context.source.function_of(comparison)
+    calls = [each for each in ast.walk(function) if isinstance(each, ast.Call)] if function else []
+    return {number for call in calls for each in call.args for number in _numbers(each)}
 
 
 def _given_in(names: Names) -> set[int]:

@@ -100,14 +100,13 @@ def _is_given(call: ast.Call, position: int, name: str) -> bool:
 
 
 def _why_not(context: Context, dotted: str) -> str | None:
-    origin = context.application.origin(dotted, context.source.path)
+    found = context.definition(dotted)
     for name in context.forbidden:
-        for each in (dotted, origin):
+        for each in (dotted, *found.via, found.dotted):
             if each == name or each.startswith(f"{name}."):
                 return f"`{dotted}`, which forbidden-imports names"
     if context.redirect:
         return None
-    found = context.definition(dotted)
     if found.path is None or context.application.is_test(found.path):
         return None
     kind = bound_at_import(context, found)
