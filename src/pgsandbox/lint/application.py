@@ -60,10 +60,6 @@ class Application:
                 self._modules[path] = Names(source, module_name(path), is_package=is_package)
         return self._modules[path]
 
-    def learn(self, path: Path, names: Names) -> None:
-        """Take *names* for the file at *path*, which somebody has read already."""
-        self._modules[path] = names
-
     def is_test(self, path: Path) -> bool:
         """Whether the file at *path* belongs to the tests, not to the application."""
         inside = path.relative_to(self.root) if path.is_relative_to(self.root) else path

@@ -93,7 +93,6 @@ def _checked(file: Path, project: Project, application: Application, *, is_above
         found = _finding("PGS001", message, shown, error.line, error.column)
         return _Checked((found,), 0)
     names = Names(source, module_name(file), is_package=file.name == "__init__.py")
-    application.learn(file, names)
     context = Context(source, names, application, project.forbidden, project.redirect)
     found_here = [each for check in _CHECKS for each in check.check(context)]
     if is_above:

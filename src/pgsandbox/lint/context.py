@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pgsandbox.lint.application import Application, Definition
 from pgsandbox.lint.names import KIT_FIXTURES, Names, spelt
-from pgsandbox.lint.source import Function, Source
+from pgsandbox.lint.source import Function, Source, walk
 
 _DEEP = 8
 _LIBRARIES = {"flask_sqlalchemy", "flask_sqlalchemy_lite", "sqlalchemy", "sqlmodel"}
@@ -67,11 +67,11 @@ class Context:
         None where that can't be told from here: a caller's argument, a fixture of a plugin.
         """
         answers = {
-            self._name_follows(each, depth) for each in ast.walk(node) if isinstance(each, ast.Name)
+            self._name_follows(each, depth) for each in walk(node) if isinstance(each, ast.Name)
         }
         answers |= {
             True
-            for each in ast.walk(node)
+            for each in walk(node)
             if isinstance(each, ast.Constant) and each.value in KIT_FIXTURES
         }
         if True in answers:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
-from pgsandbox.lint.source import Function, Source, children
+from pgsandbox.lint.source import Function, Source
 
 KIT_FIXTURES = frozenset(
     {
@@ -123,7 +123,7 @@ class Names:
             for argument in every:
                 if argument is not None:
                     table[argument.arg].append(Binding(is_parameter=True))
-        for node in _of_scope(scope):
+        for node in self.source.binders(scope):
             for name, binding in self._bound_by(node):
                 table[name].append(binding)
         return dict(table)
@@ -206,18 +206,6 @@ def argument(call: ast.Call, position: int | None, *names: str) -> ast.expr | No
     # What stands behind a starred argument has no known position.
     before = call.args[: position + 1]
     return None if any(isinstance(each, ast.Starred) for each in before) else before[-1]
-
-
-def _of_scope(scope: ast.AST) -> Iterator[ast.AST]:
-    if isinstance(scope, ast.Lambda):
-        waiting: list[ast.AST] = [scope.body]
-    else:
-        waiting = list(reversed(getattr(scope, "body", [])))
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, (*_SCOPES, ast.ClassDef)):
-            waiting.extend(reversed(list(children(node))))
 
 
 def _assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.AST]]:

@@ -19,6 +19,25 @@ LARGEST = 5_000_000
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Node = TypeVar("Node", bound=ast.AST)
 
+_Index = tuple[dict[type, list[ast.AST]], dict[ast.AST, ast.AST], dict[ast.AST, list[ast.AST]]]
+_CONTEXTS = {ast.Load, ast.Store, ast.Del}
+_SCOPES = {ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef}
+_BINDERS = {
+    ast.AnnAssign,
+    ast.Assign,
+    ast.AsyncFor,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.ExceptHandler,
+    ast.For,
+    ast.FunctionDef,
+    ast.Import,
+    ast.ImportFrom,
+    ast.NamedExpr,
+    ast.comprehension,
+    ast.withitem,
+}
+
 
 class Unreadable(Exception):
     """A file is not Python, or not text; the message says why, and where if that is known."""
@@ -57,6 +76,10 @@ class Source:
         """Return every node of exactly *kind*."""
         return cast("list[Node]", self._index[0].get(kind, []))
 
+    def binders(self, scope: ast.AST) -> list[ast.AST]:
+        """Return the nodes that bind names in *scope*, a function or the module, in order."""
+        return self._index[2].get(scope, [])
+
     def functions(self) -> list[Function]:
         """Return every function, asynchronous or not."""
         return [*self.of(ast.FunctionDef), *self.of(ast.AsyncFunctionDef)]
@@ -85,17 +108,25 @@ class Source:
         )
 
     @cached_property
-    def _index(self) -> tuple[dict[type, list[ast.AST]], dict[ast.AST, ast.AST]]:
+    def _index(self) -> _Index:
         nodes: dict[type, list[ast.AST]] = defaultdict(list)
         parents: dict[ast.AST, ast.AST] = {}
-        waiting: list[ast.AST] = [self.tree]
+        binders: dict[ast.AST, list[ast.AST]] = defaultdict(list)
+        waiting: list[tuple[ast.AST, ast.AST]] = [(self.tree, self.tree)]
         while waiting:
-            node = waiting.pop()
-            nodes[type(node)].append(node)
-            for child in children(node):
+            node, scope = waiting.pop()
+            kind = node.__class__
+            nodes[kind].append(node)
+            if kind in _BINDERS:
+                binders[scope].append(node)
+            if kind in _SCOPES:
+                scope = node
+            below = children(node)
+            for child in below:
                 parents[child] = node
-                waiting.append(child)
-        return nodes, parents
+            # The last in is the first out: so the nodes come in the order of the text.
+            waiting.extend((child, scope) for child in reversed(below))
+        return nodes, parents, binders
 
 
 def read(path: Path) -> Source:
@@ -126,16 +157,24 @@ def parsed(path: Path, content: bytes) -> Source:
     return Source(path, text, tree)
 
 
-def children(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what stands directly in *node*; the contexts of names are left out."""
-    for name in node._fields:
-        value = getattr(node, name, None)
-        if isinstance(value, list):
-            for each in value:
-                if isinstance(each, ast.AST):
-                    yield each
-        elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
-            yield value
+def children(node: ast.AST) -> list[ast.AST]:
+    """Return what stands directly in *node*; the contexts of names are left out."""
+    found: list[ast.AST] = []
+    for value in node.__dict__.values():
+        if value.__class__ is list:
+            found.extend(each for each in value if isinstance(each, ast.AST))
+        elif isinstance(value, ast.AST) and value.__class__ not in _CONTEXTS:
+            found.append(value)
+    return found
+
+
+def walk(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield *node* and all that is in it, in the order of the text."""
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        waiting.extend(reversed(children(each)))
 
 
 def names_type_checking(test: ast.expr) -> bool:

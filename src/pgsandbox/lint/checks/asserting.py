@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pgsandbox.lint.context import Context, Found
 from pgsandbox.lint.names import Names, spelt
-from pgsandbox.lint.source import Function
+from pgsandbox.lint.source import Function, walk
 
 _DEEP = 4
 _WRITES = {
@@ -44,7 +44,7 @@ def check(context: Context) -> Iterator[Found]:
 
 
 def _writes(test: Function) -> bool:
-    for node in ast.walk(test):
+    for node in walk(test):
         if not isinstance(node, ast.Call):
             continue
         owner, _, verb = spelt(node.func).rpartition(".")
@@ -70,7 +70,7 @@ def _may_check(context: Context, test: Function) -> bool:
 
 
 def _has_check(context: Context, names: Names, function: ast.AST, depth: int) -> bool:
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Assert | ast.Raise | ast.Match):
             return True
         if isinstance(node, ast.Call) and _call_checks(context, names, node, depth):

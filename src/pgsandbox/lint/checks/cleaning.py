@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pgsandbox.lint.context import Context, Found
 from pgsandbox.lint.names import argument, spelt, text_of
-from pgsandbox.lint.source import Function
+from pgsandbox.lint.source import Function, walk
 
 _TRUNCATE = re.compile(r"\s*truncate\s+\S", re.IGNORECASE)
 _EXECUTES = {"execute", "exec_driver_sql", "text", "scalar", "scalars"}
@@ -99,8 +99,8 @@ def _recipes(context: Context, call: ast.Call) -> Iterator[Found]:
 def _outer_transactions(context: Context) -> Iterator[Found]:
     for fixture in context.names.fixtures.values():
         begun = _begun_in(context, fixture)
-        yields = [n.lineno for n in ast.walk(fixture) if isinstance(n, ast.Yield)]
-        for call in ast.walk(fixture):
+        yields = [n.lineno for n in walk(fixture) if isinstance(n, ast.Yield)]
+        for call in walk(fixture):
             if not isinstance(call, ast.Call) or not yields or call.lineno <= min(yields):
                 continue
             owner, _, verb = spelt(call.func).rpartition(".")
@@ -110,7 +110,7 @@ def _outer_transactions(context: Context) -> Iterator[Found]:
 
 def _begun_in(context: Context, function: Function) -> set[str]:
     begun = set()
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Assign):
             value = node.value.value if isinstance(node.value, ast.Await) else node.value
             if not isinstance(value, ast.Call) or not spelt(value.func).endswith(".begin"):
@@ -129,13 +129,12 @@ def _is_truncate(call: ast.Call) -> bool:
 
 def _empties_tables(loop: ast.For) -> bool:
     is_of_tables = any(
-        isinstance(node, ast.Attribute) and node.attr == "sorted_tables"
-        for node in ast.walk(loop.iter)
+        isinstance(node, ast.Attribute) and node.attr == "sorted_tables" for node in walk(loop.iter)
     )
     return is_of_tables and any(
         isinstance(node, ast.Attribute) and node.attr == "delete"
         for statement in loop.body
-        for node in ast.walk(statement)
+        for node in walk(statement)
     )
 
 

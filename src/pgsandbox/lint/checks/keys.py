@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from pgsandbox.lint.context import Context, Found
 from pgsandbox.lint.names import Names, text_of
+from pgsandbox.lint.source import walk
 
 _KEYS = {"id", "pk"}
 
@@ -16,7 +17,7 @@ def check(context: Context) -> Iterator[Found]:
     compared = [
         (comparison, number)
         for statement in context.source.of(ast.Assert)
-        for comparison in ast.walk(statement.test)
+        for comparison in walk(statement.test)
         if isinstance(comparison, ast.Compare)
         for number in _key(comparison)
     ]
@@ -65,7 +66,7 @@ def _chosen(context: Context) -> set[int]:
 def _passed(context: Context, comparison: ast.Compare) -> set[int]:
     """Return the numbers that the test passes to any call: one of them may be the key."""
     function = context.source.function_of(comparison)
-    calls = [each for each in ast.walk(function) if isinstance(each, ast.Call)] if function else []
+    calls = [each for each in walk(function) if isinstance(each, ast.Call)] if function else []
     return {number for call in calls for each in call.args for number in _numbers(each)}
 
 
@@ -91,6 +92,6 @@ def _is_named_key(target: ast.expr) -> bool:
 def _numbers(node: ast.expr) -> set[int]:
     return {
         each.value
-        for each in ast.walk(node)
+        for each in walk(node)
         if isinstance(each, ast.Constant) and isinstance(each.value, int)
     }

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pgsandbox.lint.checks import databases
 from pgsandbox.lint.context import Context, Found
 from pgsandbox.lint.names import argument, spelt, text_of
+from pgsandbox.lint.source import walk
 
 _MOCKS = {"AsyncMock", "MagicMock", "Mock", "NonCallableMagicMock", "NonCallableMock"}
 _LIBRARIES = ("unittest.mock", "mock", "asynctest")
@@ -191,7 +192,7 @@ def _overrides(context: Context) -> Iterator[Found]:
 
 
 def _makes_mock(context: Context, value: ast.AST, depth: int = 0) -> bool:
-    for node in ast.walk(value):
+    for node in walk(value):
         if isinstance(node, ast.Call) and _mock_name(context, node.func):
             return True
         if isinstance(node, ast.Name) and depth < _DEEP:

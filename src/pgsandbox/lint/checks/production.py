@@ -16,6 +16,7 @@ from pgsandbox.lint.context import (
     is_from_sqlalchemy,
 )
 from pgsandbox.lint.names import argument
+from pgsandbox.lint.source import walk
 
 _DEEP = 6
 _BOUND_BY = (
@@ -67,7 +68,7 @@ def _made_by_the_application(
         return "a session"
     if not isinstance(maker.node, ast.FunctionDef) or maker.rest:
         return None
-    for node in ast.walk(maker.node):
+    for node in walk(maker.node):
         if isinstance(node, ast.Return) and isinstance(node.value, ast.Call):
             returned = Definition(maker.dotted, (), maker.path, node.value, maker.names)
             kind = bound_at_import(context, returned, depth + 2)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from pgsandbox.lint.context import Context, Found
-from pgsandbox.lint.source import Function
+from pgsandbox.lint.source import Function, walk
 
 _LEAVES = ast.Break, ast.Return, ast.Raise
 
@@ -33,7 +33,7 @@ def _is_polling(context: Context, call: ast.Call) -> bool:
         if isinstance(node, ast.While) and not _is_endless(node):
             return True
         if isinstance(node, ast.While | ast.For) and any(
-            isinstance(each, _LEAVES) for each in ast.walk(node)
+            isinstance(each, _LEAVES) for each in walk(node)
         ):
             return True
     return False
