@@ -7,6 +7,7 @@ import gc
 import io
 import os
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,8 @@ def _rule(code: str) -> Rule:
 
 
 def _explained(rule: Rule) -> str:
-    parts = [f"{rule.code}: {rule.title}", rule.why, rule.instead]
+    prose = [f"{rule.code}: {rule.title}", rule.why, rule.instead]
+    parts = [textwrap.fill(each, 80, break_on_hyphens=False) for each in prose]
     for heading, code in (("Not so:", rule.bad), ("But:", rule.good)):
         if code:
             parts += [heading, _indented(code)]

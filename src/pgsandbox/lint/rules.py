@@ -45,7 +45,7 @@ RULES: tuple[Rule, ...] = (
         "An ignore comment names its rule and gives a reason.",
         "An exception that nobody can argue with stays for ever. "
         "The comment suppresses the finding all the same, so that there is one thing to mend.",
-        "Write # pgsandbox: ignore[CODE] and the reason behind it.",
+        "Write `# pgsandbox: ignore[CODE]` and the reason behind it.",
         bad="""\
 def test_the_device_counts_on(device):
     before = device.seconds()
@@ -89,11 +89,11 @@ def test_the_device_counts_on(device):
         "A test does not import the application's engine or session maker.",
         "What the application binds to its own URL when it is imported leads to the development or "
         "production database. Found are engines, bound session makers, scoped sessions, sessions, "
-        "and SQLAlchemy(app), defined at the top of any of the application's modules, through "
-        "re-exports and aliases; and every name in forbidden-imports. No finding is db = "
-        "SQLAlchemy() without an application, an unbound sessionmaker(), an import for type "
-        "checkers; and, where redirect is true, anything but forbidden-imports.",
-        "Ask for db_session or db_engine, which are those of the test database.",
+        "and `SQLAlchemy(app)`, defined at the top of any of the application's modules, through "
+        "re-exports and aliases; and every name in `forbidden-imports`. No finding is `db = "
+        "SQLAlchemy()` without an application, an unbound `sessionmaker()`, an import for type "
+        "checkers; and, where `redirect` is true, anything but `forbidden-imports`.",
+        "Ask for `db_session` or `db_engine`, which are those of the test database.",
         bad="""\
 from myapp.database import SessionLocal
 
@@ -117,9 +117,9 @@ def test_a_user_is_stored(db_session):
         "PGS102",
         "A test makes its engines from the test database's URL.",
         "An engine with a URL of its own opens another database than the one the kit made, marked "
-        "and will drop. create_engine(pg.url) and whatever else comes from pg or db_engine is no "
-        "finding; nor is a URL that a caller gives, which can't be told from here.",
-        "Ask for db_engine, or make the engine from pg.url.",
+        "and will drop. `create_engine(pg.url)` and whatever else comes from `pg` or `db_engine` "
+        "is no finding; nor is a URL that a caller gives, which can't be told from here.",
+        "Ask for `db_engine`, or make the engine from `pg.url`.",
         bad="""\
 @pytest.fixture
 def engine():
@@ -137,7 +137,7 @@ def serializable(pg):
         "SQLite accepts what PostgreSQL refuses, and the reverse: types, constraints, locks, "
         "transactional DDL. Found is a URL that is connected to or configured; not one that is "
         "compared, parsed, or written about.",
-        "Use pg.url.",
+        "Use `pg.url`.",
         bad="""\
 @pytest.fixture
 def app():
@@ -153,7 +153,7 @@ def app(pg):
         "PGS104",
         "A test does not create or drop the application's tables.",
         "They are in the test database before the first test, made once, from the metadata or from "
-        "the migrations. drop_all() on the wrong engine has emptied databases. Tables of a "
+        "the migrations. `drop_all()` on the wrong engine has emptied databases. Tables of a "
         "MetaData that the test file itself makes are no finding.",
         "Remove it: the tables are there, and stay.",
         bad="""\
@@ -171,10 +171,10 @@ def test_the_table_is_there(db_session):
     Rule(
         "PGS105",
         "A test does not isolate itself by hand.",
-        "An outer transaction that a fixture rolls back, join_transaction_mode, a listener for "
-        "after_transaction_end: each of these misses commits on raw connections, on other engines, "
+        "An outer transaction that a fixture rolls back, `join_transaction_mode`, a listener for "
+        "`after_transaction_end`: each of these misses commits on raw connections, other engines, "
         "in AUTOCOMMIT. The kit's sandbox undoes those too, and needs none of it.",
-        "Ask for db_session; the test is a transaction already.",
+        "Ask for `db_session`; the test is a transaction already.",
         bad="""\
 @pytest.fixture
 def session(engine):
@@ -192,9 +192,9 @@ def session(db_session):
     Rule(
         "PGS106",
         "A test does not empty tables around itself.",
-        "What a test writes is gone at its end. TRUNCATE, or a loop over sorted_tables, in a "
-        "fixture or in setUp and tearDown costs time per table and empties whatever database the "
-        "engine leads to. In the body of a test, TRUNCATE is no finding.",
+        "What a test writes is gone at its end. TRUNCATE, or a loop over `sorted_tables`, in a "
+        "fixture or in `setUp` and `tearDown`, costs time per table and empties whatever database "
+        "the engine leads to. In the body of a test, TRUNCATE is no finding.",
         "Remove it: each test starts from what the template holds.",
         bad="""\
 @pytest.fixture(autouse=True)
@@ -217,10 +217,10 @@ def test_the_first_user(db_session):
         "No mock stands for a session, an engine, a query or a repository.",
         "A mocked session accepts every statement, so the test proves that the code calls what the "
         "code calls. Found are patch by name, patch.object and patch.multiple, pytest-mock's "
-        "mocker, monkeypatch.setattr and delattr, mocks with a spec, plain mocks whose session "
-        "methods are arranged, and mocks in FastAPI's dependency_overrides. A spy (wraps=), a "
+        "`mocker`, `monkeypatch.setattr`, mocks with a spec, plain mocks whose session "
+        "methods are arranged, and mocks in FastAPI's `dependency_overrides`. A spy (`wraps=`), a "
         "replacement made from db_session, db_engine or pg, and mocks of anything else are no "
-        "findings: an HTTP session, flask.session, a mail client.",
+        "findings: an HTTP session, `flask.session`, a mail client.",
         "Run the code on the test database and assert on its rows.",
         bad="""\
 @patch("myapp.users.db.session")
@@ -240,9 +240,9 @@ def test_a_user_is_stored(db_session):
     Rule(
         "PGS301",
         "A test waits for an event, not for some time.",
-        "time.sleep() is too long on a fast machine and too short on a busy one. The pause of a "
+        "`time.sleep()` is too long on a fast machine and too short on a busy one. The pause of a "
         "loop that looks for something, and ends when it is there, is no finding; nor is "
-        "asyncio.sleep() or a sleep of the file's own.",
+        "`asyncio.sleep()` or a sleep of the file's own.",
         "Wait for what is to happen: join the thread, or look for it in a loop with a deadline.",
         bad="""\
 def test_the_worker_writes(db_session):
@@ -263,11 +263,11 @@ def test_the_worker_writes(db_session):
     Rule(
         "PGS302",
         "A factory has the kit's base.",
-        "SQLAlchemyModelFactory keeps a session on the class, so a test meets the one of an "
+        "`SQLAlchemyModelFactory` keeps a session on the class, so a test meets the one of an "
         "earlier test, or none; its get-or-create rolls back what the test wrote before. "
-        "pgsandbox.factories.Factory finds the session of the running test. Only the class that "
+        "`pgsandbox.factories.Factory` finds the session of the running test. Only the class that "
         "names Factory Boy's base is found, not those that inherit from it.",
-        "Inherit from pgsandbox.factories.Factory, and drop sqlalchemy_session.",
+        "Inherit from `pgsandbox.factories.Factory`, and drop `sqlalchemy_session`.",
         bad="""\
 class UserFactory(SQLAlchemyModelFactory):
     class Meta:

@@ -144,6 +144,15 @@ def test_a_lint_rule_is_explained_on_its_line(line):
     assert re.search(r"# \w", line)
 
 
+def test_the_hook_for_other_projects_can_run():
+    """pre-commit asks for these keys; the entry is a program that the wheel installs."""
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+
+    assert {"id", "name", "entry", "language"} <= set(hook)
+    assert hook["entry"].split() == ["pgsandbox", "lint"]
+    assert PYPROJECT["project"]["scripts"] == {"pgsandbox": "pgsandbox.cli:main"}
+
+
 def test_search_is_the_only_plugin_of_the_site():
     """Markdown extensions alone, so that another generator can read the same pages."""
     site = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
@@ -151,7 +160,7 @@ def test_search_is_the_only_plugin_of_the_site():
     assert site["plugins"] == ["search"]
 
 
-@pytest.mark.parametrize("layer", ["errors", "guard", "config"])
+@pytest.mark.parametrize("layer", ["errors", "guard", "reports", "config", "lint"])
 def test_a_pure_layer_imports_the_standard_library_only(layer):
     """Import contracts can only list what is forbidden; this says what is allowed."""
     files = [*KIT.glob(f"{layer}.py"), *KIT.glob(f"{layer}/**/*.py")]

@@ -74,9 +74,10 @@ def test_json():
 
 def test_annotations():
     """GitHub's workflow commands, then the summary for the log."""
+    place = "file=tests/a b/test_é.py,line=5,col=7"
+
     assert REPORT.annotations().splitlines() == [
-        "::error file=tests/a b/test_é.py,line=5,col=7,title=PGS301::"
-        "time.sleep() waits Wait for an event.",
+        f"::error {place},title=PGS301::time.sleep() waits Wait for an event.",
         "::error title=PGD101::orders.placed_at the default differs",
         "2 files, 2 findings",
     ]

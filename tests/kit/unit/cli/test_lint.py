@@ -9,6 +9,7 @@ import pytest
 from pgsandbox.cli import main
 
 SLEEPS = "import time\n\n\ndef test_it(db_session):\n    time.sleep(1)\n    assert db_session\n"
+PLACE = "tests/integration/test_it.py:5:5"
 CLEAN = "def test_it(db_session):\n    assert db_session\n"
 SETTINGS = '[tool.pgsandbox]\nmetadata = "shop:db"\n'
 
@@ -41,7 +42,7 @@ def test_a_finding_ends_with_1(project, capsys):
 
     assert main(["lint"]) == 1
     assert capsys.readouterr().out.splitlines() == [
-        "tests/integration/test_it.py:5:5: PGS301 time.sleep() waits for some time, not for an event",
+        f"{PLACE}: PGS301 time.sleep() waits for some time, not for an event",
         "  Wait for what is to happen: join the thread, or look for it in a loop with a deadline.",
         "1 file, 1 finding",
     ]

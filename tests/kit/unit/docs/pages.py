@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[4]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-SOURCES = ("tests/integration/", "tests/examples/")
+SOURCES = ("tests/integration/", "tests/examples/", "tests/kit/unit/lint/golden/")
 RECORDED = "tests/examples/recorded/"
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<marks>`{3,}|~{3,})(?P<info>.*)$")

@@ -64,6 +64,14 @@ def test_an_unreadable_file_stops_no_other(project):
     ]
 
 
+def test_the_declared_encoding_is_used(project):
+    """As Python does, whatever the machine prefers."""
+    latin = "# -*- coding: latin-1 -*-\nNAME = 'Zoë'\n"
+
+    assert project({"tests/a.py": latin.encode("latin-1")}) == []
+    assert project({"tests/a.py": latin.replace("latin-1", "ascii").encode()}) != []
+
+
 def test_a_huge_file_is_a_finding(project):
     """Its tree would take hundreds of megabytes."""
     assert project({"tests/big.py": "#" * 5_000_001}) == [("tests/big.py", "PGS001")]

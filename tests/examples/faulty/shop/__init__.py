@@ -1,0 +1,1 @@
+"""A shop whose engine is made when it is imported."""
