@@ -66,7 +66,7 @@ class Application:
         name = path.name
         return (
             not _TESTS.isdisjoint(inside.parts[:-1])
-            or name == "conftest.py"
+            or name in ("conftest.py", "tests.py")
             or name.startswith("test_")
             or name.endswith("_test.py")
         )

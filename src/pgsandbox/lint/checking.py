@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pgsandbox.lint.application import Application, module_name
@@ -114,7 +114,8 @@ def _heard(source: Source, found: Sequence[Found], shown: str) -> _Checked:
         used.update(heard)
         if not heard:
             line, column = source.place(each.node)
-            kept.append(_finding(each.code, each.message, shown, line, column))
+            found_there = _finding(each.code, each.message, shown, line, column)
+            kept.append(replace(found_there, remedy=each.remedy or found_there.remedy))
     for ignore in ignores:
         kept.extend(_about(ignore, {code for by, code in used if by == ignore}, shown))
     return _Checked(tuple(kept), len(found) - sum(1 for each in kept if each.code[3] != "0"))

@@ -34,6 +34,8 @@ class Found:
     """What breaks it."""
     message: str
     """What it does, in one line."""
+    remedy: str = ""
+    """What to do instead, where that is not what the rule says."""
 
 
 @dataclass(frozen=True, eq=False)

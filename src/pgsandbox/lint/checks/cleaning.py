@@ -63,6 +63,8 @@ def _is_called_as_metadata(context: Context, node: ast.Attribute, owner: str) ->
 
 def _is_of_this_file(context: Context, owner: ast.expr) -> bool:
     # A test may have tables of its own: Base, or a MetaData, that the file itself defines.
+    if _has_own_tables(context, spelt(owner)):
+        return True
     if spelt(owner).startswith("self."):
         return _is_assigned(context, spelt(owner))
     while isinstance(owner, ast.Attribute):
@@ -72,6 +74,16 @@ def _is_of_this_file(context: Context, owner: ast.expr) -> bool:
     return any(
         isinstance(binding.value, ast.ClassDef | ast.Call)
         for binding in context.names.bindings(owner.id, owner)
+    )
+
+
+def _has_own_tables(context: Context, name: str) -> bool:
+    return any(
+        spelt(metadata) == name
+        for call in context.source.of(ast.Call)
+        if spelt(call.func).rpartition(".")[2] == "Table"
+        for metadata in [argument(call, 1, "metadata")]
+        if metadata is not None
     )
 
 

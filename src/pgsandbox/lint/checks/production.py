@@ -19,6 +19,7 @@ from pgsandbox.lint.names import argument
 from pgsandbox.lint.source import walk
 
 _DEEP = 6
+_FORBIDDEN = "Do without it, or take the name out of `forbidden-imports`."
 _BOUND_BY = (
     (ENGINE_MAKERS, "", "an engine"),
     (SESSION_MAKERS, "bind", "a session maker"),
@@ -33,10 +34,8 @@ def check(context: Context) -> Iterator[Found]:
     for statement, alias, dotted in context.names.imports():
         if context.source.is_for_type_checkers(statement):
             continue
-        said = _why_not(context, dotted)
-        if said:
-            # An alias has a place of its own, and the statement the lines of the comment.
-            yield Found("PGS101", alias, f"the test imports {said}")
+        # An alias has a place of its own, and the statement the lines of the comment.
+        yield from _found(context, dotted, alias, "imports")
     yield from _through_modules(context)
 
 
@@ -100,27 +99,37 @@ def _is_given(call: ast.Call, position: int, name: str) -> bool:
     return given is not None and not (isinstance(given, ast.Constant) and given.value is None)
 
 
-def _why_not(context: Context, dotted: str) -> str | None:
-    found = context.definition(dotted)
-    for name in context.forbidden:
-        for each in (dotted, *found.via, found.dotted):
-            if each == name or each.startswith(f"{name}."):
-                return f"`{dotted}`, which forbidden-imports names"
-    if context.redirect:
-        return None
-    if found.path is None or context.application.is_test(found.path):
-        return None
-    kind = bound_at_import(context, found)
-    if kind is None:
-        return None
-    name = dotted.rpartition(".")[2]
-    return f"`{name}`, {kind} of the application (defined as {found.dotted})"
+def _found(context: Context, dotted: str, node: ast.AST, verb: str) -> Iterator[Found]:
+    definition = context.definition(dotted)
+    if _is_forbidden(context, (dotted, *definition.via, definition.dotted)):
+        said = f"the test {verb} `{dotted}`, which forbidden-imports names"
+        yield Found("PGS101", node, said, _FORBIDDEN)
+        return
+    path = definition.path
+    if context.redirect or path is None or context.application.is_test(path):
+        return
+    kind = bound_at_import(context, definition)
+    if kind:
+        name = dotted.rpartition(".")[2]
+        defined = f"(defined as {definition.dotted})"
+        yield Found(
+            "PGS101", node, f"the test {verb} `{name}`, {kind} of the application {defined}"
+        )
+
+
+def _is_forbidden(context: Context, names: tuple[str, ...]) -> bool:
+    return any(
+        each == forbidden or each.startswith(f"{forbidden}.")
+        for forbidden in context.forbidden
+        for each in names
+    )
 
 
 def _through_modules(context: Context) -> Iterator[Found]:
     said: set[str] = set()
-    nodes = sorted(context.source.of(ast.Attribute), key=context.source.place)
-    for node in nodes:
+    for node in context.source.of(ast.Attribute):
+        if not isinstance(node.ctx, ast.Load):
+            continue  # a test that puts another engine there takes nothing from there
         dotted = context.names.dotted(node)
         if not dotted or dotted in said or dotted.partition(".")[0] in ("sqlalchemy", "pytest"):
             continue
@@ -128,6 +137,4 @@ def _through_modules(context: Context) -> Iterator[Found]:
         if owner.path is None or owner.node is not None or owner.rest:
             continue
         said.add(dotted)
-        why = _why_not(context, dotted)
-        if why:
-            yield Found("PGS101", node, f"the test uses {why}")
+        yield from _found(context, dotted, node, "uses")

@@ -21,3 +21,10 @@ def test_the_import_is_written(monkeypatch, db_engine):
 
     assert TEXT.startswith("from myapp.database import")
     assert [create_app, db.session, ScopedUnbound, Unbound, get_db, User, motor, http]
+
+
+def test_another_engine_is_put_there(db_engine):
+    database.engine = db_engine
+    del database.session
+
+    assert database

@@ -27,3 +27,10 @@ class TestItsOwn:
         User.friends.drop_all()
 
         assert "db.create_all()" in "db.create_all() in a string"
+
+
+def test_tables_of_a_shared_metadata(db_engine, metadata):
+    Table("letters", metadata, Column("value", Integer))
+    metadata.create_all(db_engine)
+
+    assert metadata.tables
