@@ -40,6 +40,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="for people, programs, code scanning, or GitHub's annotations (default: text)",
     )
     parser.add_argument(
+        "--json",
+        action="store_const",
+        const="json",
+        dest="format",
+        help="the same as --format json",
+    )
+    parser.add_argument(
+        "--root",
+        type=Path,
+        help="the directory of pyproject.toml (default: the nearest one, from here upwards)",
+    )
+    parser.add_argument(
         "--explain", metavar="CODE", help="say why a rule is one, with examples, and read no file"
     )
 
@@ -49,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     if options.explain:
         _print(_explained(_rule(options.explain)))
         return 0
-    project = _project(options.paths)
+    project = _project(options.root or _root(Path.cwd()), options.paths)
     # Millions of nodes and no cycle among them: the collector would only go through them.
     gc.disable()
     report = lint.check(project)
@@ -82,8 +94,8 @@ def _indented(code: str) -> str:
     return "\n".join(f"    {line}".rstrip() for line in code.splitlines())
 
 
-def _project(given: list[Path]) -> Project:
-    root = _root(Path.cwd())
+def _project(given_root: Path, given: list[Path]) -> Project:
+    root = given_root.absolute()
     settings = config.read(root, os.environ, {})
     configured = _configured(root, settings)
     named = tuple(path.absolute() for path in given)

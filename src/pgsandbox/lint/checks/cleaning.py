@@ -11,6 +11,7 @@ from pgsandbox.lint.names import argument, spelt, text_of
 from pgsandbox.lint.source import Function, walk
 
 _TRUNCATE = re.compile(r"\s*truncate\s+\S", re.IGNORECASE)
+_DELETE = re.compile(r"\s*delete\s+from\s", re.IGNORECASE)
 _EXECUTES = {"execute", "exec_driver_sql", "text", "scalar", "scalars"}
 _TEARDOWN = {"setUp", "tearDown", "asyncSetUp", "asyncTearDown", "setup_method", "teardown_method"}
 _BINDS = re.compile(r"(engine|conn|connection|bind)$", re.IGNORECASE)
@@ -144,10 +145,17 @@ def _empties_tables(loop: ast.For) -> bool:
         isinstance(node, ast.Attribute) and node.attr == "sorted_tables" for node in walk(loop.iter)
     )
     return is_of_tables and any(
-        isinstance(node, ast.Attribute) and node.attr == "delete"
-        for statement in loop.body
-        for node in walk(statement)
+        _deletes(node) for statement in loop.body for node in walk(statement)
     )
+
+
+def _deletes(node: ast.AST) -> bool:
+    match node:
+        case ast.Name(id="delete") | ast.Attribute(attr="delete"):
+            return True
+        case ast.Constant(value=str() as text):
+            return bool(_DELETE.match(text))
+    return False
 
 
 def _cleans(context: Context, node: ast.AST) -> bool:

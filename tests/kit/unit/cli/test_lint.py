@@ -131,10 +131,19 @@ def test_a_wrong_setting_ends_with_2(project, capsys):
     assert 'did you mean "paths"?' in capsys.readouterr().err
 
 
-def test_json(project, capsys):
+def test_the_root_may_be_given(project, capsys):
+    """As for the other commands."""
+    project({"shop/pyproject.toml": SETTINGS, "shop/tests/integration/test_it.py": SLEEPS})
+
+    assert main(["lint", "--root", "shop"]) == 1
+    assert capsys.readouterr().out.startswith(PLACE)
+
+
+@pytest.mark.parametrize("option", [["--format", "json"], ["--json"]], ids=" ".join)
+def test_json(project, option, capsys):
     """For programs."""
     project({"tests/integration/test_it.py": SLEEPS})
-    main(["lint", "--format", "json"])
+    main(["lint", *option])
     (finding,) = json.loads(capsys.readouterr().out)["findings"]
 
     assert finding == {

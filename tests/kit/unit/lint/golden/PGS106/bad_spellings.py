@@ -1,7 +1,7 @@
 import unittest
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
 from myapp import db
 
@@ -16,3 +16,11 @@ class TestUsers(unittest.TestCase):
     def tearDown(self):
         for table in reversed(db.metadata.sorted_tables):
             db.session.execute(table.delete())
+
+    def setUp(self):
+        for table in db.metadata.sorted_tables:
+            db.session.execute(delete(table))
+
+    def setup_method(self):
+        for table in db.metadata.sorted_tables:
+            db.session.execute(text(f"DELETE FROM {table.name}"))
