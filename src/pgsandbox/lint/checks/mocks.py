@@ -151,27 +151,48 @@ def _behaving_as_sessions(context: Context) -> Iterator[Found]:
         made = _mock_behind(context, node)
         if made is not None and made not in said:
             said.add(made)
-            method = spelt(node).split(".")[1]
+            method = next(each for each in _chain(node)[1] if each in databases.SESSION_METHODS)
             yield Found("PGS201", made, f"a mock stands for a session: its {method}() is arranged")
 
 
 def _mock_behind(context: Context, node: ast.Attribute) -> ast.Call | None:
-    chain: ast.expr = node
-    methods: list[str] = []
-    while isinstance(chain, ast.Attribute | ast.Call):
-        if isinstance(chain, ast.Attribute):
-            methods.append(chain.attr)
-        chain = chain.value if isinstance(chain, ast.Attribute) else chain.func
+    chain, methods = _chain(node)
     if not isinstance(chain, ast.Name) or not _NAMED_SESSION.search(chain.id.lower()):
         return None
+    if methods[-1:] == ["session"]:
+        methods.pop()  # Flask-SQLAlchemy's db.session
     if not methods or methods[-1] not in databases.SESSION_METHODS:
         return None
     for binding in context.names.bindings(chain.id, chain):
-        if isinstance(binding.value, ast.Call) and not binding.value.args:
-            is_mock = _mock_name(context, binding.value.func) in _MOCKS
-            if is_mock and not _has_spec(binding.value):
-                return binding.value
+        made = _given_by_fixture(context, chain.id) if binding.is_parameter else binding.value
+        if isinstance(made, ast.Call) and _is_plain_mock(context, made):
+            return made
     return None
+
+
+def _chain(node: ast.expr) -> tuple[ast.expr, list[str]]:
+    """Return where a chain of attributes and calls begins, and its attributes from the end."""
+    methods: list[str] = []
+    while isinstance(node, ast.Attribute | ast.Call):
+        if isinstance(node, ast.Attribute):
+            methods.append(node.attr)
+        node = node.value if isinstance(node, ast.Attribute) else node.func
+    return node, methods
+
+
+def _given_by_fixture(context: Context, name: str) -> ast.AST | None:
+    fixture = context.names.fixtures.get(name)
+    for node in walk(fixture) if fixture else ():
+        if isinstance(node, ast.Return | ast.Yield) and node.value is not None:
+            if not isinstance(node.value, ast.Name):
+                return node.value
+            bindings = context.names.bindings(node.value.id, node.value)
+            return bindings[0].value if bindings else None
+    return None
+
+
+def _is_plain_mock(context: Context, call: ast.Call) -> bool:
+    return not call.args and _mock_name(context, call.func) in _MOCKS and not _has_spec(call)
 
 
 def _has_spec(call: ast.Call) -> bool:

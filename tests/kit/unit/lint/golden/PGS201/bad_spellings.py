@@ -65,3 +65,16 @@ def mock_session():
     mock_session = AsyncMock()
     mock_session.execute.return_value = []
     return mock_session
+
+
+@pytest.fixture
+def session():
+    return MagicMock()
+
+
+def test_a_fixture(session):
+    session.scalars.return_value.all.return_value = []
+    flask_db = MagicMock()
+    flask_db.session.query.return_value.first.return_value = None
+
+    assert register("Ada") is None
