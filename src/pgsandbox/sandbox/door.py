@@ -157,11 +157,12 @@ class Door:
         Migrations open whatever their environment configures; they reach the fresh test database
         and no other.
         """
+        before = getattr(self._here, "building", None)
         self._here.building = url
         try:
             yield
         finally:
-            self._here.building = None
+            self._here.building = before
 
     # -- the listeners ------------------------------------------------------------------------
 

@@ -118,13 +118,22 @@ _REMEDY_FOR_SEED = "It is called once with a Session, when the tables are there 
 def connected(url: URL) -> Iterator[Connection]:
     engine = sqlalchemy.create_engine(url, poolclass=NullPool)
     try:
-        with engine.connect() as connection, warnings.catch_warnings():
-            # pytest's filters may make errors of them, but not before the collection begins: the
-            # same schema would be built by a single process and not by the workers of xdist.
-            warnings.simplefilter("ignore")
+        with engine.connect() as connection, quiet_warnings():
             yield connection
     finally:
         engine.dispose()
+
+
+@contextlib.contextmanager
+def quiet_warnings() -> Iterator[None]:
+    """Let the project's own code warn as much as it likes.
+
+    pytest's filters may make errors of warnings, but not before the collection begins: the same
+    schema would be built by a single process and not by the workers of xdist.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _create_extensions(connection: Connection, extensions: Sequence[str]) -> None:
@@ -155,7 +164,8 @@ def _name_of(seed: Seed) -> str:
     return f"{getattr(seed, '__module__', '')}:{name}"
 
 
-def alembic_config(location: Path, url: URL, connection: Connection) -> Config:
+def alembic_config(location: Path, url: URL, connection: Connection | None) -> Config:
+    """Return the configuration of the environment at *location*, with *connection* to use."""
     from alembic.config import Config  # optional, as above
 
     if location.is_dir():
@@ -168,7 +178,8 @@ def alembic_config(location: Path, url: URL, connection: Connection) -> Config:
         _anchor(config, location.parent)
     shown = url.render_as_string(hide_password=False)
     config.set_main_option("sqlalchemy.url", shown.replace("%", "%%"))
-    config.attributes["connection"] = connection
+    if connection is not None:
+        config.attributes["connection"] = connection
     return config
 
 

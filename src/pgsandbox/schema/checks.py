@@ -1,0 +1,287 @@
+"""What can be wrong with migrations, each as a check that returns findings.
+
+None of them prints, and none needs pytest. Each gets migrations on empty databases of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from pgsandbox import guard
+from pgsandbox.reports import Finding
+from pgsandbox.schema.compare import Difference, compare
+from pgsandbox.schema.migrating import Migrations, Revision
+from pgsandbox.schema.objects import Catalog
+
+PAGE = "reference/migration-tests/"
+
+Row = Mapping[str, Any]
+Write = Callable[[Connection], object]
+
+
+@dataclass(frozen=True)
+class MigrationRows:
+    """Rows that a project wants to see survive its migrations."""
+
+    at: str
+    """The revision at which they are written."""
+    rows: Mapping[str, Sequence[Row]]
+    """The rows by table, each as values by column."""
+    after: str = "head"
+    """The revision at which they are looked at."""
+    expected: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    """What has arrived there, by table: each row is there once, whatever other columns it has."""
+
+
+def single_head(migrations: Migrations) -> list[Finding]:
+    """Return a finding if there are several heads, so that ``upgrade head`` would fail."""
+    if len(migrations.heads) < 2:
+        return []
+    return [
+        Finding(
+            code="several-heads",
+            message=f"The migrations have {len(migrations.heads)} heads.",
+            subject=", ".join(sorted(migrations.heads)),
+            remedy="Join them with `alembic merge heads`, or rebase one on the other.",
+            page=f"{PAGE}#several-heads",
+        )
+    ]
+
+
+def every_step(migrations: Migrations) -> list[Finding]:
+    """Return what is not undone, or not done again alike, when each revision goes down and up.
+
+    Three runs for each revision, from the oldest on, on one database. A revision that can't be
+    undone, or done, ends the walk.
+    """
+    found: list[Finding] = []
+    before = migrations.catalog()
+    for revision in migrations.revisions:
+        failed = _failing(revision, "upgrade", partial(migrations.upgrade, revision))
+        if failed is not None:
+            return [*found, failed]
+        after = migrations.catalog()
+        if not revision.has_downgrade:
+            return [*found, _no_way_back(revision)]
+        failed = _failing(revision, "downgrade", partial(migrations.downgrade, revision))
+        if failed is not None:
+            return [*found, failed]
+        down = migrations.catalog()
+        found += _unlike(revision, "not-undone", "before it, its downgrade leaves", before, down)
+        failed = _failing(revision, "upgrade", partial(migrations.upgrade, revision))
+        if failed is not None:
+            return [*found, _again(failed)]
+        again = migrations.catalog()
+        found += _unlike(revision, "not-repeated", "after it, a second upgrade makes", after, again)
+        before = again
+    return found
+
+
+def nothing_left(migrations: Migrations) -> list[Finding]:
+    """Return what stays when all revisions are done and then undone."""
+    empty = migrations.catalog()
+    upgrade = _all_of(migrations, "upgrade", migrations.revisions)
+    if upgrade:
+        return upgrade
+    downgrade = _all_of(migrations, "downgrade", migrations.revisions[::-1])
+    if downgrade:
+        return downgrade
+    return [
+        Finding(
+            code="left-at-base",
+            message=f"A downgrade to base leaves the {_label(each)}.",
+            subject=each.key.identity,
+            remedy="Drop it in the downgrade of the revision that makes it.",
+            page=f"{PAGE}#left-at-base",
+        )
+        for each in compare(empty, migrations.catalog())
+    ]
+
+
+def offline_is_online(online: Migrations, offline: Migrations) -> list[Finding]:
+    """Return what the SQL of ``upgrade --sql`` makes differently, on two empty databases."""
+    upgrade = _all_of(online, "upgrade", online.revisions)
+    if upgrade:
+        return upgrade
+    try:
+        offline.execute(offline.offline_sql())
+    except Exception as error:  # noqa: BLE001  # whatever the project's own code raises
+        return [
+            Finding(
+                code="offline-fails",
+                message="`alembic upgrade --sql` can't be made or does not run.",
+                subject="offline",
+                details=_said(error),
+                remedy="A migration that reads the database can't be printed: guard it with "
+                "`context.is_offline_mode()`, or do without this check.",
+                page=f"{PAGE}#offline-fails",
+            )
+        ]
+    return [
+        _difference(each, "offline", "offline-differs", "online", "offline")
+        for each in compare(online.catalog(), offline.catalog(), column_order=True)
+    ]
+
+
+def rows_survive(migrations: Migrations, given: MigrationRows) -> list[Finding]:
+    """Return which rows are lost or changed on the way up and down again."""
+    after = migrations.heads[0] if given.after in ("head", "heads") else given.after
+    start = migrations.up_to(given.at)
+    way = [each for each in migrations.up_to(after) if each not in start]
+    failed = _all_of(migrations, "upgrade", start)
+    if failed:
+        return failed
+    connection = migrations.connection
+    for table, rows in given.rows.items():
+        for row in rows:
+            names = ", ".join(row)
+            values = ", ".join(f":{name}" for name in row)
+            # The project's own words about its own tables, in its own tests.
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)  # noqa: S608
+    connection.commit()
+    failed = _all_of(migrations, "upgrade", tuple(way))
+    if failed:
+        return failed
+    found = _missing_rows(connection, given.expected or given.rows, after)
+    if all(each.has_downgrade for each in way):
+        failed = _all_of(migrations, "downgrade", tuple(reversed(way)))
+        if failed:
+            return [*found, *failed]
+        found += _missing_rows(connection, given.rows, f"{given.at}, back from {after}")
+    return found
+
+
+# -- words ------------------------------------------------------------------------------------
+
+
+def _all_of(
+    migrations: Migrations, direction: str, revisions: tuple[Revision, ...]
+) -> list[Finding]:
+    run = migrations.upgrade if direction == "upgrade" else migrations.downgrade
+    for revision in revisions:
+        if direction == "downgrade" and not revision.has_downgrade:
+            return [_no_way_back(revision)]
+        failed = _failing(revision, direction, partial(run, revision))
+        if failed is not None:
+            return [failed]
+    return []
+
+
+def _failing(revision: Revision, direction: str, run: Callable[[], None]) -> Finding | None:
+    try:
+        run()
+    except Exception as error:  # noqa: BLE001  # whatever a migration raises
+        return Finding(
+            code=f"{direction}-fails",
+            message=f"The {direction} of {revision} fails.",
+            subject=revision.name,
+            path=os.path.relpath(revision.file),
+            details=_said(error),
+            page=f"{PAGE}#{direction}-fails",
+        )
+    return None
+
+
+def _again(failed: Finding) -> Finding:
+    return Finding(
+        code="not-repeated",
+        message=f"{failed.message.removesuffix('fails.')}fails the second time, after a downgrade.",
+        subject=failed.subject,
+        path=failed.path,
+        details=failed.details,
+        remedy="Something that the first upgrade made is still there: an enum type, most often, "
+        "which drop_table leaves.",
+        page=f"{PAGE}#not-repeated",
+    )
+
+
+def _no_way_back(revision: Revision) -> Finding:
+    return Finding(
+        code="no-downgrade",
+        message=f"{revision} has no downgrade.",
+        subject=revision.name,
+        path=os.path.relpath(revision.file),
+        page=f"{PAGE}#no-downgrade",
+    )
+
+
+def _unlike(
+    revision: Revision, code: str, what: str, wanted: Catalog, found: Catalog
+) -> list[Finding]:
+    first, second = what.split(", ")
+    return [
+        Finding(
+            code=code,
+            message=f"{revision}: the {_label(each)} {each.key.identity} is not as it was.",
+            subject=revision.name,
+            path=os.path.relpath(revision.file),
+            details={
+                first: each.left or "nothing",
+                second: each.right or "nothing",
+                "what": each.code,
+            },
+            page=f"{PAGE}#{code}",
+        )
+        for each in compare(wanted, found)
+    ]
+
+
+def _difference(each: Difference, subject: str, code: str, left: str, right: str) -> Finding:
+    return Finding(
+        code=code,
+        message=f"The {_label(each)} {each.key.identity} differs ({each.code}).",
+        subject=subject,
+        details={left: each.left or "nothing", right: each.right or "nothing"},
+        page=f"{PAGE}#{code}",
+    )
+
+
+def _label(difference: Difference) -> str:
+    found = difference.first or difference.second
+    return found.label if found else difference.key.kind
+
+
+def _said(error: Exception) -> dict[str, str]:
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        said = {"server said": guard.masked(str(error.orig).strip())}
+        if error.statement:
+            said["statement"] = guard.masked(error.statement.strip())
+        return said
+    return {"error": guard.masked(f"{type(error).__name__}: {error}".strip())}
+
+
+def _missing_rows(
+    connection: Connection, expected: Mapping[str, Sequence[Row]], when: str
+) -> list[Finding]:
+    found = []
+    for table, rows in expected.items():
+        there = [dict(row) for row in connection.execute(text(f"SELECT * FROM {table}")).mappings()]  # noqa: S608
+        for row in rows:
+            alike = [each for each in there if _is_like(each, row)]
+            if len(alike) != 1:
+                found.append(
+                    Finding(
+                        code="row-lost",
+                        message=f"At {when} a row is there {len(alike)} times and not once.",
+                        subject=table,
+                        details={"expected": str(dict(row)), "there": _shown(there)},
+                        page=f"{PAGE}#row-lost",
+                    )
+                )
+    connection.rollback()
+    return found
+
+
+def _is_like(row: Row, expected: Row) -> bool:
+    return all(name in row and row[name] == value for name, value in expected.items())
+
+
+def _shown(rows: list[dict[str, Any]]) -> str:
+    return "\n".join(str(row) for row in rows[:5]) or "no row"

@@ -1,0 +1,262 @@
+"""Each thing that can be wrong with migrations, alone, is found and named; sound ones are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from pgsandbox import servers
+from pgsandbox.reports import Finding
+from pgsandbox.schema import checks, locks
+from pgsandbox.schema.checks import MigrationRows
+from pgsandbox.schema.migrating import Migrations
+
+_ENV = """
+from alembic import context
+
+context.configure(
+    connection=context.config.attributes.get("connection"),
+    dialect_name=None if "connection" in context.config.attributes else "postgresql",
+    literal_binds=context.is_offline_mode(),
+)
+with context.begin_transaction():
+    context.run_migrations()
+"""
+
+Open = Callable[..., Migrations]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[servers.Server]:
+    """The embedded server."""
+    server = servers.embedded(reason="migrations are checked")
+    yield server
+    server.release()
+
+
+@pytest.fixture
+def opened(
+    request: pytest.FixtureRequest, server: servers.Server, tmp_path: Path
+) -> Iterator[Open]:
+    """Make migrations of pairs of statements, each on an empty database of its own."""
+    door = request.config.pluginmanager.getplugin("pgsandbox-active").run.door
+    connection = server.connect()
+    made: list[tuple[Migrations, str]] = []
+
+    def open_(*steps: tuple[str, str | None], heads: bool = False) -> Migrations:
+        versions = tmp_path / f"migrations_{len(made)}" / "versions"
+        versions.mkdir(parents=True)
+        (versions.parent / "env.py").write_text(_ENV)
+        for number, (up, down) in enumerate(steps, start=1):
+            follows = "None" if number == 1 else f'"{1 if heads else number - 1}"'
+            undo = f"def downgrade():\n    op.execute({down!r})\n" if down is not None else ""
+            body = up if up.startswith(("op.", "with ")) else f"op.execute({up!r})"
+            (versions / f"{number}.py").write_text(
+                f'"""Step {number}."""\nfrom alembic import op\n'
+                f'revision, down_revision = "{number}", {follows}\n'
+                f"def upgrade():\n    {body}\n{undo}"
+            )
+        name = f"checks_{tmp_path.name.lower()}_{len(made)}"[:63]
+        with connection.cursor() as cursor:
+            cursor.execute(f'create database "{name}"')
+        migrations = Migrations(
+            versions.parent, server.url_of(name), through=door.building
+        ).__enter__()
+        made.append((migrations, name))
+        return migrations
+
+    yield open_
+    for migrations, name in made:
+        migrations.__exit__()
+        with connection.cursor() as cursor:
+            cursor.execute(f'drop database "{name}" with (force)')
+    connection.close()
+
+
+SHOP = (
+    (
+        "create table items (id int primary key, name text)",
+        "drop table items",
+    ),
+    (
+        "alter table items add price int",
+        "alter table items drop price",
+    ),
+)
+
+
+def _codes(found: list[Finding]) -> list[str]:
+    return [finding.code for finding in found]
+
+
+def test_sound_migrations_have_no_findings(opened: Open) -> None:
+    """Nor do they leave anything, or print anything else than they do."""
+    assert checks.single_head(opened(*SHOP)) == []
+    assert checks.every_step(opened(*SHOP)) == []
+    assert checks.nothing_left(opened(*SHOP)) == []
+    assert checks.offline_is_online(opened(*SHOP), opened(*SHOP)) == []
+
+
+def test_branches_and_a_project_without_migrations(opened: Open) -> None:
+    """Each revision of a branch goes down and up alone; nothing is checked where nothing is."""
+    more = ("create table others ()", "drop table others")
+
+    assert checks.every_step(opened(*SHOP, more, heads=True)) == []
+    assert checks.nothing_left(opened(*SHOP, more, heads=True)) == []
+    assert checks.every_step(opened()) == []
+
+
+def test_two_heads(opened: Open) -> None:
+    """Both are named."""
+    [finding] = checks.single_head(opened(*SHOP, ("select 1", "select 1"), heads=True))
+
+    assert (finding.code, finding.subject) == ("several-heads", "2, 3")
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "codes", "subject"),
+    [
+        ("create table t ()", "select 1", ["not-undone", "not-repeated"], "3"),
+        ("create table t ()", None, ["no-downgrade"], "3"),
+        ("create table t ()", "drop table u", ["downgrade-fails"], "3"),
+        ("create table t (", "drop table t", ["upgrade-fails"], "3"),
+        ("create type mood as enum ('good')", "select 1", ["not-undone", "not-repeated"], "3"),
+        ("alter table items drop name", "alter table items add name int", ["not-undone"], "3"),
+        ("create index i on items (name)", "drop index i; drop table items", ["not-undone"], "3"),
+        ("alter table items alter name set default 'x'", "select 1", ["not-undone"], "3"),
+    ],
+)
+def test_a_step_that_does_not_go_back(
+    opened: Open, up: str, down: str | None, codes: list[str], subject: str
+) -> None:
+    """The revision is named, with what is not as it was."""
+    found = checks.every_step(opened(*SHOP, (up, down)))
+
+    assert _codes(found)[: len(codes)] == codes
+    assert {finding.subject for finding in found} == {subject}
+    assert {finding.path.rpartition("/")[2] for finding in found if finding.path} == {"3.py"}
+
+
+def test_an_enum_that_the_downgrade_of_its_table_forgets(opened: Open) -> None:
+    """It stays at base, which one step alone would not show if nothing makes it again."""
+    step = ("create type mood as enum ('good'); create table t (m mood)", "drop table t")
+    [finding] = checks.nothing_left(opened(*SHOP, step))
+
+    assert (finding.code, finding.subject) == ("left-at-base", "public.mood")
+
+
+@pytest.mark.parametrize(
+    ("up", "code"),
+    [
+        ('op.execute("drop table items") if op.get_context().as_sql else None', "offline-differs"),
+        ("op.get_bind().exec_driver_sql('select 1').scalar_one()", "offline-fails"),
+    ],
+)
+def test_offline_sql_that_is_not_what_runs_online(opened: Open, up: str, code: str) -> None:
+    """What it makes differs, or it can't be made."""
+    found = checks.offline_is_online(opened(*SHOP, (up, "")), opened(*SHOP, (up, "")))
+
+    assert _codes(found) == [code]
+
+
+TEA = {"id": 1, "name": "tea"}
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "expected", "codes"),
+    [
+        ("update items set name = upper(name)", "select 1", {"id": 1, "name": "TEA"}, 1),
+        (
+            "update items set name = upper(name)",
+            "update items set name = lower(name)",
+            {"id": 1, "name": "TEA"},
+            0,
+        ),
+        ("update items set name = upper(name)", "select 1", TEA, 2),
+        ("delete from items", "select 1", TEA, 2),
+        ("insert into items values (2, 'tea')", None, {"name": "tea"}, 1),
+        ("alter table items rename name to title", None, {"title": "tea"}, 0),
+    ],
+)
+def test_rows_on_their_way(
+    opened: Open, up: str, down: str | None, expected: dict[str, object], codes: int
+) -> None:
+    """They arrive as expected after a revision, and are what they were after its downgrade."""
+    rows = MigrationRows("2", {"items": [TEA]}, after="3", expected={"items": [expected]})
+    found = checks.rows_survive(opened(*SHOP, (up, down)), rows)
+
+    assert _codes(found) == ["row-lost"] * codes
+
+
+@pytest.mark.parametrize(
+    ("up", "code"),
+    [
+        ("alter table items add made timestamptz not null default clock_timestamp()", "rewritten"),
+        ("alter table items alter id type bigint", "rewritten"),
+        ("create index on items (name)", "index-not-concurrent"),
+        ("alter table items add check (name <> '')", "constraint-validated"),
+        ("alter table items alter name set not null", "not-null-scan"),
+    ],
+)
+def test_what_locks_a_large_table(opened: Open, up: str, code: str) -> None:
+    """One finding, for the table that the project names."""
+    [finding] = locks.long_locks(opened(*SHOP, (up, "")), ("items",))
+
+    assert finding.code.endswith(code)
+    assert (finding.subject, finding.path and finding.path[-4:]) == ("items", "3.py")
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["alter table items add made timestamptz not null default now()"],
+        ["alter table items add check (name <> '') not valid"],
+        ["alter table items add made int default 1 not null"],
+        ["alter index items_pkey rename to other"],
+        ["create table small (id int primary key)", "create index on small (id)"],
+        [
+            "alter table items add constraint c check (name is not null) not valid",
+            "alter table items validate constraint c",
+            "alter table items alter name set not null; alter table items drop constraint c",
+        ],
+    ],
+)
+def test_what_locks_nothing_for_long(opened: Open, steps: list[str]) -> None:
+    """A constant default, what is not validated, a new name, and another table."""
+    migrations = opened(*SHOP, *((step, "") for step in steps))
+
+    assert locks.long_locks(migrations, ("items", "none")) == []
+
+
+def test_an_index_built_concurrently(opened: Open) -> None:
+    """As the remedy says, in an autocommit block."""
+    create = "op.create_index('i', 'items', ['name'], postgresql_concurrently=True)"
+    up = f"with op.get_context().autocommit_block(): {create}"
+
+    assert locks.long_locks(opened(*SHOP, (up, "")), ("items",)) == []
+
+
+def test_a_revision_that_there_is_not(opened: Open) -> None:
+    """It is said which there are."""
+    with pytest.raises(ValueError, match="no revision '7'; there are 1, 2"):
+        checks.rows_survive(opened(*SHOP), MigrationRows("7", {}))
+
+
+def test_no_connection_stays(opened: Open) -> None:
+    """The database can be dropped without force."""
+    migrations = opened(*SHOP)
+    checks.every_step(migrations)
+    migrations.__exit__()
+    with psycopg2.connect(migrations.url.set(drivername="postgresql").render_as_string()) as other:
+        cursor = other.cursor()
+        cursor.execute(
+            "select count(*) from pg_stat_activity where datname = current_database() "
+            "and pid <> pg_backend_pid() and backend_type = 'client backend'"
+        )
+        [(count,)] = cursor.fetchall()
+
+    assert count == 0
+    migrations.__enter__()
