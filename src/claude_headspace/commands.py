@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 from alembic.util import CommandError
@@ -19,7 +20,7 @@ from claude_headspace.logs import masked
 
 def register_commands(app: Flask) -> None:
     """Add the commands to *app*."""
-    for command in (db_upgrade, db_downgrade, status):
+    for command in (db_upgrade, db_downgrade, db_revision, status):
         app.cli.add_command(command)
 
 
@@ -41,6 +42,20 @@ def db_downgrade(revision: str) -> None:
     with _connection() as connection:
         schema.downgrade(connection, revision)
         click.echo(f"The schema is at revision {schema.current_revision(connection) or 'base'}.")
+
+
+@click.command("db-revision")
+@click.argument("message")
+@click.option(
+    "--migrations",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The directory of the migrations, if not the application's own.",
+)
+@with_appcontext
+def db_revision(message: str, migrations: Path | None) -> None:
+    """Write a migration to what the models say now; read it before you run it."""
+    with _connection() as connection:
+        click.echo(f"Written: {schema.new_revision(connection, message, migrations)}")
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """``flask --app claude_headspace ...`` on the real database."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from claude_headspace import create_app, schema
+from claude_headspace.config import CHECKOUT
 from claude_headspace.database import db
 from tests.integration.factories import TurnFactory
 
@@ -54,6 +56,44 @@ def test_a_downgrade_is_shown_by_status(flask):
 
 
 # --8<-- [end:command]
+
+
+@pytest.fixture
+def migrations(tmp_path):
+    """A copy of the migrations, to write into."""
+    return shutil.copytree(
+        CHECKOUT / "migrations", tmp_path / "migrations", ignore=shutil.ignore_patterns("__*")
+    )
+
+
+def test_a_new_revision_follows_the_newest(flask, migrations):
+    """It has the next number, and says what the models have and the database has not: nothing."""
+    written = flask("db-revision", "Add nothing", "--migrations", str(migrations))
+    file = migrations / "versions" / "0006_add_nothing.py"
+
+    assert written.output.endswith(f"Written: {file}\n")
+    assert "revision = '0006'\ndown_revision = '0005'" in file.read_text()
+    assert "def upgrade() -> None:\n    # ### commands" in file.read_text()
+    assert file.read_text().count("    pass\n") == 2
+
+
+def test_a_new_revision_holds_what_the_database_lacks(flask, migrations, db_connection):
+    """A column that somebody dropped by hand, say."""
+    db_connection.execute(text("ALTER TABLE projects DROP COLUMN path"))
+    db_connection.commit()
+    flask("db-revision", "Bring back", "--migrations", str(migrations))
+
+    written = (migrations / "versions" / "0006_bring_back.py").read_text()
+    assert "op.add_column('projects', sa.Column('path'" in written
+
+
+def test_a_new_revision_needs_a_database_that_is_up_to_date(flask, migrations):
+    """What is missing would be written a second time."""
+    flask("db-downgrade", "0004")
+    refused = flask("db-revision", "Too early", "--migrations", str(migrations))
+
+    assert refused.exit_code == 1
+    assert "not up to date" in refused.output
 
 
 def test_everything_is_dropped_at_the_base(flask, db_connection):

@@ -156,6 +156,12 @@ SETTINGS: tuple[Setting, ...] = (
         kinds.entries("object", "reason", optional=("finding",)),
         (),
     ),
+    Setting(
+        "large-tables",
+        "Tables so large that the migration tests warn of what would lock them for long.",
+        kinds.several(kinds.any_text, "a list of names of tables"),
+        (),
+    ),
     _everywhere(
         "keep",
         "Keep the test database after the run, and print how to look at it.",

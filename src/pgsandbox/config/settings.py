@@ -76,6 +76,8 @@ class Settings:
     """Names that test files may not import."""
     schema_ignore: tuple[Mapping[str, str], ...]
     """Differences that ``schema diff`` does not report."""
+    large_tables: tuple[str, ...]
+    """Tables that a migration should not lock for long."""
     keep: bool
     """Whether the test database stays after the run."""
     test_database_url: str | None

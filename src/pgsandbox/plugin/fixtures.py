@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session
 from pgsandbox.plugin.pg import Pg
 
 if TYPE_CHECKING:
+    from pgsandbox.migration_checks import MigrationChecks
     from pgsandbox.plugin.active import ActivePlugin
+    from pgsandbox.schema.checks import MigrationRows
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +67,17 @@ def pg(_pgsandbox_run: ActivePlugin) -> Pg:
     says of statements is always the running test's.
     """
     return _pgsandbox_run.pg
+
+
+@pytest.fixture
+def pgsandbox_migration_rows() -> Sequence[MigrationRows]:
+    """Rows that have to survive the migrations; a project overrides it to give some."""
+    return ()
+
+
+@pytest.fixture
+def pgsandbox_migrations(_pgsandbox_run: ActivePlugin) -> MigrationChecks:
+    """The checks that ``plugin.migration_tests`` makes."""
+    from pgsandbox.migration_checks import MigrationChecks  # Alembic is optional
+
+    return MigrationChecks(_pgsandbox_run.run)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, MetaData, Table
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pgsandbox import guard
 from pgsandbox.reports import Finding
@@ -20,7 +20,7 @@ from pgsandbox.schema.compare import Difference, compare
 from pgsandbox.schema.migrating import Migrations, Revision
 from pgsandbox.schema.objects import Catalog
 
-PAGE = "reference/migration-tests/"
+PAGE = "testing/migrations/"
 
 Row = Mapping[str, Any]
 Write = Callable[[Connection], object]
@@ -37,7 +37,10 @@ class MigrationRows:
     after: str = "head"
     """The revision at which they are looked at."""
     expected: Mapping[str, Sequence[Row]] = field(default_factory=dict)
-    """What has arrived there, by table: each row is there once, whatever other columns it has."""
+    """What has arrived there, by table: each row is there once, whatever other columns it has.
+    Without it, the same rows."""
+    bind: str | None = None
+    """The database, where it is not the project's own but one of ``binds``."""
 
 
 def single_head(migrations: Migrations) -> list[Finding]:
@@ -50,9 +53,14 @@ def single_head(migrations: Migrations) -> list[Finding]:
             message=f"The migrations have {len(migrations.heads)} heads.",
             subject=", ".join(sorted(migrations.heads)),
             remedy="Join them with `alembic merge heads`, or rebase one on the other.",
-            page=f"{PAGE}#several-heads",
+            page=PAGE,
         )
     ]
+
+
+def upgrade(migrations: Migrations) -> list[Finding]:
+    """Return which revision fails on the way from an empty database."""
+    return _all_of(migrations, "upgrade", migrations.revisions)
 
 
 def every_step(migrations: Migrations) -> list[Finding]:
@@ -99,7 +107,7 @@ def nothing_left(migrations: Migrations) -> list[Finding]:
             message=f"A downgrade to base leaves the {_label(each)}.",
             subject=each.key.identity,
             remedy="Drop it in the downgrade of the revision that makes it.",
-            page=f"{PAGE}#left-at-base",
+            page=PAGE,
         )
         for each in compare(empty, migrations.catalog())
     ]
@@ -121,7 +129,7 @@ def offline_is_online(online: Migrations, offline: Migrations) -> list[Finding]:
                 details=_said(error),
                 remedy="A migration that reads the database can't be printed: guard it with "
                 "`context.is_offline_mode()`, or do without this check.",
-                page=f"{PAGE}#offline-fails",
+                page=PAGE,
             )
         ]
     return [
@@ -139,13 +147,9 @@ def rows_survive(migrations: Migrations, given: MigrationRows) -> list[Finding]:
     if failed:
         return failed
     connection = migrations.connection
-    for table, rows in given.rows.items():
-        for row in rows:
-            names = ", ".join(row)
-            values = ", ".join(f":{name}" for name in row)
-            # The project's own words about its own tables, in its own tests.
-            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)  # noqa: S608
-    connection.commit()
+    refused = _write(connection, given)
+    if refused is not None:
+        return [refused]
     failed = _all_of(migrations, "upgrade", tuple(way))
     if failed:
         return failed
@@ -184,7 +188,7 @@ def _failing(revision: Revision, direction: str, run: Callable[[], None]) -> Fin
             subject=revision.name,
             path=os.path.relpath(revision.file),
             details=_said(error),
-            page=f"{PAGE}#{direction}-fails",
+            page=PAGE,
         )
     return None
 
@@ -198,7 +202,7 @@ def _again(failed: Finding) -> Finding:
         details=failed.details,
         remedy="Something that the first upgrade made is still there: an enum type, most often, "
         "which drop_table leaves.",
-        page=f"{PAGE}#not-repeated",
+        page=PAGE,
     )
 
 
@@ -208,7 +212,7 @@ def _no_way_back(revision: Revision) -> Finding:
         message=f"{revision} has no downgrade.",
         subject=revision.name,
         path=os.path.relpath(revision.file),
-        page=f"{PAGE}#no-downgrade",
+        page=PAGE,
     )
 
 
@@ -227,7 +231,7 @@ def _unlike(
                 second: each.right or "nothing",
                 "what": each.code,
             },
-            page=f"{PAGE}#{code}",
+            page=PAGE,
         )
         for each in compare(wanted, found)
     ]
@@ -239,7 +243,7 @@ def _difference(each: Difference, subject: str, code: str, left: str, right: str
         message=f"The {_label(each)} {each.key.identity} differs ({each.code}).",
         subject=subject,
         details={left: each.left or "nothing", right: each.right or "nothing"},
-        page=f"{PAGE}#{code}",
+        page=PAGE,
     )
 
 
@@ -257,12 +261,37 @@ def _said(error: Exception) -> dict[str, str]:
     return {"error": guard.masked(f"{type(error).__name__}: {error}".strip())}
 
 
+def _write(connection: Connection, given: MigrationRows) -> Finding | None:
+    try:
+        for name, rows in given.rows.items():
+            if rows:
+                connection.execute(_table(connection, name).insert(), [dict(row) for row in rows])
+        connection.commit()
+    except SQLAlchemyError as error:
+        connection.rollback()
+        return Finding(
+            code="rows-refused",
+            message=f"The rows can't be written at {given.at}.",
+            subject=", ".join(given.rows),
+            details=_said(error),
+            remedy="They have to fit the schema as it was at that revision.",
+            page=PAGE,
+        )
+    return None
+
+
+def _table(connection: Connection, name: str) -> Table:
+    schema, _, table = name.rpartition(".")
+    return Table(table, MetaData(), schema=schema or None, autoload_with=connection)
+
+
 def _missing_rows(
     connection: Connection, expected: Mapping[str, Sequence[Row]], when: str
 ) -> list[Finding]:
     found = []
-    for table, rows in expected.items():
-        there = [dict(row) for row in connection.execute(text(f"SELECT * FROM {table}")).mappings()]  # noqa: S608
+    for name, rows in expected.items():
+        rows_there = connection.execute(_table(connection, name).select()).mappings()
+        there = [dict(row) for row in rows_there]
         for row in rows:
             alike = [each for each in there if _is_like(each, row)]
             if len(alike) != 1:
@@ -270,9 +299,9 @@ def _missing_rows(
                     Finding(
                         code="row-lost",
                         message=f"At {when} a row is there {len(alike)} times and not once.",
-                        subject=table,
+                        subject=name,
                         details={"expected": str(dict(row)), "there": _shown(there)},
-                        page=f"{PAGE}#row-lost",
+                        page=PAGE,
                     )
                 )
     connection.rollback()

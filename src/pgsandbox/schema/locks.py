@@ -99,7 +99,7 @@ def _finding(revision: Revision, table: str, code: str, what: str, remedy: str) 
         subject=table,
         path=os.path.relpath(revision.file),
         remedy=remedy,
-        page=f"{PAGE}#{code}",
+        page=f"{PAGE}#large-tables",
     )
 
 

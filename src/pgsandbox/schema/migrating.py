@@ -70,7 +70,7 @@ class Migrations:
 
     def __init__(self, location: Path, url: URL, *, through: Gate = _open_to_all) -> None:
         self.url = url
-        self._location = location
+        self.location = location
         self._through = through
         self._version_table = "public.alembic_version"
         self.statements: list[str] = []
@@ -135,7 +135,7 @@ class Migrations:
     def offline_sql(self) -> list[str]:
         """Return the statements that ``alembic upgrade --sql`` prints for all revisions."""
         written = _Statements()
-        config = alembic_config(self._location, self.url, None)
+        config = alembic_config(self.location, self.url, None)
         config.output_buffer = written
         self._run_environment(config, self.revisions, is_upgrade=True, as_sql=True)
         return written.found
@@ -155,11 +155,11 @@ class Migrations:
 
     @cached_property
     def _scripts(self) -> ScriptDirectory:
-        return ScriptDirectory.from_config(alembic_config(self._location, self.url, None))
+        return ScriptDirectory.from_config(alembic_config(self.location, self.url, None))
 
     def _run(self, revisions: tuple[Revision, ...], *, is_upgrade: bool) -> None:
         self.statements.clear()
-        config = alembic_config(self._location, self.url, self.connection)
+        config = alembic_config(self.location, self.url, self.connection)
         try:
             self._run_environment(config, revisions, is_upgrade=is_upgrade)
             self.connection.commit()

@@ -239,6 +239,15 @@ def test_an_index_built_concurrently(opened: Open) -> None:
     assert locks.long_locks(opened(*SHOP, (up, "")), ("items",)) == []
 
 
+def test_rows_that_do_not_fit(opened: Open) -> None:
+    """The server's own words, and no traceback of ours."""
+    rows = MigrationRows("1", {"items": [{"id": 1}, {"id": 1}]}, after="2")
+    [finding] = checks.rows_survive(opened(*SHOP), rows)
+
+    assert finding.code == "rows-refused"
+    assert "items_pkey" in finding.details["server said"]
+
+
 def test_a_revision_that_there_is_not(opened: Open) -> None:
     """It is said which there are."""
     with pytest.raises(ValueError, match="no revision '7'; there are 1, 2"):

@@ -102,6 +102,8 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
         binds={},
         child_env=(),
         forbidden_imports=(),
+        schema_ignore=(),
+        large_tables=(),
         keep=False,
         test_database_url=None,
         values=settings.values,
