@@ -120,6 +120,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", env={"PYTHONPATH": str(SOURCES)})
+    session.run("python", "-m", "pgsandbox", "lint", env={"PYTHONPATH": str(SOURCES)})
 
 
 @nox.session
