@@ -116,6 +116,7 @@ _REMEDY_FOR_SEED = "It is called once with a Session, when the tables are there 
 
 @contextlib.contextmanager
 def connected(url: URL) -> Iterator[Connection]:
+    """A connection to the database at *url*, with warnings silenced, closed at the block's end."""
     engine = sqlalchemy.create_engine(url, poolclass=NullPool)
     try:
         with engine.connect() as connection, quiet_warnings():

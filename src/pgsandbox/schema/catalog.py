@@ -17,8 +17,8 @@ from typing import Any
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from pgsandbox.schema.objects import Catalog, Key, SchemaObject
 from pgsandbox.schema.deparsed import cast_by_element, end_of, parts
+from pgsandbox.schema.objects import Catalog, Key, SchemaObject
 from pgsandbox.schema.queries import (
     COMMENTS,
     DEPENDENCIES,
@@ -76,7 +76,7 @@ def _read(cursor: Cursor) -> Catalog:
         for row in _rows(cursor, query):
             address: Address = row[:3]
             made = None if row[:2] in members else _object(row, comments.get(address))
-            # What belongs to something that is not the project's, an extension's table, isn't either.
+            # What belongs to a thing that is not the project's, an extension's table, isn't either.
             if made is not None and (made.parent is None or made.parent in found):
                 found[made.key] = made
                 addresses[address] = made.key
@@ -160,7 +160,7 @@ def _needs(
 # -- one facet for each thing that can differ alone ---------------------------------------------
 
 
-def _as_it_is(facets: dict[str, str], name: str) -> dict[str, str]:
+def _as_it_is(facets: dict[str, str], _: str) -> dict[str, str]:
     return facets
 
 
@@ -173,7 +173,7 @@ _ENDS_OF_A_CONSTRAINT = (
 )
 
 
-def _constraint(facets: dict[str, str], name: str) -> dict[str, str]:
+def _constraint(facets: dict[str, str], _: str) -> dict[str, str]:
     """Split the definition from what the server writes behind it (ruleutils.c)."""
     definition = facets["definition"]
     for end, facet, value in _ENDS_OF_A_CONSTRAINT:
@@ -183,7 +183,7 @@ def _constraint(facets: dict[str, str], name: str) -> dict[str, str]:
     return facets | {"definition": definition}
 
 
-def _index(facets: dict[str, str], name: str) -> dict[str, str]:
+def _index(facets: dict[str, str], _: str) -> dict[str, str]:
     definition = facets.pop("definition")
     start = definition.index("(", definition.index(f" USING {facets['method']} "))
     return facets | {"keys": definition[start + 1 : end_of(definition, start)]}
@@ -204,12 +204,12 @@ def _trigger(facets: dict[str, str], name: str) -> dict[str, str]:
     return facets | {"definition": definition}
 
 
-def _statistics(facets: dict[str, str], name: str) -> dict[str, str]:
+def _statistics(facets: dict[str, str], _: str) -> dict[str, str]:
     definition = facets["definition"]
     return facets | {"definition": re.sub(r"^CREATE STATISTICS \S+ ", "", definition)}
 
 
-def _routine(facets: dict[str, str], name: str) -> dict[str, str]:
+def _routine(facets: dict[str, str], _: str) -> dict[str, str]:
     """Take out of the body what its place in somebody's source file gave it: the indentation."""
     if "body" in facets:
         lines = inspect.cleandoc(facets["body"]).splitlines()

@@ -129,7 +129,7 @@ def _consequences(
             label = place[each.key].label if place and each.key in place else each.key.kind
             told.add(f"{each.facet} of the {label} {each.key.identity}")
             continue
-        only = left[each] if left and each in left else side[each] if each in side else None
+        only = (left or side).objects.get(each) or side.objects.get(each)
         told.add(f"{only.label if only else each.kind} {each.identity}")
         if left and each in left and (left is side or each not in side):
             missing.append(left[each])
@@ -195,7 +195,7 @@ def _in_order(columns: Mapping[Key, SchemaObject], others: Mapping[Key, SchemaOb
 
 
 def _with_forms(found: list[Difference]) -> list[Difference]:
-    """Make one of a unique constraint on one side and the unique index that does it on the other."""
+    """Make one of a unique constraint on one side and its unique index on the other."""
     missing = [each for each in found if each.facet == "missing" and _unique_by(each.first)]
     unexpected = [each for each in found if each.facet == "unexpected" and _unique_by(each.second)]
     for one in missing:

@@ -83,7 +83,7 @@ class _Folding:
             kind = self.kind_above(found, side)
             if kind is not None:
                 return kind
-            owner = _owner_of(found, side)
+            owner = _owner_of(found)
             if owner is not None and Change(owner, "value") in self.changes:
                 return Change(owner, "value")
             above = [each for each in _causes(found, side) if each in only and each not in seen]
@@ -145,9 +145,7 @@ class _Folding:
     def follows_owner(self, change: Change) -> Change | None:
         """Return the change of the column that owns the sequence."""
         left = self.sides[0][0]
-        owner = _owner_of(left[change.key], left) or _owner_of(
-            self.sides[1][0][change.key], self.sides[1][0]
-        )
+        owner = _owner_of(left[change.key]) or _owner_of(self.sides[1][0][change.key])
         if owner is None:
             return None
         if Change(owner, "value") in self.changes and change.facet == "owned-by":
@@ -159,7 +157,7 @@ class _Folding:
     def follows_table(self, change: Change) -> Change | None:
         """Return the other owner of the table to whose column the sequence belongs."""
         left = self.sides[0][0]
-        column = _owner_of(left[change.key], left)
+        column = _owner_of(left[change.key])
         table = left[column].parent if column is not None and column in left else None
         same = Change(table, "owner") if table is not None else None
         return same if same and self.changes.get(same) == self.changes[change] else None
@@ -189,10 +187,10 @@ def _causes(found: SchemaObject, side: Catalog) -> list[Key]:
 
 
 def _is_owned(sequence: Key, column: Key, side: Catalog) -> bool:
-    return sequence in side and _owner_of(side[sequence], side) == column
+    return sequence in side and _owner_of(side[sequence]) == column
 
 
-def _owner_of(found: SchemaObject, side: Catalog) -> Key | None:
+def _owner_of(found: SchemaObject) -> Key | None:
     owner = found.facets.get("owned-by")
     return Key("column", owner) if owner is not None and found.label == "sequence" else None
 

@@ -74,21 +74,27 @@ def _told(consequences: tuple[str, ...], most: int = 6) -> str:
 def _message(difference: Difference) -> str:
     found = difference.first or difference.second
     label = found.label if found else difference.key.kind
-    match difference.facet:
-        case "missing":
-            return f"The {label} is in the models, and the migrations don't make it."
-        case "unexpected":
-            return f"The migrations make the {label}, and it is not in the models."
-        case "name":
-            return f"The {label} has another name in the migrations."
-        case "form":
-            return "One side has a unique constraint, the other a unique index."
-        case "column-order":
-            return "The columns stand in another order."
-        case "value":
-            return f"The {difference.code.rpartition('-')[2]} of the {label} differs."
-        case _:
-            return f"The {difference.facet.replace('-', ' ')} of the {label} differs."
+    said = _MESSAGES.get(difference.facet, "The {facet} of the {label} differs.")
+    is_value = difference.facet == "value"
+    facet = difference.code.rpartition("-")[2] if is_value else difference.facet
+    return said.format(label=_LONGER.get(label, label), facet=facet.replace("-", " "))
+
+
+_LONGER = {
+    "unique": "unique constraint",
+    "check": "check constraint",
+    "exclusion": "exclusion constraint",
+    "composite": "composite type",
+    "range": "range type",
+}
+
+_MESSAGES = {
+    "missing": "The {label} is in the models, and the migrations don't make it.",
+    "unexpected": "The migrations make the {label}, and it is not in the models.",
+    "name": "The {label} has another name in the migrations.",
+    "form": "One side has a unique constraint, the other a unique index.",
+    "column-order": "The columns stand in another order.",
+}
 
 
 def _unused(entry: Ignore) -> Finding:

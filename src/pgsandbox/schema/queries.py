@@ -9,6 +9,8 @@ The manual's chapter "System Catalogs" explains every column that is read here. 
 of the server have is read through ``to_jsonb``, since a column that is missing would be an error.
 """
 
+# ruff: noqa: S608 - what is put into a query is a constant of these modules
+
 from __future__ import annotations
 
 OWN = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'"
@@ -25,7 +27,8 @@ def privileges(acl: str, kind: str, owner: str) -> str:
           from (select case when granted.grantee = 0 then 'everybody' when granted.grantee = {owner}
                             then 'the owner' else pg_get_userbyid(granted.grantee)::text end as who,
                        string_agg(lower(granted.privilege_type)
-                                  || case when granted.is_grantable then ' with grant option' else '' end,
+                                  || case when granted.is_grantable
+                                          then ' with grant option' else '' end,
                                   ', ' order by granted.privilege_type) as what
                   from aclexplode(coalesce({acl}, acldefault('{kind}', {owner}))) granted
                  group by 1) as each_one)"""
@@ -65,7 +68,8 @@ select 'pg_class', c.oid::bigint, 0, 'relation', format('%I.%I', n.nspname, c.re
          'tablespace', (select spcname from pg_tablespace t where t.oid = c.reltablespace),
          'replica-identity', case c.relreplident when 'f' then 'full' when 'n' then 'nothing'
              when 'i' then 'using index ' || (
-                 select quote_ident(x.relname) from pg_index i join pg_class x on x.oid = i.indexrelid
+                 select quote_ident(x.relname)
+                   from pg_index i join pg_class x on x.oid = i.indexrelid
                   where i.indrelid = c.oid and i.indisreplident) end,
          'row-security', nullif(concat_ws(', ', case when c.relrowsecurity then 'enabled' end,
                                           case when c.relforcerowsecurity then 'forced' end), ''),
@@ -79,7 +83,8 @@ select 'pg_class', c.oid::bigint, 0, 'relation', format('%I.%I', n.nspname, c.re
          'column-defaults', case when c.relkind = 'v' then (
              select string_agg(format('%I default %s', a.attname, pg_get_expr(d.adbin, d.adrelid)),
                                ', ' order by a.attnum)
-               from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+               from pg_attrdef d
+               join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
               where d.adrelid = c.oid) end,
          'column-comments', case when c.relkind in ('v', 'm') then (
              select string_agg(format('%I: %s', a.attname, d.description), E'\\n' order by a.attnum)
@@ -111,7 +116,8 @@ select 'pg_class', c.oid::bigint, a.attnum::int, 'column',
                  pg_get_expr(d.adbin, d.adrelid),
                  case a.attgenerated when 's' then 'stored' else 'virtual' end)
              else pg_get_expr(d.adbin, d.adrelid) end,
-         'collation', case when a.attcollation <> t.typcollation then a.attcollation::regcollation::text end,
+         'collation', case when a.attcollation <> t.typcollation
+                           then a.attcollation::regcollation::text end,
          'storage', case when a.attstorage <> t.typstorage then case a.attstorage
              when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended' end
              end,
@@ -159,7 +165,8 @@ select 'pg_constraint', k.oid::bigint, 0, 'constraint',
 INDEXES = f"""
 select 'pg_class', x.oid::bigint, 0, 'index',
        format('%I.%I.%I', n.nspname, c.relname, x.relname), quote_ident(x.relname), 'index',
-       'relation', format('%I.%I', n.nspname, c.relname), replace(pg_get_indexdef(x.oid), ' ON ONLY ', ' ON '), null, 0,
+       'relation', format('%I.%I', n.nspname, c.relname),
+       replace(pg_get_indexdef(x.oid), ' ON ONLY ', ' ON '), null, 0,
        jsonb_build_object(
          'definition', pg_get_indexdef(x.oid),
          'uniqueness', case when i.indisunique then 'unique' end,
@@ -172,7 +179,8 @@ select 'pg_class', x.oid::bigint, 0, 'index',
          'tablespace', (select spcname from pg_tablespace t where t.oid = x.reltablespace),
          'validity', case when not i.indisvalid then 'invalid' end,
          'clustering', case when i.indisclustered then 'the table is clustered by it' end,
-         'statistics-target', (select string_agg(format('%s: %s', a.attnum, s), ', ' order by a.attnum)
+         'statistics-target', (select string_agg(format('%s: %s', a.attnum, s), ', '
+                                                 order by a.attnum)
                           from pg_attribute a, nullif(to_jsonb(a) ->> 'attstattarget', '-1') s
                          where a.attrelid = x.oid and s is not null))
   from pg_index i

@@ -3,6 +3,8 @@
 The form of the rows is that of `queries`.
 """
 
+# ruff: noqa: S608 - what is put into a query is a constant of these modules
+
 from __future__ import annotations
 
 from pgsandbox.schema.queries import OF_TABLES, OWN, options, privileges
@@ -26,8 +28,8 @@ select 'pg_namespace', n.oid::bigint, 0, 'schema', quote_ident(n.nspname), quote
 """
 
 EXTENSIONS = """
-select 'pg_extension', e.oid::bigint, 0, 'extension', quote_ident(e.extname), quote_ident(e.extname),
-       'extension', null, null,
+select 'pg_extension', e.oid::bigint, 0, 'extension', quote_ident(e.extname),
+       quote_ident(e.extname), 'extension', null, null,
        format('CREATE EXTENSION %I WITH SCHEMA %I VERSION %L', e.extname, n.nspname, e.extversion),
        null, 0, jsonb_build_object('version', e.extversion, 'schema', n.nspname::text)
   from pg_extension e join pg_namespace n on n.oid = e.extnamespace
@@ -178,14 +180,16 @@ select 'pg_collation', c.oid::bigint, 0, 'collation', format('%I.%I', n.nspname,
 
 OPERATORS = f"""
 select 'pg_operator', o.oid::bigint, 0, 'operator',
-       format('%I.%s(%s, %s)', n.nspname, o.oprname, coalesce(format_type(nullif(o.oprleft, 0), null), 'none'),
+       format('%I.%s(%s, %s)', n.nspname, o.oprname,
+              coalesce(format_type(nullif(o.oprleft, 0), null), 'none'),
               format_type(o.oprright, null)),
        o.oprname::text, 'operator', 'schema', quote_ident(n.nspname), null, null, 0,
        jsonb_build_object(
          'function', o.oprcode::text,
          'commutator', nullif(o.oprcom, 0)::regoperator::text,
          'negator', nullif(o.oprnegate, 0)::regoperator::text,
-         'estimators', nullif(concat_ws(', ', nullif(o.oprrest::text, '-'), nullif(o.oprjoin::text, '-')), ''),
+         'estimators', nullif(concat_ws(', ', nullif(o.oprrest::text, '-'),
+                                       nullif(o.oprjoin::text, '-')), ''),
          'joins', nullif(concat_ws(', ', case when o.oprcanmerge then 'merges' end,
                                    case when o.oprcanhash then 'hashes' end), ''),
          'owner', pg_get_userbyid(o.oprowner))

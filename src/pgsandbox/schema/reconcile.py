@@ -96,7 +96,7 @@ def _dropped(found: SchemaObject | None) -> str | None:
     return None
 
 
-def _renamed(difference: Difference) -> str | None:
+def _renamed(difference: Difference) -> str | None:  # noqa: PLR0911 - one for each spelling
     first, second = difference.first, difference.second
     if first is None or second is None:
         return None
@@ -144,7 +144,7 @@ def _commented(difference: Difference) -> str | None:
     return f"COMMENT ON {name} IS {text}"
 
 
-def _altered(difference: Difference) -> str | None:
+def _altered(difference: Difference) -> str | None:  # noqa: C901, PLR0911 - a table of kinds
     first, second = difference.first, difference.second
     if first is None or second is None:
         return None

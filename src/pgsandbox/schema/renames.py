@@ -26,7 +26,7 @@ _IN_THIS_ORDER = (
     "collation",
 )
 _OF_A_TABLE = ("constraint", "index", "trigger", "rule", "policy", "statistics")
-"""Kinds that are told apart by what they do: two alike are alike, whichever is paired with which."""
+"""Kinds that are told apart by what they do: of two alike, either can be paired."""
 _SEPARATE = ("comment", "owner", "privileges")
 """What may differ besides the name; each is a difference of its own."""
 

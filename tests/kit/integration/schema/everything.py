@@ -6,8 +6,8 @@ import enum
 from typing import Any
 
 from sqlalchemy import (
-    DDL,
     ARRAY,
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -162,8 +162,8 @@ cats = Table("cats", metadata, Column("claws", Integer), postgresql_inherits="an
 cats.add_is_dependent_on(animals)
 
 for statement in (
-    'create table "Stock Room".events_1 partition of "Stock Room".events'
-    " for values from ('2025-01-01') to ('2026-01-01')",
+    """create table "Stock Room".events_1 partition of "Stock Room".events
+        for values from ('2025-01-01') to ('2026-01-01')""",
     'create index on "Stock Room".events (what)',
     'create type "Stock Room".point3 as (x integer, y integer, label varchar(3))',
     'create view "Stock Room".small as select * from "Stock Room"."Shelves" where "Größe" < 5',
@@ -181,8 +181,8 @@ _ON_PEOPLE = (
             return new;
         end $$
     """,
-    "create trigger people_touch before insert or update of name, born on people"
-    " for each row when (new.is_active) execute function touch()",
+    """create trigger people_touch before insert or update of name, born on people
+        for each row when (new.is_active) execute function touch()""",
     "alter table people enable row level security",
     "create policy own on people using (name = current_user)",
 )
