@@ -27,6 +27,7 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   ├── OuterTransactionEnded       raw SQL ended the transaction that holds the test
     │   ├── DeferredConstraintViolated  rows of the test break a deferred constraint at its end
     │   ├── EscapedFromSandbox          something of the test outlived its rollback
+    │   ├── FixtureTooLate              a wider fixture wrote after the test had
     │   ├── NotInSandbox                a feature that only a database of its own can give
     │   └── SandboxLost                 the connection that holds the test was cut
     └── FactoryError
@@ -245,6 +246,12 @@ class EscapedFromSandbox(SandboxError):
     """Something that the test did outlived its rollback."""
 
     page = "escaped-from-sandbox"
+
+
+class FixtureTooLate(SandboxError):
+    """A fixture of a wider scope opened the database after the running test had written to it."""
+
+    page = "fixture-too-late"
 
 
 class NotInSandbox(SandboxError):

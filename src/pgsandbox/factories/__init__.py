@@ -23,12 +23,25 @@ Factory Boy takes most of a second to import. Importing this package does not im
 
 from typing import TYPE_CHECKING
 
-from pgsandbox.factories.running import begin_test, use_session_source
+from pgsandbox.factories.running import (
+    begin_test,
+    counted_so_far,
+    go_on,
+    interrupt,
+    use_session_source,
+)
 
 if TYPE_CHECKING:
     from pgsandbox.factories.base import Factory
 
-__all__ = ["Factory", "begin_test", "use_session_source"]
+__all__ = [
+    "Factory",
+    "begin_test",
+    "counted_so_far",
+    "go_on",
+    "interrupt",
+    "use_session_source",
+]
 
 
 def __getattr__(name: str) -> object:

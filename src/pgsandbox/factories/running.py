@@ -10,8 +10,9 @@ Factory Boy nor SQLAlchemy.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -35,18 +36,74 @@ def session() -> Session | None:
     return _source() if _source else None
 
 
-def begin_test(seed: int | str) -> None:
+def begin_test(seed: int | str, counted: Mapping[Options, int] | None = None) -> None:
     """Let sequences and iterators of factories begin anew, and random values follow *seed*.
 
     Only factories that were used since the last time have anything to begin anew. A sequence begins
     where its factory's ``_setup_next_sequence`` says, which is asked when the first object is made.
-    The seed holds for Factory Boy's own random values and for Faker's.
+    The seed holds for Factory Boy's own random values and for Faker's. Where factories have made
+    rows that stand already, their sequences go on from what they had *counted* then.
     """
     global _seed  # noqa: PLW0603 - a process runs one test at a time
     _seed = seed
     while _used:
         _begin_anew(_used.pop())
+    _count_on(counted or {})
     reseed()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a test has come when something else comes between."""
+
+    seed: int | str | None
+    counted: Mapping[Options, int]
+    random: Any
+    """The state of random values; None before Factory Boy is loaded."""
+
+
+def interrupt(seed: int | str, counted: Mapping[Options, int]) -> Progress:
+    """Begin as in `begin_test`, in the middle of a test; return where that is to go on."""
+    progress = Progress(_seed, counted_so_far(), _random_state())
+    begin_test(seed, counted)
+    return progress
+
+
+def go_on(progress: Progress, counted: Mapping[Options, int]) -> None:
+    """Let the test that was interrupted go on, after what was *counted* in the meantime."""
+    numbers = {
+        options: max(progress.counted.get(options, 0), counted.get(options, 0))
+        for options in {**progress.counted, **counted}
+    }
+    begin_test(progress.seed or "", numbers)
+    if progress.random is not None:
+        from factory import random
+
+        random.set_random_state(progress.random)
+
+
+def counted_so_far() -> Mapping[Options, int]:
+    """Return where each sequence stands that was used, by the factory that counts."""
+    counters: dict[Any, Any] = {
+        each.counter_reference: each.counter_reference._counter for each in _used
+    }
+    return {options: counter.seq for options, counter in counters.items() if counter is not None}
+
+
+def _count_on(counted: Mapping[Options, int]) -> None:
+    for options, number in counted.items():
+        from factory import base
+
+        options._counter = base._Counter(seq=number)
+        _used.add(options)
+
+
+def _random_state() -> Any:
+    if "factory" not in sys.modules:
+        return None
+    from factory import random
+
+    return random.get_random_state()
 
 
 def reseed() -> None:

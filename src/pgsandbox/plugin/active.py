@@ -20,6 +20,7 @@ from pgsandbox.plugin import fixtures, reporting, sockets
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
 from pgsandbox.plugin.pg import Pg
 from pgsandbox.plugin.reporting import Closing
+from pgsandbox.plugin.scopes import Scopes
 from pgsandbox.wiring import DEFAULT, Run
 
 _FIXTURES = frozenset({"db_session", "db_connection", "db_engine", "pg"})
@@ -44,6 +45,7 @@ class ActivePlugin:
         self._is_announced = False
         self._unusable: PgSandboxError | None = None
         """Why there is no database, once that has turned out."""
+        self.scopes = Scopes(self)
         self.run.door.running = "pytest loads the project's conftest files"
         self.run.door.install()
         config.pluginmanager.register(fixtures, "pgsandbox-fixtures")
@@ -51,6 +53,7 @@ class ActivePlugin:
             config.pluginmanager.register(
                 sockets.Sockets(self.run.door, settings), "pgsandbox-sockets"
             )
+        config.pluginmanager.register(self.scopes, "pgsandbox-scopes")
 
     # -- the run ------------------------------------------------------------------------------
 
@@ -173,22 +176,28 @@ class ActivePlugin:
             if self._choice(item).isolation == "clone":
                 self.run.clone()
         except PgSandboxError as error:
-            raise _failure(error) from None
+            raise self.failure(error) from None
         self.item = item
         self._has_failed = False
         self.run.door.enter(item.nodeid)
+        self.use_session_of(item)
+
+    def use_session_of(self, item: pytest.Item) -> None:
+        """Let factories write into the session of *item*."""
         if hasattr(item, "_request"):  # an item of another kind has no fixtures
             factories.use_session_source(lambda: _fixture(item, "db_session"))
 
     def _leave(self) -> list[PgSandboxError]:
         """End the running test's transactions; return what must make it fail."""
         began = time.perf_counter()
-        errors: list[PgSandboxError] = []
-        if self.item is not None:
+        errors = self.scopes.take_errors()
+        if self.item is None:
+            self.run.door.levels.restore()
+        else:
             self.item = None
             factories.use_session_source(None)
             self._closing.figures.tests += self.run.is_used
-            errors = self.run.door.leave()
+            errors.extend(self.run.door.leave())
             self.pg.close()
             try:
                 is_kept = self.settings.keep and self._has_failed
@@ -208,8 +217,10 @@ class ActivePlugin:
         began = time.perf_counter()
         self.run.door.running = item.nodeid
         self.run.door.refused.clear()
-        factories.begin_test(item.nodeid)
-        if self._runs_tests() and self._choice(item).is_requested:
+        choice = self._choice(item)
+        self.scopes.make_way(item, choice.isolation)
+        factories.begin_test(item.nodeid, self.scopes.counted)
+        if self._runs_tests() and choice.is_requested:
             self.enter(item)
         self._closing.figures.setup += time.perf_counter() - began
 
@@ -219,7 +230,7 @@ class ActivePlugin:
         result = yield
         errors = self.run.door.verdict()
         if errors:
-            raise _failure(errors[0])
+            raise self.failure(errors[0])
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -227,13 +238,16 @@ class ActivePlugin:
         """Leave the sandbox after the last of the test's fixtures is torn down."""
         self.run.door.wind_down()
         try:
-            result = yield
+            try:
+                result = yield
+            finally:
+                self.scopes.finish_with_test()
         except BaseException as failed:
             for error in self._leave():
                 failed.add_note(f"{type(error).__name__}: {error}")
             raise
         for error in self._leave():
-            raise _failure(error)
+            raise self.failure(error)
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -300,6 +314,11 @@ class ActivePlugin:
             f"{type(error).__name__}: {error}" for error in self.run.stop()
         )
 
+    @staticmethod
+    def failure(error: PgSandboxError) -> BaseException:
+        """Return what makes a test fail with *error*, and without our own frames in its report."""
+        return pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False)
+
     # -- engines ------------------------------------------------------------------------------
 
     def engine(self, *, is_arranging: bool) -> Engine:
@@ -315,8 +334,3 @@ class ActivePlugin:
 
 def _fixture(item: pytest.Item, name: str) -> Any:
     return item._request.getfixturevalue(name)  # type: ignore[attr-defined]  # pytest has no other way
-
-
-def _failure(error: PgSandboxError) -> BaseException:
-    """Return what makes a test fail with *error*, and without our own frames in its report."""
-    return pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False)

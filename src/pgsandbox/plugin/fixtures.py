@@ -54,7 +54,12 @@ def db_session(_pgsandbox: ActivePlugin) -> Iterator[Session]:
 
     The application sees what it flushed, and what it committed. It never stands in the
     application's way: what it flushed stays when the application commits after it.
+
+    Where a fixture of a wider scope has called factories, it is the session that they wrote into.
     """
+    if _pgsandbox.scopes.shared_session is not None:
+        yield _pgsandbox.scopes.shared_session
+        return
     with Session(_pgsandbox.engine(is_arranging=True)) as session:
         yield session
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg2.errors import LockNotAvailable
 
-from pgsandbox.sandbox.sandbox import Executed
+from pgsandbox.sandbox.frames import Executed
 from pgsandbox.sandbox.statements import is_transaction_control
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL, Dialect
 
 from pgsandbox import guard
 from pgsandbox.sandbox import direct
-from pgsandbox.sandbox.sandbox import Executed
+from pgsandbox.sandbox.frames import Executed
 
 
 class Clone:
@@ -22,7 +22,14 @@ class Clone:
         self.target = target
         self.executed: list[Executed] = []
         """The statements that SQLAlchemy sent to it, oldest first."""
+        self.connected = 0
+        """How many connections were made to it."""
         self._connections: list[Any] = []
+
+    @property
+    def used(self) -> int:
+        """How often it was used so far; a number that grows."""
+        return self.connected + len(self.executed)
 
     def connect(self, dialect: Dialect, args: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
         """Return a real connection with what the application asked for, but to this database."""
@@ -32,6 +39,7 @@ class Clone:
         asked = {} if args else parameters
         with direct.ours():
             connection = dialect.connect(*here, **{**asked, **there})
+        self.connected += 1
         with contextlib.suppress(TypeError):  # not every driver's connection can be referred to
             self._connections.append(weakref.ref(connection))
         return connection

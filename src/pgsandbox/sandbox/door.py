@@ -26,9 +26,11 @@ from pgsandbox.sandbox import creators, direct, origins, trespass
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.drivers import module_of
 from pgsandbox.sandbox.enclosure import Enclosure
+from pgsandbox.sandbox.frames import Executed
+from pgsandbox.sandbox.levels import Levels
 from pgsandbox.sandbox.link import Link
 from pgsandbox.sandbox.parameters import parse_options
-from pgsandbox.sandbox.sandbox import Executed, Sandbox
+from pgsandbox.sandbox.sandbox import Sandbox
 
 E = TypeVar("E", bound=PgSandboxError)
 
@@ -53,6 +55,8 @@ class Door:
         """What was refused during the running test."""
         self.settings: tuple[Fact, ...] = ()
         """What a refusal says of the settings that decide, with their sources."""
+        self.levels = Levels(self)
+        """What fixtures of wider scopes have made."""
         self._allowed = allowed
         self._files = files
         """Databases of other kinds, such as SQLite's, that may be opened untouched."""
@@ -140,11 +144,27 @@ class Door:
         Sessions that the test used are closed, so that no object of theirs reaches the next test.
         """
         self.wind_down()
-        self._close_sessions()
+        self.close_sessions()
         self._leave_clones()
-        test, self.running = self.running, "no test is running"
-        self.is_requested = False
-        return [error for enclosure in self.enclosures for error in enclosure.finish(test)]
+        errors = self._finish()
+        self.running, self.is_requested = "no test is running", False
+        return errors
+
+    def give_way(self) -> list[PgSandboxError]:
+        """End the running test's transactions before the teardown of a wider fixture.
+
+        Returns what must make the test fail.
+        """
+        self.wind_down()
+        self.close_sessions()
+        return self._finish()
+
+    def _finish(self) -> list[PgSandboxError]:
+        before, self.is_requested = self.is_requested, False  # for threads that go on
+        errors = [error for each in self.enclosures for error in each.finish(self.running)]
+        self.levels.restore()
+        self.is_requested = before
+        return errors
 
     def arrange_with(self, engine: Engine) -> None:
         """Mark *engine* as the one that the test's own session uses."""
@@ -238,7 +258,7 @@ class Door:
             clone.executed.append(Executed(statement, f"an engine used at {origins.place()}"))
 
     def _session_began(self, session: Session, transaction: Any, connection: Any) -> None:
-        if self.is_requested:
+        if self.is_requested and not self.levels.takes(session, connection):
             self._sessions[session] = threading.current_thread()
 
     def _called(self, target: guard.Target, driver: str) -> None:
@@ -335,7 +355,8 @@ class Door:
         real.close()
         return made
 
-    def _close_sessions(self) -> None:
+    def close_sessions(self) -> None:
+        """Close the sessions that the running test has used, unless a wider fixture shares them."""
         for session, thread in list(self._sessions.items()):
             # A session of another thread at work is not ours to close; it can't go on anyway.
             if thread is threading.current_thread() or not thread.is_alive():

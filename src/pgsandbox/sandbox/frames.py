@@ -25,6 +25,15 @@ Command = Run | Ask
 Steps = Generator[Command, int | None, None]
 
 
+@dataclass(frozen=True)
+class Executed:
+    """One statement that the code under test sent."""
+
+    text: str
+    connection: str
+    """The label of the connection that sent it."""
+
+
 @dataclass(eq=False)
 class Frame:
     """One savepoint on the server."""
@@ -89,6 +98,35 @@ class LogicalConnection:
         if self.thread is None or self.thread is threading.current_thread():
             return False
         return self.thread.is_alive()
+
+    def set_mode(self, text: str) -> None:
+        """Remember what a BEGIN or SET TRANSACTION asks for, inside of a transaction from here."""
+        words = text.upper().split()
+        if "ONLY" in words or "WRITE" in words:
+            if "CHARACTERISTICS" in words:
+                self.is_read_only = "ONLY" in words
+            else:
+                self.reads_only = "ONLY" in words
+        self.in_transaction = self.in_transaction or not self.autocommit
+
+    def standing(self) -> LogicalConnection:
+        """Return a copy of where it stands, with a mark for each savepoint of the application's."""
+        copy = LogicalConnection(self.label, self.is_arranging)
+        copy.take_over(self)
+        return copy
+
+    def take_over(self, other: LogicalConnection) -> None:
+        """Stand where *other* does, without anything to undo."""
+        self.autocommit, self.is_read_only = other.autocommit, other.is_read_only
+        self.in_transaction, self.is_explicit = other.in_transaction, other.is_explicit
+        self.has_failed, self.reads_only = other.has_failed, other.reads_only
+        names = [frame.savepoint for frame in other.frames if frame.savepoint is not None]
+        self.frames = [Frame("", self, savepoint=name, is_open=False) for name in names]
+
+    def ended(self) -> None:
+        """Stand outside of a transaction."""
+        self.in_transaction = self.is_explicit = self.reads_only = self.has_failed = False
+        self.frames.clear()
 
     def savepoints(self) -> int:
         """Return how many savepoints the application has set."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TypeVar
 
 from pgsandbox.sandbox import refusals
@@ -36,6 +37,8 @@ class Link:
 
         Not the present sandbox: a pool's ping may have brought the link into that already.
         """
+        self._standing: list[tuple[Sandbox, LogicalConnection]] = []
+        """Where it stands in what wider fixtures have made, the widest first."""
         self.sandbox = find_sandbox()
         self.state: LogicalConnection = self.sandbox.join(label, is_arranging=is_arranging)
 
@@ -47,22 +50,44 @@ class Link:
             SandboxLost: the transaction began in a test that is over.
         """
         __tracebackhide__ = True
-        if self.sandbox.is_finished:
+        if not self._is_current():
             if self.state.is_cut:
                 raise refusals.cut(self.state.label, self.sandbox.test)
-            self.sandbox = self._find_sandbox()
-            before = self.state
-            self.state = self.sandbox.join(self._label, is_arranging=self._is_arranging)
+            self._join(self._find_sandbox())
+
+    def _join(self, sandbox: Sandbox) -> None:
+        before = self.state
+        if self.sandbox.is_frozen:
+            self._standing.append((self.sandbox, before))
+        while self._standing and self._standing[-1][0].is_finished:
+            self._standing.pop()
+        self.sandbox = sandbox
+        if self._standing and self._standing[-1][0] is sandbox:  # its fixture is torn down
+            self.state = self._standing.pop()[1]
+            return
+        self.state = sandbox.join(self._label, is_arranging=self._is_arranging)
+        if self._standing:
+            beneath, origin = self._standing[-1]
+            self.state.take_over(origin)
+            sandbox.parameters.inherit(self.state, beneath.parameters, origin)
+        else:
             self.state.autocommit = before.autocommit
             self.state.is_read_only = before.is_read_only
 
     def run(self, text: str, send: Callable[[], T], *, is_recorded: bool = True) -> T | None:
         """Let the sandbox send one statement."""
         __tracebackhide__ = True
-        self.refresh()
-        if not self.is_in_use:
-            self.set_up_in = self.sandbox
-        return self.sandbox.run(self.state, text, send, is_recorded=is_recorded and self.is_in_use)
+        while True:
+            self.refresh()
+            with self.sandbox.lock:
+                if self._is_current():  # or else it was over while this thread waited
+                    if not self.is_in_use:
+                        self.set_up_in = self.sandbox
+                    is_recorded = is_recorded and self.is_in_use
+                    return self.sandbox.run(self.state, text, send, is_recorded=is_recorded)
+
+    def _is_current(self) -> bool:
+        return not (self.sandbox.is_finished or self.sandbox.is_frozen)
 
     def set_up(self, values: Mapping[str, str]) -> None:
         """Set run-time parameters, as the options of a real connection do."""
@@ -75,7 +100,9 @@ class Link:
     def commit(self) -> None:
         """Commit in the sandbox; nothing where the transaction ended with its test."""
         __tracebackhide__ = True
-        if not self.sandbox.is_finished:
+        if self.sandbox.is_frozen or self._standing:
+            self._end_beneath()
+        if self._is_current():
             self.sandbox.commit(self.state)
         elif self.state.is_cut:
             raise refusals.cut(self.state.label, self.sandbox.test)
@@ -84,8 +111,18 @@ class Link:
         """Roll back in the sandbox; nothing where the transaction ended with its test."""
         __tracebackhide__ = True
         self.state.is_cut = False
-        if not self.sandbox.is_finished:
-            self.sandbox.rollback(self.state)
+        if self.sandbox.is_frozen or self._standing:
+            self._end_beneath()
+        with self.sandbox.lock if self._is_current() else nullcontext():
+            if self._is_current():
+                self.sandbox.rollback(self.state)
+
+    def _end_beneath(self) -> None:
+        """What a wider fixture left open is ended, though what it wrote stands."""
+        for _, state in self._standing:
+            state.ended()
+        if self.sandbox.is_frozen:
+            self.state.ended()
 
     def close(self) -> None:
         """Undo what was not committed, as closing a connection does."""

@@ -39,9 +39,9 @@ class _Setting:
 class Parameters:
     """Who has set what, on one physical connection."""
 
-    def __init__(self, physical: Physical) -> None:
+    def __init__(self, physical: Physical, beneath: Parameters | None = None) -> None:
         self._physical = physical
-        self._untouched: dict[str, str] = {}
+        self._untouched: dict[str, str] = dict(beneath._untouched) if beneath else {}
         """Of each parameter that somebody set, the value that it had before."""
         self._in_force: LogicalConnection | None = None
         """Whose values the physical connection has; None if they have to be set again."""
@@ -51,6 +51,19 @@ class Parameters:
 
         With each stands how many savepoints the application had set then.
         """
+
+    @property
+    def are_touched(self) -> bool:
+        """Whether anybody has set any."""
+        return bool(self._untouched)
+
+    def inherit(
+        self, connection: LogicalConnection, other: Parameters, origin: LogicalConnection
+    ) -> None:
+        """Give *connection* what *origin* has set, whose transaction stands beneath."""
+        values = other._values.get(origin)
+        if values is not None:
+            self._values[connection] = values.copy()
 
     def prepare(self, connection: LogicalConnection, text: str) -> None:
         """Give *connection* its own values, and remember what *text* is about to change."""

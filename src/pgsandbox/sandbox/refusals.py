@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from pgsandbox.errors import (
     DeferredConstraintViolated,
     EscapedFromSandbox,
     Fact,
+    FixtureTooLate,
     NotInSandbox,
     OuterTransactionEnded,
     SandboxLost,
 )
+from pgsandbox.sandbox.frames import Executed
 
 CLONE = (
     'Give the test a database of its own: @pytest.mark.pgsandbox(isolation="clone"). '
@@ -29,6 +32,8 @@ CURSOR_CLOSED = (
 )
 NOTES = {"55P04": NEW_ENUM_VALUE, "34000": CURSOR_CLOSED}
 """Added to PostgreSQL's own errors, by their SQLSTATE."""
+ENDS_TRANSACTIONS = frozenset({"25001", "2D000"})
+"""SQLSTATEs of what needs to be outside of a transaction, or to end one inside of a procedure."""
 
 
 def raw_control(text: str, label: str, test: str) -> OuterTransactionEnded:
@@ -157,6 +162,20 @@ def deferred(server_said: str, test: str) -> DeferredConstraintViolated:
         remedy=(
             "In production the COMMIT would fail. Commit in the test, and assert on the "
             "IntegrityError, or make the rows complete."
+        ),
+    )
+
+
+def too_late(fixture: str, test: str, executed: Sequence[Executed]) -> FixtureTooLate:
+    """Refuse to set up a wider fixture whose rows would go with the test's."""
+    last = " ".join(executed[-1].text.split())[:200] if executed else "unknown"
+    return FixtureTooLate(
+        "A fixture of a wider scope opened the database after the test had written to it. What the "
+        "fixture makes is to stay when the test is rolled back, so it has to come first.",
+        facts=[Fact("fixture", fixture), Fact("test", test), Fact("sent before", last)],
+        remedy=(
+            "Name the fixture among the arguments of the test, or of the fixture that needs it, "
+            "instead of calling request.getfixturevalue: pytest sets up wider scopes first."
         ),
     )
 

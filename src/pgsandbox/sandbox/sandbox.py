@@ -6,14 +6,14 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleaved
 from pgsandbox.sandbox import refusals
 from pgsandbox.sandbox.borrowed import in_failed_transaction, in_read_only_transaction
 from pgsandbox.sandbox.constraints import Constraints, constraints_of
-from pgsandbox.sandbox.frames import Ask, LogicalConnection, Run, Steps
+from pgsandbox.sandbox.frames import Ask, Executed, LogicalConnection, Run, Steps
+from pgsandbox.sandbox.outer import IDS, Outer
 from pgsandbox.sandbox.parameters import Parameters
 from pgsandbox.sandbox.physical import Physical, Status, sqlstate_of
 from pgsandbox.sandbox.savepoints import SavepointStack
@@ -31,15 +31,6 @@ T = TypeVar("T")
 _LIMIT_OF_CANCELLING = 10.0
 
 
-@dataclass(frozen=True)
-class Executed:
-    """One statement that the code under test sent."""
-
-    text: str
-    connection: str
-    """The label of the connection that sent it."""
-
-
 class Sandbox:
     """The transaction that holds one test, and what its connections did in it.
 
@@ -54,13 +45,16 @@ class Sandbox:
         test: str,
         constraints: Constraints | None = None,
         witness: Witness | None = None,
+        beneath: Sandbox | None = None,
     ) -> None:
         self.physical = physical
         self.test = test
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = beneath.lock if beneath else threading.RLock()
         self.executed: list[Executed] = []
         self.violations: list[PgSandboxError] = []
         self.is_finished = False
+        self.is_frozen = False
+        """Whether it is a wider fixture's, on which others stand now."""
         self.may_have_escaped = False
         """Whether something may have been committed for real, so that the database is in doubt."""
         self._connections: list[LogicalConnection] = []
@@ -79,10 +73,11 @@ class Sandbox:
         """Whether a statement may have taken a lock that outlives a rollback."""
         self.is_winding_down = False
         """Whether the test's body is over, so that nobody looks at what a rollback leaves."""
-        physical.execute("BEGIN; SAVEPOINT pgsandbox")
+        self._outer: Outer = Outer(beneath._outer.depth + 1 if beneath else 0)
+        physical.execute(self._outer.begin)
         self.constraints = constraints or constraints_of(physical)
-        self.stack = SavepointStack(self.constraints)
-        self.parameters = Parameters(physical)
+        self.stack = SavepointStack(self.constraints, places_below=self._outer.places)
+        self.parameters: Parameters = Parameters(physical, beneath.parameters if beneath else None)
 
     def join(self, label: str, *, is_arranging: bool) -> LogicalConnection:
         """Return the state of one more connection of this test."""
@@ -129,7 +124,7 @@ class Sandbox:
             if statement.kind is Kind.LISTEN:
                 raise refusals.listening(text, self.test)
             if statement.kind is Kind.MODE:
-                self._set_mode(connection, statement)
+                connection.set_mode(text)
                 return None
             return self._send(connection, statement, send)
 
@@ -184,6 +179,41 @@ class Sandbox:
             self._reported.extend(each for each in self.violations if each is chain)
             chain = chain.__cause__ or chain.__context__
 
+    # -- a wider fixture's --------------------------------------------------------------------
+
+    def settle(self) -> list[PgSandboxError]:
+        """Let what was done so far stand, committed or not; return what contradicts it.
+
+        Each connection that was in a transaction believes that it still is.
+        """
+        with self.lock:
+            try:
+                self._heal()
+                for connection in self._connections:
+                    self._settle(connection)
+            except TransactionsInterleaved:
+                pass  # it is among the violations
+            except Exception as error:
+                if not sqlstate_of(error):
+                    raise
+                self._violation(refusals.deferred(str(error), self.test))
+            if self._may_have_defined:
+                self.stack.constraints = constraints_of(self.physical)
+        return self.verdict()
+
+    def _settle(self, connection: LogicalConnection) -> None:
+        if connection.in_transaction:
+            before = connection.standing()
+            self._commit(connection)
+            connection.take_over(before)
+
+    def has_written(self) -> bool:
+        """Whether anything would be undone at its end; the server knows."""
+        with self.lock:
+            self._heal()
+            has_id = int(self.physical.rows(IDS)[0][0]) >= self._outer.places
+            return has_id or self.parameters.are_touched
+
     # -- the end ------------------------------------------------------------------------------
 
     def wind_down(self, timeout: float = 10.0) -> None:
@@ -235,7 +265,7 @@ class Sandbox:
             if self._broken is None and not self._is_lost():
                 self._heal()
                 self._check_deferred()
-                self._say_farewell("RELEASE SAVEPOINT pgsandbox; ROLLBACK")
+                self._say_farewell(self._outer.end)
                 return
         except Exception:  # noqa: BLE001  # whatever it was, teardown goes on and the test fails
             if self._broken is None and not self._is_lost():
@@ -267,7 +297,7 @@ class Sandbox:
         Prepared statements and what currval() says belong to the session (PostgreSQL manual,
         PREPARE and DISCARD).
         """
-        end += "; DEALLOCATE ALL; DISCARD SEQUENCES"
+        end += f"; DEALLOCATE ALL; DISCARD SEQUENCES{self._outer.refresh}"
         if self._witness is None:
             self.physical.execute(end)
         else:
@@ -317,20 +347,11 @@ class Sandbox:
             self._recover(connection, statement)
             if note := refusals.NOTES.get(sqlstate_of(error) or ""):
                 error.add_note(note)
-            if connection.autocommit and sqlstate_of(error) in _ENDS_TRANSACTIONS:
+            if connection.autocommit and sqlstate_of(error) in refusals.ENDS_TRANSACTIONS:
                 raise refusals.not_in_transaction(statement.text, self.test) from error
             raise
         self._succeed(connection, statement)
         return result
-
-    def _set_mode(self, connection: LogicalConnection, statement: Statement) -> None:
-        words = statement.text.upper().split()
-        if "ONLY" in words or "WRITE" in words:
-            if "CHARACTERISTICS" in words:
-                connection.is_read_only = "ONLY" in words
-            else:
-                connection.reads_only = "ONLY" in words
-        connection.in_transaction = connection.in_transaction or not connection.autocommit
 
     def _succeed(self, connection: LogicalConnection, statement: Statement) -> None:
         if statement.kind is Kind.WRITE and ends_a_transaction(statement.text):
@@ -383,7 +404,7 @@ class Sandbox:
         if kind is Kind.BEGIN:
             connection.is_explicit = connection.autocommit
             connection.in_transaction = True
-            self._set_mode(connection, statement)
+            connection.set_mode(statement.text)
         elif kind is Kind.COMMIT and connection.is_explicit:
             self._commit(connection)
         elif kind is Kind.ROLLBACK and connection.is_explicit:
@@ -477,7 +498,3 @@ class Sandbox:
         text = statement.text if statement else None
         self._broken = refusals.outer_ended(text, self.test)
         return self._violation(self._broken)
-
-
-_ENDS_TRANSACTIONS = frozenset({"25001", "2D000"})
-"""SQLSTATEs of what needs to be outside of a transaction, or to end one inside of a procedure."""

@@ -28,17 +28,20 @@ import itertools
 from pgsandbox.errors import Fact, TransactionsInterleaved
 from pgsandbox.sandbox.constraints import Constraints
 from pgsandbox.sandbox.frames import Ask, Frame, LogicalConnection, Run, Steps
+from pgsandbox.sandbox.outer import IDS
 from pgsandbox.sandbox.statements import Kind, Statement
 
 
 class SavepointStack:
     """The savepoints of one physical transaction, and the rules by which they stand and fall."""
 
-    def __init__(self, constraints: Constraints) -> None:
+    def __init__(self, constraints: Constraints, *, places_below: int = 2) -> None:
         self.frames: list[Frame] = []
         self.constraints = constraints
         self.notes: list[str] = []
         """What a person who reads a failure should know about the arranging session."""
+        self._places_below = places_below
+        """How many transactions and savepoints enclose the first frame."""
         self._numbers = itertools.count(1)
         self._is_broken_below = False
         """Whether rows that nobody will undo broke a deferred constraint when last looked at."""
@@ -406,19 +409,17 @@ class SavepointStack:
     def _clear_up(self, frames: list[Frame]) -> Steps:
         """Ask the server whether a frame that saw plain reads was written in by a function.
 
-        A subtransaction that wrote holds a lock on its own transaction id, and so do all that
-        enclose it (PostgreSQL manual, 74.3): the ids belong to a prefix of the stack, below which
-        stand the transaction itself and the savepoint that encloses the test.
+        The ids belong to a prefix of the stack, below which stand the transaction itself and the
+        savepoints that enclose the test.
         """
         if not any(frame.unclear for frame in frames):
             return
-        ids = yield Ask(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND granted "
-            "AND pid = pg_backend_pid() AND mode = 'ExclusiveLock'"
-        )
+        ids = yield Ask(IDS)
         for place, frame in enumerate(self.frames):
             if frame in frames:
-                frame.wrote = frame.wrote or (frame.unclear and place + 2 < (ids or 0))
+                frame.wrote = frame.wrote or (
+                    frame.unclear and place + self._places_below < (ids or 0)
+                )
                 frame.unclear = False
 
 

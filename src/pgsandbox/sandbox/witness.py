@@ -8,6 +8,7 @@ what it was before the first test.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,8 @@ class Witness:
         )
         self._ask = _SESSIONS.format(oid=oid)
         self._sessions = int(physical.rows(self._ask)[0][0])
+        self._held = 0
+        """Advisory locks that fixtures of wider scopes hold."""
         self._before = _contents(physical, since=None)
         self._since = int(
             physical.rows("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")[0][0]
@@ -57,22 +60,37 @@ class Witness:
         functions, _ = self._before.objects["pg_proc"]
         return f"{self._ask}, {_LOCKS if may_hold_locks or functions else 0}"
 
+    def remember_locks(self, physical: Physical | None) -> None:
+        """Count the advisory locks of the fixtures whose scope goes on; none without *physical*."""
+        self._held = int(physical.rows(f"SELECT {_LOCKS}")[0][0]) if physical else 0
+
     def expect_session(self) -> None:
         """Count a session that pgsandbox itself opened."""
         self._sessions += 1
 
     def look(
-        self, physical: Physical, answer: tuple[Any, ...], test: str, *, thoroughly: bool
+        self,
+        physical: Physical,
+        answer: tuple[Any, ...],
+        test: str,
+        *,
+        thoroughly: bool,
+        outside: AbstractContextManager[Physical],
     ) -> list[EscapedFromSandbox]:
-        """Return what *test* left behind, given the *answer* to `question`."""
+        """Return what *test* left behind, given the *answer* to `question`.
+
+        The database is looked at by *outside*, which sees nothing of an open transaction.
+        """
         sessions, locks = answer
         found = []
-        if locks:
+        if locks > self._held:
             found.append(_advisory_locks(physical, test))
             physical.rows("SELECT pg_advisory_unlock_all()")
+            self._held = 0
         if thoroughly or sessions != self._sessions:
             self._sessions = sessions
-            facts = self._changes(physical)
+            with outside as observer:
+                facts = self._changes(observer)
             if facts:
                 found.append(_escaped(facts, test))
         return found

@@ -5,6 +5,7 @@ import sys
 
 import models
 import psycopg2
+import pytest
 from models import Entry, Offer, Order
 from sqlalchemy import func, select, text
 from sqlalchemy.engine import make_url
@@ -92,6 +93,26 @@ def test_the_application_uses_its_own_url(db_session):
 
 
 # --8<-- [end:foreign-database]
+
+
+# --8<-- [start:fixture-too-late]
+@pytest.fixture(scope="module")
+def stock(db_engine):
+    """An order for all tests of this module."""
+    with Session(db_engine) as session:
+        session.add(Order(item="stock"))
+        session.commit()
+
+
+def test_a_fixture_comes_too_late(request, db_session):
+    """The test has written already when it asks for the fixture."""
+    db_session.add(Order(item="tea"))
+    db_session.flush()
+
+    request.getfixturevalue("stock")
+
+
+# --8<-- [end:fixture-too-late]
 
 
 # --8<-- [start:sql]

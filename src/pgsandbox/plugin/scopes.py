@@ -1,0 +1,293 @@
+"""What fixtures of wider scopes make stands for their scope, and each test starts from it.
+
+pytest sets up a fixture of module scope in the middle of the first test that asks for it. Here its
+rows go beneath that test, into a level of their own, which ends when pytest ends the fixture. The
+levels are a stack. Where one has to go that others stand on, the fixtures of these are finished,
+too, and pytest sets them up anew for the next test that asks for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from pgsandbox import factories
+from pgsandbox.errors import Fact, FixtureTooLate, PgSandboxError
+from pgsandbox.sandbox.levels import Level
+
+if TYPE_CHECKING:
+    from pgsandbox.plugin.active import ActivePlugin
+
+_SCOPES = ("session", "package", "module", "class")
+"""From the widest to the narrowest."""
+_XUNIT = re.compile(r"_(?:xunit|unittest)_(\w+?)_fixture")
+
+
+@dataclass(eq=False)
+class _Made:
+    """What one fixture has made, with those that it has called for in the middle of its set-up."""
+
+    level: Level
+    rank: int
+    params: Mapping[str, Any]
+    """The parameters that it depends on, by the names of their fixtures."""
+    fixtures: list[tuple[Any, Any]] = field(default_factory=list)
+    """Their definitions and requests, as pytest has them."""
+    counted: Mapping[Any, Any] = field(default_factory=dict)
+    """Where the sequences of factories stand after it."""
+    ending: Any = None
+    """Whose teardown runs, once it has begun."""
+
+
+class Scopes:
+    """Knows which fixture has made what stands, and when that has to go."""
+
+    def __init__(self, plugin: ActivePlugin) -> None:
+        self._plugin = plugin
+        self._door = plugin.run.door
+        self._levels = plugin.run.door.levels
+        self._standing: list[_Made] = []
+        self._making: _Made | None = None
+        self._of_test: list[tuple[Any, Any]] = []
+        """Fixtures that end with the running test, since its database does."""
+        self._errors: list[PgSandboxError] = []
+        self.shared_session: Session | None = None
+        """The session that factories used in wider fixtures; it is the tests' own, then."""
+
+    @property
+    def counted(self) -> Mapping[Any, Any]:
+        """Where the sequences of factories go on in each test."""
+        return self._standing[-1].counted if self._standing else {}
+
+    def take_errors(self) -> list[PgSandboxError]:
+        """Return what made the running test fail when a wider fixture's teardown came first."""
+        errors, self._errors = self._errors, []
+        return errors
+
+    # -- before and after a test --------------------------------------------------------------
+
+    def make_way(self, item: pytest.Item, isolation: str) -> None:
+        """Finish the fixtures whose rows can't stand beneath *item*."""
+        if not self._standing:
+            return
+        if self._levels.are_lost:
+            with contextlib.suppress(Exception):  # the rows that a teardown expects are gone
+                self._finish_from(0)
+            self._levels.forget()
+        elif isolation == "clone":
+            self._finish_from(0)
+        else:
+            params = getattr(getattr(item, "callspec", None), "params", {})
+            for place, made in enumerate(self._standing):
+                if any(
+                    name in params and not _is_equal(params[name], value)
+                    for name, value in made.params.items()
+                ):
+                    self._finish_from(place)
+                    return
+
+    def finish_with_test(self) -> None:
+        """Finish the wider fixtures whose rows are in the database of the test that is over."""
+        fixtures, self._of_test = self._of_test, []
+        _finish(fixtures[::-1])
+        if fixtures:
+            self._drop_session()
+
+    def _finish_from(self, place: int) -> None:
+        _finish([each for made in self._standing[place:][::-1] for each in made.fixtures[:1]])
+
+    # -- the set-up of a fixture --------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
+        """Let what a fixture of a wider scope makes stand until that scope ends."""
+        item = self._plugin.item
+        if item is None or request.scope not in _SCOPES:
+            return (yield)
+        if any(enclosure.clone is not None for enclosure in self._door.enclosures):
+            return (yield from self._set_up_in_clone(fixturedef, request, item))
+        if self._making is not None and self._levels.has_begun:
+            return (yield from self._set_up_within(self._making, fixturedef, request))
+        return (yield from self._set_up(fixturedef, request, item))
+
+    def _set_up(
+        self, fixturedef: Any, request: Any, item: pytest.Item
+    ) -> Generator[None, Any, Any]:
+        rank = _SCOPES.index(request.scope)
+        refusal = self._make_way_for(fixturedef, request, rank, item)
+        level = self._levels.begin(_name(fixturedef, request), refusal)
+        made = _Made(level, rank, _params(fixturedef, item), [(fixturedef, request)])
+        outer, self._making = self._making, made
+        fixturedef.addfinalizer(partial(self._ended, made, fixturedef))
+        progress = factories.interrupt(f"{level.fixture} {request.param_index}", self.counted)
+        factories.use_session_source(self._session)
+        try:
+            result = yield
+            errors = self._levels.freeze(level)
+            if errors:
+                raise self._plugin.failure(errors[0])
+        except BaseException as failed:
+            if _is_ours(failed):  # whoever asks for it in time shall not get the same again
+                fixturedef.finish(request)
+            for error in self._levels.abandon(level):
+                failed.add_note(f"{type(error).__name__}: {error}")
+            self._drop_session()
+            raise
+        else:
+            if level in self._levels.standing:
+                made.counted = {**self.counted, **factories.counted_so_far()}
+                self._standing.append(made)
+                fixturedef.addfinalizer(partial(self._ending, made, fixturedef))
+            return result
+        finally:
+            self._making = outer
+            factories.go_on(progress, self.counted)
+            if outer is None:
+                self._plugin.use_session_of(item)
+
+    def _set_up_within(
+        self, made: _Made, fixturedef: Any, request: Any
+    ) -> Generator[None, Any, Any]:
+        """Let it stand with the fixture that has called for it, and fall with it."""
+        fixturedef.addfinalizer(partial(self._ended, made, fixturedef))
+        result = yield
+        made.fixtures.append((fixturedef, request))
+        fixturedef.addfinalizer(partial(self._ending, made, fixturedef))
+        return result
+
+    def _set_up_in_clone(
+        self, fixturedef: Any, request: Any, item: pytest.Item
+    ) -> Generator[None, Any, Any]:
+        """Let it end with the test, in whose database its rows are."""
+        before = self._sent_to_clones()
+        factories.use_session_source(self._session)
+        try:
+            result = yield
+            if self.shared_session is not None:
+                self.shared_session.commit()
+            return result
+        finally:
+            self._plugin.use_session_of(item)
+            if self._sent_to_clones() != before:
+                self._of_test.append((fixturedef, request))
+
+    def _sent_to_clones(self) -> int:
+        clones = [each.clone for each in self._door.enclosures if each.clone is not None]
+        return sum(clone.used for clone in clones)
+
+    def _make_way_for(
+        self, fixturedef: Any, request: Any, rank: int, item: Any
+    ) -> PgSandboxError | None:
+        """Finish what is of narrower scopes; if *item* uses it already, return what to say."""
+        narrower = [place for place, made in enumerate(self._standing) if made.rank > rank]
+        if not narrower:
+            return None
+        in_use = list(getattr(item._request, "_fixture_defs", {}).values())
+        for made in self._standing[narrower[0] :]:
+            if any(each in in_use for each, _ in made.fixtures):
+                return _too_late(_name(fixturedef, request), made.level.fixture, item.nodeid)
+        self._finish_from(narrower[0])
+        return None
+
+    def _session(self) -> Session:
+        if self.shared_session is None:
+            self.shared_session = Session(self._plugin.engine(is_arranging=True))
+        return self.shared_session
+
+    def _drop_session(self) -> None:
+        standing = self._levels.standing
+        shared = standing[-1].snapshot.sessions if standing else ()
+        if self.shared_session is not None and self.shared_session not in shared:
+            self.shared_session.close()
+            self.shared_session = None
+
+    # -- its teardown -------------------------------------------------------------------------
+
+    def _ending(self, made: _Made, fixturedef: Any) -> None:
+        """Before the teardown: what stands above goes, and the fixture's own rows are back."""
+        if made.ending is not None or made not in self._standing:
+            return
+        made.ending = fixturedef
+        try:
+            self._finish_from(self._standing.index(made) + 1)
+        finally:
+            if any(enclosure.sandbox is not None for enclosure in self._door.enclosures):
+                self._errors.extend(self._door.give_way())
+            self._levels.resume(made.level)
+        _finish([each for each in made.fixtures[::-1] if each[0] is not fixturedef])
+
+    def _ended(self, made: _Made, fixturedef: Any) -> None:
+        """After the teardown: its rows go."""
+        if made.ending is not fixturedef:
+            return
+        self._standing.remove(made)
+        errors = self._levels.end(made.level)
+        self._drop_session()
+        if errors:
+            raise self._plugin.failure(errors[0])
+
+
+def _finish(fixtures: list[tuple[Any, Any]]) -> None:
+    """Finish all of *fixtures*, as pytest does; raise the first error when that is done."""
+    failed = None
+    for fixturedef, request in fixtures:
+        try:
+            fixturedef.finish(request)
+        except BaseException as error:  # noqa: BLE001  # of a teardown; the others go on
+            failed = failed or error
+    if failed is not None:
+        raise failed
+
+
+def _params(fixturedef: Any, item: Any) -> Mapping[str, Any]:
+    """Return the parameters on which the value of *fixturedef* depends in *item*."""
+    params: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+    found, names = {}, [fixturedef.argname, *fixturedef.argnames]
+    for name in names:
+        if name in params:
+            found[name] = params[name]
+        for each in item._fixtureinfo.name2fixturedefs.get(name, ()):
+            names.extend(other for other in each.argnames if other not in names)
+    return found
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # noqa: BLE001  # arrays, say, as pytest does
+        return one is other
+
+
+def _name(fixturedef: Any, request: Any) -> str:
+    xunit = _XUNIT.match(fixturedef.argname)
+    name = f"{xunit[1]}()" if xunit else f"the {request.scope}-scoped fixture {fixturedef.argname}"
+    where = request.node.nodeid or fixturedef.baseid
+    return f"{name} of {where}" if where and where != "." else name
+
+
+def _is_ours(failed: BaseException) -> bool:
+    chain: BaseException | None = failed
+    while chain is not None:
+        if isinstance(chain, PgSandboxError | pytest.fail.Exception):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    return False
+
+
+def _too_late(fixture: str, narrower: str, test: str) -> FixtureTooLate:
+    return FixtureTooLate(
+        "A fixture of a wider scope opened the database after one of a narrower scope had, for the "
+        "same test. What it makes is to stay when the other's ends, so it has to come first.",
+        facts=[Fact("fixture", fixture), Fact("came first", narrower), Fact("test", test)],
+        remedy=(
+            "Name the fixture among the arguments of the test, or of the fixture that needs it, "
+            "instead of calling request.getfixturevalue: pytest sets up wider scopes first."
+        ),
+    )

@@ -1,0 +1,831 @@
+"""What a fixture of a wider scope makes stands for its scope, and each test starts from it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.kit.integration.plugin.conftest import MakeProject
+from tests.kit.integration.plugin.projects import MODELS, SECRET, Outcome, Project
+
+_SETTINGS = """
+url = "application:URL"
+redirect = true
+
+[tool.pgsandbox.binds.archive]
+url = "application:ARCHIVE"
+metadata = "application:db"
+"""
+
+_APPLICATION = f"""
+import os
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import JSON, ForeignKey, create_engine
+from sqlalchemy.ext.mutable import MutableDict
+from sqlalchemy.orm import Mapped, mapped_column, relationship, scoped_session, sessionmaker
+from sqlalchemy.orm.collections import attribute_keyed_dict
+
+DRIVER = os.environ.get("SHOP_DRIVER", "psycopg2")
+URL = f"postgresql+{{DRIVER}}://dev:{SECRET}@127.0.0.1:1/<name>"
+ARCHIVE = f"postgresql+{{DRIVER}}://@localhost:1/<name>_archive"
+
+db = SQLAlchemy()
+
+
+class Item(db.Model):
+    __tablename__ = "items"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    data: Mapped[dict | None] = mapped_column(JSON)
+    tags: Mapped[dict | None] = mapped_column(MutableDict.as_mutable(JSON))
+    parts: Mapped[list["Part"]] = relationship(back_populates="item")
+    by_code: Mapped[dict[str, "Code"]] = relationship(
+        collection_class=attribute_keyed_dict("code"), cascade="all, delete-orphan"
+    )
+
+
+class Code(db.Model):
+    __tablename__ = "codes"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str]
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+
+
+class Part(db.Model):
+    __tablename__ = "parts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int | None] = mapped_column(
+        ForeignKey("items.id", deferrable=True, initially="DEFERRED")
+    )
+    item: Mapped[Item | None] = relationship(back_populates="parts")
+
+
+class Entry(db.Model):
+    __bind_key__ = "archive"
+    __tablename__ = "entries"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+engine = create_engine(URL)
+Scoped = scoped_session(sessionmaker(engine))
+
+
+def create_app():
+    app = Flask(__name__)
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=URL, SQLALCHEMY_BINDS={{"archive": ARCHIVE}}
+    )
+    db.init_app(app)
+    return app
+"""
+
+_MODELS = """
+from application import db
+
+Base = db.Model
+"""
+
+_SAME_START = """
+    import os
+    import unittest
+
+    import factory
+    import pytest
+    from application import Code, Entry, Item, Part, Scoped, create_app, db, engine
+    from pgsandbox.factories import Factory
+    from sqlalchemy import func, inspect, select, text
+    from sqlalchemy.orm import Session, object_session
+
+    thrice = pytest.mark.parametrize("time", range(3))
+
+
+    def named(name):
+        with engine.connect() as connection:
+            return connection.scalar(
+                text("select count(*) from items where name = :name"), {"name": name}
+            )
+
+
+    def insert(connection, name):
+        connection.execute(text("insert into items (name) values (:name)"), {"name": name})
+
+
+    def delete(name):
+        with engine.begin() as connection:
+            query = text("delete from items where name = :name")
+            assert connection.execute(query, {"name": name}).rowcount == 1
+
+
+    class ItemFactory(Factory):
+        class Meta:
+            model = Item
+
+        name = factory.Sequence(lambda n: f"item-{n}")
+
+
+    class PartFactory(Factory):
+        class Meta:
+            model = Part
+
+        item = factory.SubFactory(ItemFactory)
+
+
+    @pytest.fixture(scope="module")
+    def core():
+        with engine.begin() as connection:
+            insert(connection, "core")
+        yield
+        delete("core")
+
+
+    @thrice
+    def test_core(core, pg, time):
+        assert pg.statements == []
+        delete("core")
+        assert pg.outside("select count(*) from items") == 0
+
+
+    @pytest.fixture(scope="module")
+    def raw():
+        connection = engine.raw_connection()
+        connection.cursor().execute("insert into items (name) values ('raw')")
+        connection.commit()
+        connection.close()
+        yield
+        assert named("raw") == 1
+
+
+    @thrice
+    def test_raw(raw, time):
+        delete("raw")
+
+
+    @pytest.fixture(scope="module")
+    def app():
+        app = create_app()
+        with app.app_context():
+            yield app
+
+
+    @pytest.fixture(scope="module")
+    def flask_item(app):
+        item = Item(name="flask", data={"a": [1]}, tags={"a": 1}, parts=[Part(), Part()])
+        db.session.add_all([item, Entry()])
+        db.session.commit()
+        yield item
+        db.session.delete(item)
+        db.session.commit()
+        assert named("flask") == 0
+
+
+    @thrice
+    def test_flask(flask_item, time):
+        assert flask_item.name == "flask" and named("flask") == 1
+        assert flask_item.data == {"a": [1]} and flask_item.tags == {"a": 1}
+        assert len(flask_item.parts) == 2
+        assert db.session.scalar(select(func.count(Entry.id))) == 1
+        flask_item.name = "other"
+        flask_item.data["a"].append(2)
+        flask_item.tags["b"] = 2
+        flask_item.parts.pop()
+        flask_item.parts.append(Part())
+        db.session.add(Entry())
+        db.session.commit()
+        assert db.session.scalar(text("select tags ->> 'b' from items where name = 'other'")) == "2"
+        db.session.execute(db.delete(Part))
+        db.session.delete(flask_item)
+        db.session.commit()
+
+
+    @thrice
+    def test_flask_unflushed(flask_item, time):
+        assert flask_item.name == "flask" and not db.session.new and not db.session.dirty
+        flask_item.name = "other"
+        db.session.add(Item(name="new"))
+
+
+    @pytest.fixture(scope="module")
+    def scoped():
+        item = Item(name="scoped")
+        Scoped.add(item)
+        Scoped.commit()
+        return item
+
+
+    @thrice
+    def test_scoped(scoped, time):
+        assert scoped.name == "scoped" and scoped in Scoped() and scoped.parts == []
+        scoped.name = "other"
+        Scoped.add(Part(item=scoped))
+        Scoped.commit()
+        Scoped.remove()
+
+
+    @thrice
+    def test_no_transaction_is_open(scoped, time):
+        with Scoped.begin():
+            Scoped.delete(scoped)
+
+
+    @pytest.fixture(scope="module")
+    def unloaded(db_engine):
+        session = Session(db_engine)
+        item = Item(name="unloaded", by_code={"a": Code(code="a")})
+        item.note = ["plain"]
+        session.add(item)
+        session.commit()
+        yield item
+        session.close()
+
+
+    @thrice
+    def test_unloaded(unloaded, pg, time):
+        assert pg.statements == [] and inspect(unloaded).unloaded
+        assert unloaded.name == "unloaded" and list(unloaded.by_code) == ["a"]
+        assert unloaded.note == ["plain"]
+        unloaded.by_code["b"] = Code(code="b")
+        unloaded.note = None
+        object_session(unloaded).commit()
+        del unloaded.by_code["a"]
+        object_session(unloaded).close()
+
+
+    @pytest.fixture(scope="module")
+    def detached(db_engine):
+        with Session(db_engine, expire_on_commit=False) as session:
+            item = Item(name="detached", data={"a": [1]}, tags={"a": 1})
+            session.add(item)
+            session.commit()
+        return item
+
+
+    @thrice
+    def test_detached(detached, db_session, time):
+        assert detached.name == "detached" and object_session(detached) is None
+        assert detached.data == {"a": [1]} and detached.tags == {"a": 1}
+        db_session.add(detached)
+        detached.name = "other"
+        detached.data["a"].append(2)
+        detached.tags["b"] = 2
+        db_session.commit()
+        db_session.delete(detached)
+        db_session.commit()
+
+
+    @pytest.fixture(scope="module")
+    def held(db_engine):
+        with Session(db_engine) as session, session.begin():
+            item = Item(name="held")
+            session.add(item)
+            session.flush()
+            yield session, item
+
+
+    @thrice
+    def test_held_in_a_block(held, time):
+        session, item = held
+        assert item in session and item.name == "held" and named("held") == 1
+        item.name = "other"
+        session.flush()
+        session.rollback()
+        session.delete(item)
+        session.commit()
+
+
+    @pytest.fixture(scope="module")
+    def connection():
+        with engine.begin() as connection:
+            insert(connection, "connection")
+            connection.execute(text("set timezone to 'Asia/Tokyo'"))
+            with connection.begin_nested():
+                yield connection
+            assert named("connection") == 1
+
+
+    @thrice
+    def test_connection(connection, time):
+        assert named("connection") == 1
+        assert connection.scalar(text("show timezone")) == "Asia/Tokyo"
+        connection.execute(text("set timezone to 'UTC'"))
+        connection.execute(text("delete from items where name = 'connection'"))
+
+
+    @pytest.fixture(scope="module")
+    def bound():
+        connection = engine.connect()
+        transaction = connection.begin()
+        session = Session(connection, join_transaction_mode="create_savepoint")
+        session.add(Item(name="bound"))
+        session.commit()
+        yield session
+        session.close()
+        transaction.rollback()
+        connection.close()
+
+
+    @thrice
+    def test_bound(bound, time):
+        item = bound.scalars(select(Item).where(Item.name == "bound")).one()
+        bound.delete(item)
+        bound.commit()
+
+
+    @pytest.fixture(scope="module")
+    def made():
+        return ItemFactory()
+
+
+    @thrice
+    def test_factories(made, db_session, time):
+        assert made.name == "item-0" and made in db_session
+        assert ItemFactory().name == "item-1"
+        PartFactory(item=made)
+        db_session.commit()
+        assert len(made.parts) == 1
+        db_session.delete(made.parts[0])
+        db_session.delete(made)
+        db_session.commit()
+
+
+    @pytest.fixture(scope="module", params=["one", "two"])
+    def choice(request):
+        with engine.begin() as connection:
+            insert(connection, request.param)
+        return request.param
+
+
+    @pytest.fixture(scope="module")
+    def above(choice):
+        with engine.begin() as connection:
+            insert(connection, f"above-{choice}")
+        return f"above-{choice}"
+
+
+    @thrice
+    def test_parameters(above, choice, time):
+        other = {"one": "two", "two": "one"}[choice]
+        assert (named(choice), named(other)) == (1, 0)
+        assert (named(f"above-{choice}"), named(f"above-{other}")) == (1, 0)
+        delete(choice)
+        delete(above)
+
+
+    class TestClass:
+        @pytest.fixture(scope="class", autouse=True)
+        @classmethod
+        def in_class(cls, core):
+            assert named("core") == 1
+            with engine.begin() as connection:
+                insert(connection, "class")
+
+        @thrice
+        def test_class(self, time):
+            delete("class")
+            delete("core")
+
+
+    def test_the_class_is_over_or_not_begun(db_session):
+        assert named("class") == 0
+
+
+    class TestUnittest(unittest.TestCase):
+        @classmethod
+        def setUpClass(cls):
+            with engine.begin() as connection:
+                insert(connection, "unittest")
+
+        @classmethod
+        def tearDownClass(cls):
+            delete("unittest")
+
+        def test_1(self):
+            delete("unittest")
+
+        def test_2(self):
+            delete("unittest")
+
+
+    class TestXunit:
+        @classmethod
+        def setup_class(cls):
+            with engine.begin() as connection:
+                insert(connection, "xunit")
+
+        @classmethod
+        def teardown_class(cls):
+            delete("xunit")
+
+        @thrice
+        def test_xunit(self, time):
+            delete("xunit")
+
+
+    @thrice
+    def test_unused(core, time):
+        pass
+"""
+
+_ELSEWHERE = """
+    from application import engine
+    from sqlalchemy import text
+
+    def setup_module():
+        with engine.begin() as connection:
+            connection.execute(text("insert into items (name) values ('module')"))
+
+    def teardown_module():
+        with engine.begin() as connection:
+            assert connection.execute(text("delete from items where name = 'module'")).rowcount
+
+    def test_nothing_of_the_other_module_is_left(pg):
+        with engine.begin() as connection:
+            names = set(connection.scalars(text("select name from items")))
+            assert names <= {"module", "everywhere"}
+            connection.execute(text("delete from items where name = 'module'"))
+
+    def test_again(pg):
+        test_nothing_of_the_other_module_is_left(pg)
+"""
+
+_CONFTEST = """
+    import pytest
+    from application import engine
+    from sqlalchemy import text
+
+    @pytest.fixture(scope="session", autouse=True)
+    def everywhere():
+        with engine.begin() as connection:
+            connection.execute(text("insert into items (name) values ('everywhere')"))
+        yield
+        with engine.begin() as connection:
+            names = list(connection.scalars(text("select name from items")))
+            assert names == ["everywhere"], names
+
+    @pytest.fixture(scope="session", autouse=True)
+    def only_looks(everywhere):
+        with engine.connect() as connection:
+            connection.execute(text("select 1"))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(make_project: MakeProject) -> Project:
+    """Every way to make data for a scope, each asked for by three tests that destroy it."""
+    return make_project(
+        {
+            "models.py": _MODELS,
+            "application.py": _APPLICATION,
+            "tests/integration/conftest.py": _CONFTEST,
+            "tests/integration/test_one.py": _SAME_START,
+            "tests/integration/test_two.py": _ELSEWHERE,
+            "tests/test_pure.py": "def test_without_a_database(): pass",
+        },
+        _SETTINGS.replace("models:Base", "application:db"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("driver", "arguments"),
+    [
+        ("psycopg2", ()),
+        ("psycopg", ()),
+        ("psycopg2", ("-p", "randomly", "-p", "xdist", "-n", "2", "--randomly-seed=1")),
+        ("psycopg", ("-p", "randomly", "--randomly-seed=2")),
+        ("psycopg2", ("-p", "randomly", "--randomly-seed=3")),
+    ],
+    ids=["psycopg2", "psycopg", "two workers", "random with psycopg", "random"],
+)
+def test_every_test_starts_from_the_same(
+    project: Project, driver: str, arguments: tuple[str, ...]
+) -> None:
+    """Rows, sessions and objects, whatever the test before has done to them; in any order."""
+    run = project.run(*arguments, SHOP_DRIVER=driver)
+
+    assert run.counts == {"passed": 57}
+
+
+_TROUBLE = """
+    import subprocess
+    import sys
+
+    import pytest
+    from models import Item
+    from pgsandbox.factories import Factory
+    from sqlalchemy import create_engine, func, select, text
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.orm import Session
+
+    setups = []
+
+
+    def add(engine, name):
+        setups.append(name)
+        with Session(engine) as session:
+            session.add(Item(name=name))
+            session.commit()
+
+
+    def names(session):
+        return sorted(session.scalars(select(Item.name)))
+
+
+    @pytest.fixture(scope="module")
+    def broken_off(db_engine):
+        add(db_engine, "broken off")
+        raise ValueError("half-way")
+
+
+    def test_fixture_that_fails_half_way(broken_off):
+        pass
+
+
+    def test_nothing_of_it_is_left(db_session):
+        assert names(db_session) == []
+
+
+    @pytest.fixture(scope="module")
+    def unchecked(db_engine):
+        with Session(db_engine) as session:
+            session.execute(text("insert into pairs (other) values (42)"))
+            yield
+
+
+    def test_fixture_breaks_a_constraint(unchecked):
+        pass
+
+
+    @pytest.fixture(scope="module")
+    def ends_it(db_engine):
+        add(db_engine, "ended")
+        with db_engine.connect() as connection:
+            connection.execute(text("select 1; commit"))
+
+
+    def test_fixture_ends_the_transaction(ends_it):
+        pass
+
+
+    def test_nothing_of_these_is_left(db_session):
+        assert names(db_session) == []
+
+
+    @pytest.fixture(scope="class")
+    def leaves_badly(db_engine):
+        add(db_engine, "left badly")
+        yield
+        raise ValueError("at the end")
+
+
+    class TestTeardown:
+        def test_teardown_fails(self, leaves_badly):
+            pass
+
+
+    def test_nothing_of_that_is_left(db_session):
+        assert names(db_session) == []
+
+
+    @pytest.fixture(scope="module")
+    def late(db_engine):
+        add(db_engine, "late")
+
+
+    def test_asks_too_late(request, db_session):
+        db_session.add(Item(name="mine"))
+        db_session.flush()
+        request.getfixturevalue("late")
+
+
+    def test_asks_late_enough(request, db_session, pg):
+        assert names(db_session) == []
+        request.getfixturevalue("late")
+        assert names(db_session) == ["late"]
+        assert len(pg.statements) == 2
+
+
+    @pytest.fixture(scope="module")
+    def base(db_engine, late):
+        add(db_engine, "base")
+        with db_engine.connect() as connection:
+            connection.execute(text("select pg_advisory_lock(1)"))
+        yield
+        with db_engine.connect() as connection:
+            assert connection.scalar(text("select pg_advisory_unlock(1)"))
+
+
+    BOTH = ["base", "late"]
+
+
+    def test_a_fixtures_lock_is_not_the_tests(base, db_engine):
+        with db_engine.connect() as connection:
+            connection.execute(text("select pg_advisory_xact_lock(2)"))
+
+
+    def test_ends_the_transaction(base, db_engine):
+        with db_engine.connect() as connection:
+            connection.execute(text("select 1; commit"))
+
+
+    def test_after_it_ended(base, db_session):
+        assert names(db_session) == BOTH
+
+
+    def test_cuts_the_connection(base, db_engine):
+        with db_engine.connect() as connection:
+            connection.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+
+
+    def test_after_it_was_cut(base, db_session):
+        assert names(db_session) == BOTH
+
+
+    def in_another_process(pg, statement):
+        url = make_url(pg.url).set(drivername="postgresql")
+        text = url.render_as_string(hide_password=False)
+        code = "import psycopg2, sys; c = psycopg2.connect(sys.argv[1]); c.autocommit = True; "
+        code += "c.cursor().execute(sys.argv[2]); c.close()"
+        subprocess.run([sys.executable, "-c", code, text, statement], check=True)
+
+
+    def test_writes_past_the_door(base, pg):
+        in_another_process(pg, "insert into items (name) values ('past')")
+
+
+    def test_after_that(base, db_session):
+        assert names(db_session) == BOTH
+
+
+    def test_connects_past_the_door(base, pg):
+        in_another_process(pg, "select 1")
+
+
+    def test_uses_another_driver(base, pg):
+        create_engine(make_url(pg.url).set(drivername="postgresql+psycopg")).connect()
+
+
+    @pytest.fixture(scope="session")
+    def wider(db_engine):
+        add(db_engine, "wider")
+
+
+    def test_wider_one_in_time(wider, base, db_session):
+        assert names(db_session) == [*BOTH, "wider"]
+        assert setups[-3:] == ["wider", "late", "base"]
+
+
+    @pytest.fixture(scope="session")
+    def widest(db_engine):
+        add(db_engine, "widest")
+
+
+    def test_wider_one_too_late(base, request):
+        request.getfixturevalue("widest")
+
+
+    @pytest.fixture(scope="module")
+    def calls_for_another(db_engine, request):
+        add(db_engine, "calls")
+        request.getfixturevalue("called_for")
+
+
+    @pytest.fixture(scope="session")
+    def called_for(db_engine):
+        add(db_engine, "called")
+
+
+    @pytest.mark.parametrize("time", range(2))
+    def test_fixture_calls_for_another(calls_for_another, db_session, time):
+        assert {"calls", "called"} <= set(names(db_session))
+        db_session.query(Item).delete()
+        db_session.commit()
+
+
+    @pytest.fixture(scope="module")
+    def choice(request, db_engine):
+        add(db_engine, request.param)
+        return request.param
+
+
+    @pytest.fixture(scope="module")
+    def apart(db_engine):
+        add(db_engine, "apart")
+
+
+    @pytest.mark.parametrize("choice", ["one"], indirect=True)
+    def test_parameter(choice, db_session):
+        assert "one" in names(db_session)
+
+
+    @pytest.mark.parametrize("choice", ["one"], indirect=True)
+    def test_parameter_beneath_another(apart, choice, db_session):
+        assert {"apart", "one"} <= set(names(db_session))
+
+
+    @pytest.mark.parametrize("choice", ["two"], indirect=True)
+    def test_parameter_changes_beneath_another(apart, choice, db_session):
+        assert {"apart", "two"} <= set(names(db_session))
+        assert "one" not in names(db_session)
+
+
+    @pytest.fixture(scope="module")
+    def unwritten(db_engine):
+        session = Session(db_engine)
+        session.add(Item(name="unwritten"))
+        yield session
+        session.close()
+
+
+    @pytest.mark.parametrize("time", range(2))
+    def test_unwritten(unwritten, time):
+        unwritten.delete(unwritten.scalars(select(Item).filter_by(name="unwritten")).one())
+        unwritten.commit()
+
+
+    class ItemFactory(Factory):
+        class Meta:
+            model = Item
+
+        name = "made"
+
+
+    @pytest.fixture(scope="module")
+    def made():
+        return ItemFactory()
+
+
+    @pytest.mark.pgsandbox(isolation="clone")
+    @pytest.mark.parametrize("time", range(2))
+    def test_clone(base, made, db_session, pg, time):
+        assert names(db_session) == [*BOTH, "made"] and made in db_session
+        assert pg.outside("select count(*) from items") == 3
+        made.name = "other"
+        db_session.commit()
+
+
+    def test_unmarked(made):
+        pass
+"""
+
+_PAIRS = f"""
+{MODELS}
+
+from sqlalchemy import ForeignKey
+
+
+class Pair(Base):
+    __tablename__ = "pairs"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    other: Mapped[int] = mapped_column(
+        ForeignKey("pairs.id", deferrable=True, initially="DEFERRED")
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def trouble(make_project: MakeProject) -> Outcome:
+    """Fixtures and tests that do what they should not, each followed by one that looks."""
+    files = {
+        "models.py": _PAIRS,
+        "tests/integration/test_trouble.py": _TROUBLE,
+    }
+    return make_project(files).run("-rA")
+
+
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        ("ERROR at setup of test_fixture_that_fails_half_way", "ValueError: half-way"),
+        ("ERROR at setup of test_fixture_breaks_a_constraint", "DeferredConstraintViolated: "),
+        ("ERROR at setup of test_fixture_ends_the_transaction", "OuterTransactionEnded: "),
+        ("ERROR at teardown of TestTeardown.test_teardown_fails", "ValueError: at the end"),
+        ("test_asks_too_late", "FixtureTooLate: "),
+        ("test_ends_the_transaction", "OuterTransactionEnded: "),
+        ("ERROR at teardown of test_cuts_the_connection", "SandboxLost: "),
+        ("ERROR at teardown of test_writes_past_the_door", "EscapedFromSandbox: "),
+        ("test_uses_another_driver", "NotInSandbox: "),
+        ("test_wider_one_too_late", "FixtureTooLate: "),
+    ],
+)
+def test_trouble_has_a_name(trouble: Outcome, title: str, said: str) -> None:
+    """The fixture or the test that is to blame fails, and says what happened."""
+    assert said in trouble.section(title)
+
+
+def test_trouble_reaches_nobody_else(trouble: Outcome) -> None:
+    """Whoever comes next starts from what the fixtures make; these are set up again if need be."""
+    failed = set(re.findall(r"^(?:FAILED|ERROR) .*::(\w+)", trouble.out, re.MULTILINE))
+
+    assert failed == {
+        "test_fixture_that_fails_half_way",
+        "test_fixture_breaks_a_constraint",
+        "test_fixture_ends_the_transaction",
+        "test_teardown_fails",
+        "test_asks_too_late",
+        "test_ends_the_transaction",
+        "test_cuts_the_connection",
+        "test_writes_past_the_door",
+        "test_uses_another_driver",
+        "test_wider_one_too_late",
+    }
