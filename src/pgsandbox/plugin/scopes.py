@@ -128,13 +128,16 @@ class Scopes:
         fixturedef.addfinalizer(partial(self._ended, made, fixturedef))
         progress = factories.interrupt(f"{level.fixture} {request.param_index}", self.counted)
         factories.use_session_source(self._session)
+        errors: list[PgSandboxError] = []
         try:
             result = yield
             errors = self._levels.freeze(level)
             if errors:
                 raise self._plugin.failure(errors[0])
         except BaseException as failed:
-            if _is_ours(failed):  # whoever asks for it in time shall not get the same again
+            if errors or _is_ours(
+                failed
+            ):  # whoever asks for it in time shall not get the same again
                 fixturedef.finish(request)
             for error in self._levels.abandon(level):
                 failed.add_note(f"{type(error).__name__}: {error}")
@@ -275,7 +278,7 @@ def _name(fixturedef: Any, request: Any) -> str:
 def _is_ours(failed: BaseException) -> bool:
     chain: BaseException | None = failed
     while chain is not None:
-        if isinstance(chain, PgSandboxError | pytest.fail.Exception):
+        if isinstance(chain, PgSandboxError):
             return True
         chain = chain.__cause__ or chain.__context__
     return False
