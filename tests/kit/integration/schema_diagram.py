@@ -31,7 +31,8 @@ def drawn(catalog: Catalog, title: str) -> str:
     parts = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-            'aria-labelledby="schema-title" font-family="inherit" font-size="12" fill="currentColor">'
+            'aria-labelledby="schema-title" font-family="inherit" font-size="12" '
+            'fill="currentColor">'
         ),
         f'<title id="schema-title">{escape(title)}</title>',
     ]
@@ -85,8 +86,8 @@ def _height(columns: list[tuple[str, str, bool]]) -> int:
 def _table(name: str, columns: list[tuple[str, str, bool]], x: int, y: int) -> list[str]:
     parts = [
         (
-            f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_height(columns)}" rx="4" fill="none" '
-            'stroke="currentColor" stroke-width="1.5"/>'
+            f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_height(columns)}" rx="4" '
+            'fill="none" stroke="currentColor" stroke-width="1.5"/>'
         ),
         f'<path d="M{x} {y + _HEAD} h{_WIDTH}" stroke="currentColor"/>',
         f'<text x="{x + 8}" y="{y + 18}" font-weight="bold">{escape(name)}</text>',
