@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from pgsandbox import config
 from pgsandbox.errors import ConfigurationError, Fact
@@ -40,12 +42,22 @@ def run(options: argparse.Namespace) -> int:
             facts=[Fact("looked in", str(root / "pyproject.toml"))],
             remedy="Run it where pyproject.toml has a table [tool.pgsandbox], or give --root.",
         )
-    # As `python -m pytest` and `alembic` do: the project's own modules are below its root.
-    for place in ("src", "."):
-        if (path := str(root / place)) not in sys.path and Path(path).is_dir():
+    for path in _places_of_modules(root):
+        if path not in sys.path:
             sys.path.insert(0, path)
     from pgsandbox.comparing import compare_schemas  # SQLAlchemy comes with it
 
     report = compare_schemas(settings, column_order=options.column_order)
     sys.stdout.write((report.json() if options.json else report.text()) + "\n")
     return report.exit_code
+
+
+def _places_of_modules(root: Path) -> list[str]:
+    """Return where the project's modules may be: where its tests find them, src, and its root."""
+    file = root / "pyproject.toml"
+    document: Any = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
+    for key in ("tool", "pytest", "ini_options"):
+        document = document.get(key, {})
+    said = document.get("pythonpath", [])
+    given = said.split() if isinstance(said, str) else said
+    return [str(root / each) for each in (".", "src", *given) if (root / each).is_dir()]

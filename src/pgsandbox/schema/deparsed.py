@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _TOKEN = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[()\[\],]")
+_ARRAY = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\(ARRAY\[")
 _TYPE = re.compile(
     r"::((?:character varying|double precision|bit varying|timestamp with(?:out)? time zone"
     r"|time with(?:out)? time zone|(?:\"(?:[^\"]|\"\")*\"|[\w.])+)(?:\([\d, ]+\))?)\[\]"
@@ -33,7 +34,7 @@ def cast_by_element(text: str) -> str:
     ...])::text[])``. Reading that, as pg_restore does, the parser pushes the cast into the elements
     (parse_expr.c, ``transformArrayExpr``), and the same check is deparsed in another way.
     """
-    start = text.find("(ARRAY[")
+    start = _next_array(text, 0)
     while start >= 0:
         close = end_of(text, start)
         cast = _TYPE.match(text, close + 1)
@@ -42,8 +43,16 @@ def cast_by_element(text: str) -> str:
             elements = parts(text[bracket + 1 : close - 1])
             moved = ", ".join(f"({each})::{cast[1]}" for each in elements)
             text = f"{text[:start]}ARRAY[{moved}]{text[cast.end() :]}"
-        start = text.find("(ARRAY[", start + 1)
+        start = _next_array(text, start + 1)
     return _CONSTANT_CAST_TWICE.sub(r"\1::\2", text)
+
+
+def _next_array(text: str, start: int) -> int:
+    """Return where the next array in parentheses begins that is in no constant, or -1."""
+    for found in _ARRAY.finditer(text):
+        if found[0] == "(ARRAY[" and found.start() >= start:
+            return found.start()
+    return -1
 
 
 def parts(text: str) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -65,7 +66,15 @@ class Catalog:
 
     def below(self, key: Key) -> Iterator[SchemaObject]:
         """What is a part of *key* itself."""
-        return (each for each in self.objects.values() if each.parent == key)
+        return iter(self._parts.get(key, ()))
+
+    @cached_property
+    def _parts(self) -> dict[Key, list[SchemaObject]]:
+        parts: dict[Key, list[SchemaObject]] = {}
+        for each in self.objects.values():
+            if each.parent is not None:
+                parts.setdefault(each.parent, []).append(each)
+        return parts
 
     def without(self, tables: frozenset[str]) -> Catalog:
         """The same schema without these tables and whatever belongs to them."""

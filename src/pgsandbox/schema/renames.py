@@ -51,8 +51,11 @@ def paired(left: Catalog, right: Catalog) -> tuple[Catalog, list[Rename]]:
         pairs = _pairs(kind, left, right)
         inherited = {each.first.key for each in pairs}
         renames += [each for each in pairs if not each.first.origins & inherited]
-        for rename in pairs:
-            left = _renamed(left, rename)
+        if kind in _OF_A_TABLE:
+            left = _with_other_parts(left, pairs)
+        else:
+            for rename in pairs:
+                left = _renamed(left, rename)
     return left, renames
 
 
@@ -100,6 +103,32 @@ def _signature(found: SchemaObject, side: Catalog) -> Any:
     place = found.position if found.label == "column" else 0
     arguments = found.key.identity.rpartition("(")[2] if found.key.kind == "routine" else ""
     return found.label, found.parent, place, arguments, tuple(sorted(facets.items())), tuple(below)
+
+
+def _with_other_parts(catalog: Catalog, renames: list[Rename]) -> Catalog:
+    """Return *catalog* after *renames* of what nothing is part of, all at once.
+
+    With other conventions for names, every constraint of a large schema has another one.
+    """
+    new = {each.first.key: each.second for each in renames}
+    in_tables: dict[Key | None, list[Rename]] = defaultdict(list)
+    for each in renames:
+        in_tables[each.first.parent].append(each)
+    objects = {}
+    for key, found in catalog.objects.items():
+        facets = dict(found.facets)
+        for each in in_tables.get(key, ()) if "replica-identity" in facets else ():
+            wherever = _Wherever(each.first, each.second)
+            facets["replica-identity"] = wherever.replaced(facets["replica-identity"])
+        to = new.get(key, found)
+        objects[to.key] = replace(
+            found,
+            key=to.key,
+            name=to.name,
+            facets=MappingProxyType(facets),
+            needs=frozenset(new[need].key if need in new else need for need in found.needs),
+        )
+    return Catalog(MappingProxyType(objects))
 
 
 def _renamed(catalog: Catalog, rename: Rename) -> Catalog:

@@ -116,6 +116,15 @@ def test_models_and_migrations_agree(project: Project, server: Server) -> None:
     assert databases(server, project.name) == []
 
 
+def test_modules_where_the_tests_find_them(project: Project) -> None:
+    """What pytest's setting pythonpath names is on the path, too."""
+    project.write({"backend/models.py": _MODELS, "models.py": "raise ImportError"})
+    project.configure(_SETTINGS, 'pythonpath = ["backend"]')
+    outcome = Outcome(project)
+
+    assert (outcome.code, outcome.err) == (0, "")
+
+
 def test_the_order_of_columns(project: Project) -> None:
     """It is a finding for those who ask for it."""
     outcome = Outcome(project, "--column-order")
