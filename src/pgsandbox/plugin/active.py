@@ -40,6 +40,9 @@ class ActivePlugin:
         """The test that is in its sandbox now."""
         self._has_failed = False
         """Whether a phase of it has failed."""
+        self._chosen: tuple[pytest.Item, Choice] | None = None
+        """What the running test asks for."""
+        self._below_paths: dict[Path, bool] = {}
         self._closing = Closing()
         self._engines: dict[str, Engine] = {}
         self._is_announced = False
@@ -160,12 +163,17 @@ class ActivePlugin:
     # -- one test -----------------------------------------------------------------------------
 
     def _choice(self, item: pytest.Item) -> Choice:
+        if self._chosen is not None and self._chosen[0] is item:
+            return self._chosen[1]
         choice = choice_of(item)
         asks = choice.is_marked or not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
         return choice.asking(asks or self._is_below_paths(item.path))
 
     def _is_below_paths(self, path: Path) -> bool:
-        return any(path.is_relative_to(each) for each in self.settings.paths)
+        if path not in self._below_paths:
+            found = any(path.is_relative_to(each) for each in self.settings.paths)
+            self._below_paths[path] = found
+        return self._below_paths[path]
 
     def enter(self, item: pytest.Item) -> None:
         """Let *item* open the database from here to its end; nothing if it may already."""
@@ -217,7 +225,9 @@ class ActivePlugin:
         began = time.perf_counter()
         self.run.door.running = item.nodeid
         self.run.door.refused.clear()
+        self._chosen = None
         choice = self._choice(item)
+        self._chosen = item, choice
         self.scopes.make_way(item, choice.isolation)
         factories.begin_test(item.nodeid, self.scopes.counted)
         if self._runs_tests() and choice.is_requested:
