@@ -29,6 +29,7 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   ├── EscapedFromSandbox          something of the test outlived its rollback
     │   ├── FixtureTooLate              a wider fixture wrote after the test had
     │   ├── NotInSandbox                a feature that only a database of its own can give
+    │   ├── TwoDrivers                  one database was opened with two drivers in one test
     │   └── SandboxLost                 the connection that holds the test was cut
     └── FactoryError
         └── NoSession                   a factory was called where no test has a session
@@ -258,6 +259,12 @@ class NotInSandbox(SandboxError):
     """The code asked for a feature that only a database of its own can give."""
 
     page = "not-in-sandbox"
+
+
+class TwoDrivers(SandboxError):
+    """One test opened one database with two drivers, synchronous and asynchronous ones, say."""
+
+    page = "two-drivers"
 
 
 class SandboxLost(SandboxError):

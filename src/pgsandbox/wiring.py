@@ -285,7 +285,7 @@ class Run:
         return home
 
     def _fill(self, home: Home) -> None:
-        url = home.enclosure.url.set(drivername="postgresql+psycopg2")
+        url = self.find_server().url_of(home.owned.name)
         with self.door.building(url):
             try:
                 home.builder.build(url)

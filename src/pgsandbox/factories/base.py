@@ -76,8 +76,13 @@ class Factory(alchemy.SQLAlchemyModelFactory, Generic[T]):
             return super().create_batch(size, **kwargs)
         if size < 1:
             return []
-        with Call(kwargs.pop("_session", None)) as call:
-            return [cls._build_in(call, dict(kwargs)) for _ in range(size)]
+        session = kwargs.pop("_session", None)
+
+        def make() -> list[T]:
+            with Call(session) as call:
+                return [cls._build_in(call, dict(kwargs)) for _ in range(size)]
+
+        return running.perform(make)  # type: ignore[no-any-return]
 
     @classmethod
     def _generate(cls, strategy: str, params: dict[str, Any]) -> T:
@@ -86,8 +91,12 @@ class Factory(alchemy.SQLAlchemyModelFactory, Generic[T]):
             # Past SQLAlchemyModelFactory, which would keep the parameters on the class.
             made: T = super(alchemy.SQLAlchemyModelFactory, cls)._generate(strategy, params)
             return made
-        with Call(session) as call:
-            return cls._build_in(call, params)  # type: ignore[no-any-return]
+
+        def make() -> T:
+            with Call(session) as call:
+                return cls._build_in(call, params)  # type: ignore[no-any-return]
+
+        return running.perform(make)  # type: ignore[no-any-return]
 
     @classmethod
     def _build_in(cls, call: Call, params: dict[str, Any]) -> Any:

@@ -20,20 +20,32 @@ if TYPE_CHECKING:
     from pgsandbox.factories.building import Options
 
 _source: Callable[[], Session] | None = None
+_perform: Callable[[Callable[[], Any]], Any] | None = None
 _seed: int | str | None = None
 # Held until the next test only, so that factories which are made inside a test can go.
 _used: set[Options] = set()
 
 
-def use_session_source(source: Callable[[], Session] | None) -> None:
-    """Let every factory call ask *source* for its session; None says that no test has one."""
-    global _source  # noqa: PLW0603 - a process runs one test at a time, and that has one source
-    _source = source
+def use_session_source(
+    source: Callable[[], Session] | None,
+    perform: Callable[[Callable[[], Any]], Any] | None = None,
+) -> None:
+    """Let every factory call ask *source* for its session; None says that no test has one.
+
+    *perform* is given each call, to make it where the session's driver needs more than a call.
+    """
+    global _source, _perform
+    _source, _perform = source, perform
 
 
 def session() -> Session | None:
     """Return the running test's session, or None where no test has one."""
     return _source() if _source else None
+
+
+def perform(call: Callable[[], Any]) -> Any:
+    """Return what the factory *call* returns, made in the way that the session's driver needs."""
+    return _perform(call) if _perform else call()
 
 
 def begin_test(seed: int | str, counted: Mapping[Options, int] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import time
 from collections.abc import Generator
@@ -10,20 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
-from sqlalchemy.engine import Engine
 
 from pgsandbox import factories
 from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, PgSandboxError
-from pgsandbox.plugin import fixtures, reporting, sockets
+from pgsandbox.plugin import async_fixtures, fixtures, reporting, sockets
+from pgsandbox.plugin.engines import Engines
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
 from pgsandbox.plugin.pg import Pg
 from pgsandbox.plugin.reporting import Closing
 from pgsandbox.plugin.scopes import Scopes
-from pgsandbox.wiring import DEFAULT, Run
+from pgsandbox.wiring import Run
 
-_FIXTURES = frozenset({"db_session", "db_connection", "db_engine", "pg"})
+_FIXTURES = frozenset(
+    {"db_session", "db_connection", "db_engine", "pg", "async_db_session", "async_db_engine"}
+)
 _LOOKS = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow", "setupplan")
 """Options with which pytest shows something and runs no test."""
 
@@ -44,7 +46,7 @@ class ActivePlugin:
         """What the running test asks for."""
         self._below_paths: dict[Path, bool] = {}
         self._closing = Closing()
-        self._engines: dict[str, Engine] = {}
+        self.engines = Engines(self.run)
         self._is_announced = False
         self._unusable: PgSandboxError | None = None
         """Why there is no database, once that has turned out."""
@@ -52,6 +54,7 @@ class ActivePlugin:
         self.run.door.running = "pytest loads the project's conftest files"
         self.run.door.install()
         config.pluginmanager.register(fixtures, "pgsandbox-fixtures")
+        config.pluginmanager.register(async_fixtures, "pgsandbox-async-fixtures")
         if settings.refuse_sockets:
             config.pluginmanager.register(
                 sockets.Sockets(self.run.door, settings), "pgsandbox-sockets"
@@ -193,6 +196,18 @@ class ActivePlugin:
     def use_session_of(self, item: pytest.Item) -> None:
         """Let factories write into the session of *item*."""
         if hasattr(item, "_request"):  # an item of another kind has no fixtures
+            self._arrange_for(item)
+
+    def _arrange_for(self, item: pytest.Item) -> None:
+        """Let factories write into the session that *item* asks for."""
+        names = getattr(item, "fixturenames", ())
+        is_own = self._choice(item).isolation == "sandbox" and self.scopes.shared_session is None
+        if is_own and "async_db_session" in names and "db_session" not in names:
+            from pgsandbox.sandbox.aftermath import perform
+
+            source = functools.partial(_fixture, item, "async_db_session")
+            factories.use_session_source(lambda: source().sync_session, perform)
+        else:
             factories.use_session_source(lambda: _fixture(item, "db_session"))
 
     def _leave(self) -> list[PgSandboxError]:
@@ -315,9 +330,7 @@ class ActivePlugin:
 
     def _stop(self) -> None:
         self._leave()  # where the run was interrupted in a test
-        for engine in self._engines.values():
-            engine.dispose()
-        self._engines.clear()
+        self.engines.dispose()
         if self.settings.keep:
             self._closing.kept.extend(reporting.kept(self.run))
         self._closing.problems.extend(
@@ -328,18 +341,6 @@ class ActivePlugin:
     def failure(error: PgSandboxError) -> BaseException:
         """Return what makes a test fail with *error*, and without our own frames in its report."""
         return pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False)
-
-    # -- engines ------------------------------------------------------------------------------
-
-    def engine(self, *, is_arranging: bool) -> Engine:
-        """Return the kit's own engine on the test database, made once."""
-        name = "arranging" if is_arranging else "plain"
-        if name not in self._engines:
-            engine = create_engine(self.run.homes[DEFAULT].enclosure.url)
-            if is_arranging:
-                self.run.door.arrange_with(engine)
-            self._engines[name] = engine
-        return self._engines[name]
 
 
 def _fixture(item: pytest.Item, name: str) -> Any:

@@ -38,13 +38,13 @@ def db_engine(_pgsandbox_run: ActivePlugin) -> Engine:
 
     It is one engine for all tests; what a test commits through it is gone after the test.
     """
-    return _pgsandbox_run.engine(is_arranging=False)
+    return _pgsandbox_run.engines.synchronous(is_arranging=False)
 
 
 @pytest.fixture
 def db_connection(_pgsandbox: ActivePlugin) -> Iterator[Connection]:
     """The test's own Core connection, for arranging and for asserting."""
-    with _pgsandbox.engine(is_arranging=True).connect() as connection:
+    with _pgsandbox.engines.synchronous(is_arranging=True).connect() as connection:
         yield connection
 
 
@@ -60,7 +60,7 @@ def db_session(_pgsandbox: ActivePlugin) -> Iterator[Session]:
     if _pgsandbox.scopes.shared_session is not None:
         yield _pgsandbox.scopes.shared_session
         return
-    with Session(_pgsandbox.engine(is_arranging=True)) as session:
+    with Session(_pgsandbox.engines.synchronous(is_arranging=True)) as session:
         yield session
 
 

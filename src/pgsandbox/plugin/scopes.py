@@ -201,7 +201,7 @@ class Scopes:
 
     def _session(self) -> Session:
         if self.shared_session is None:
-            self.shared_session = Session(self._plugin.engine(is_arranging=True))
+            self.shared_session = Session(self._plugin.engines.synchronous(is_arranging=True))
         return self.shared_session
 
     def _drop_session(self) -> None:

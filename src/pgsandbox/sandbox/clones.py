@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.engine import URL, Dialect
 
 from pgsandbox import guard
-from pgsandbox.sandbox import direct
+from pgsandbox.sandbox import aftermath, direct
 from pgsandbox.sandbox.frames import Executed
 
 
@@ -41,7 +41,9 @@ class Clone:
             connection = dialect.connect(*here, **{**asked, **there})
         self.connected += 1
         with contextlib.suppress(TypeError):  # not every driver's connection can be referred to
-            self._connections.append(weakref.ref(connection))
+            self._connections.append(
+                weakref.ref(getattr(connection, "driver_connection", connection))
+            )
         return connection
 
     def close(self) -> None:
@@ -50,5 +52,5 @@ class Clone:
             connection = reference()
             if connection is not None:
                 with contextlib.suppress(Exception):
-                    connection.close()
+                    aftermath.close_real(connection)
         self._connections.clear()

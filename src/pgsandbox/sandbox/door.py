@@ -22,7 +22,7 @@ from sqlalchemy.pool import Pool
 
 from pgsandbox import guard
 from pgsandbox.errors import DatabaseNotRequested, Fact, ForeignDatabase, PgSandboxError
-from pgsandbox.sandbox import creators, direct, origins, trespass
+from pgsandbox.sandbox import aftermath, creators, direct, origins, trespass
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.drivers import module_of
 from pgsandbox.sandbox.enclosure import Enclosure
@@ -66,6 +66,12 @@ class Door:
         )
         self._here = threading.local()
         self._watching: list[Callable[[], None]] = []
+        self._let_through: dict[int, Any] = {}
+        """Why a real connection is being made, by the identity of the pool's record of it.
+
+        Other tasks may connect before it is there.
+        """
+        self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
         self._listeners: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
             (Engine, "do_connect", self._connect),
             (Pool, "connect", self._connected),
@@ -192,7 +198,7 @@ class Door:
         __tracebackhide__ = True
         building = getattr(self._here, "building", None)
         if building is not None and dialect.name == "postgresql":
-            self._here.let_through = record, "building"
+            self._let_through[id(record)] = "building"
             url = building.set(drivername=f"postgresql+{dialect.driver}")
             here, there = dialect.create_connect_args(url)
             with direct.ours():
@@ -204,7 +210,7 @@ class Door:
             return None
         target = guard.target_of(tuple(args), parameters, os.environ)
         if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
-            self._here.let_through = record, "allowed"
+            self._let_through[id(record)] = "allowed"
             return None
         enclosure = self._enclosure_of(target)
         if not self.is_requested:
@@ -212,7 +218,7 @@ class Door:
         if enclosure is None:
             raise self._foreign(_url_of(dialect.driver, target), dialect)
         if enclosure.clone is not None:
-            self._here.let_through = record, enclosure.clone
+            self._let_through[id(record)] = enclosure.clone
             return enclosure.clone.connect(dialect, tuple(args), parameters)
         return self._stand_in(enclosure, dialect, parameters)
 
@@ -220,10 +226,9 @@ class Door:
         if _link_of(connection) is not None:
             return
         __tracebackhide__ = True
-        flagged: tuple[Any, Any] = getattr(self._here, "let_through", (None, None))
-        self._here.let_through = None, None
-        if record is flagged[0] and flagged[1] is not None:
-            record.info[_STATE] = flagged[1]
+        let_through = self._let_through.pop(id(record), None)
+        if let_through is not None:
+            record.info[_STATE] = let_through
         elif creators.driver_of(connection) is not None:
             record.info[_STATE] = self._judge(connection)
 
@@ -243,7 +248,14 @@ class Door:
                 raise exc.DisconnectionError("this connection is from before the running test")
             connection = self._adopt(let_through, connection)
             record.dbapi_connection = proxy.dbapi_connection = connection
-            link = connection.link
+            link = _link_of(connection)
+            assert link is not None
+        if creators.is_async(connection):
+            self._pools.add(record._ConnectionRecord__pool)
+            if link.sandbox.is_finished:
+                # It has no session on the server that would be worth keeping, but a cache of
+                # statements and locks of an event loop that belong to an earlier test.
+                raise exc.DisconnectionError("this connection is from an earlier test")
         if link.set_up_in is not None and link.set_up_in.is_finished:
             # Statements of a "connect" listener were rolled back with their test: run them anew.
             raise exc.DisconnectionError("this connection was set up in an earlier test")
@@ -304,9 +316,13 @@ class Door:
     def _stand_in(self, enclosure: Enclosure, dialect: Dialect, parameters: dict[str, Any]) -> Any:
         __tracebackhide__ = True
         link = self._link(enclosure, dialect)
-        made = enclosure.driver_of(dialect, self.running).stand_in(link, parameters)
-        link.set_up(parse_options(str(parameters.get("options") or "")))
-        return made
+        driver = enclosure.driver_of(dialect, self.running)
+        made = driver.stand_in(link, parameters)
+        given = dict(parameters.get("server_settings") or {})  # asyncpg's
+        given.pop("application_name", None)
+        link.set_up({**parse_options(str(parameters.get("options") or "")), **given})
+        adapted = getattr(driver, "adapted", None)
+        return made if adapted is None else adapted(dialect, made, parameters)
 
     def _link(self, enclosure: Enclosure, dialect: Dialect) -> Link:
         __tracebackhide__ = True
@@ -350,6 +366,8 @@ class Door:
         driver = enclosure.driver_of(dialect, self.running)
         enclosure.expect_session()
         link = self._link(enclosure, dialect)
+        if creators.is_async(real):
+            return creators.adopt_async(driver, link, real, dialect)
         made = driver.adopt(link, real)
         link.set_up(driver.session_of(real))
         real.close()
@@ -361,8 +379,11 @@ class Door:
             # A session of another thread at work is not ours to close; it can't go on anyway.
             if thread is threading.current_thread() or not thread.is_alive():
                 with contextlib.suppress(Exception):
-                    session.close()
+                    aftermath.close_session(session)
         self._sessions.clear()
+        for pool in self._pools:
+            aftermath.forget_loop(pool)
+        self._pools.clear()
 
     # -- refusals -----------------------------------------------------------------------------
 
@@ -387,7 +408,8 @@ class Door:
 
 
 def _link_of(connection: Any) -> Link | None:
-    link = getattr(connection, "link", None)
+    driver = connection._connection if creators.is_async(connection) else connection
+    link = getattr(driver, "link", None)
     return link if isinstance(link, Link) else None
 
 

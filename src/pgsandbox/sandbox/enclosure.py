@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.engine import URL, Dialect
 
 from pgsandbox import guard
-from pgsandbox.errors import Fact, NotInSandbox, PgSandboxError
+from pgsandbox.errors import Fact, NotInSandbox, PgSandboxError, TwoDrivers
 from pgsandbox.sandbox import direct, refusals
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.constraints import Constraints
@@ -64,21 +64,22 @@ class Enclosure:
         """Return the running test's transaction, begun at the test's first connection.
 
         Raises:
-            NotInSandbox: the test has opened this database with another driver already.
+            TwoDrivers: the test has opened this database with another driver already.
         """
         with self._lock:
             if self.sandbox is None:
                 self._go_beneath(test)
                 self.sandbox = self._begun(dialect, test)
         if self.sandbox.physical.driver != dialect.driver:
-            raise NotInSandbox(
+            raise TwoDrivers(
                 f"The test opened one database with two drivers, {self.sandbox.physical.driver} "
                 f"and {dialect.driver}, and two drivers can't share the transaction that holds a "
                 "sandboxed test.",
                 facts=[Fact("test", test), Fact("database", self.url.database or "")],
                 remedy=(
-                    f"Use one driver throughout: db_session uses {self.sandbox.physical.driver}, "
-                    f"from the setting `url`. {CLONE}"
+                    "Use one driver throughout. The fixtures use that of the setting `url`, for "
+                    "synchronous and for asynchronous sessions; an application that is both can "
+                    f"use psycopg for both. {CLONE}"
                 ),
             )
         return self.sandbox
@@ -234,7 +235,7 @@ class Enclosure:
         Raises:
             NotInSandbox: there is none yet.
         """
-        found = module_of(dialect.driver)
+        found = module_of(dialect.driver, is_async=dialect.is_async)
         if found is not None:
             return found
         raise NotInSandbox(
@@ -271,8 +272,7 @@ class Enclosure:
     def _open(self, dialect: Dialect) -> Physical:
         module: Any = module_of(dialect.driver)
         url = self.url.set(drivername=f"postgresql+{dialect.driver}")
-        args, parameters = dialect.create_connect_args(url)
-        parameters.setdefault("application_name", "pgsandbox")
+        _, parameters = dialect.create_connect_args(url)
         with direct.ours():
-            physical: Physical = module.Physical(dialect.connect(*args, **parameters))
+            physical: Physical = module.open_physical(parameters)
         return physical

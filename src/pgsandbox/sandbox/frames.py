@@ -101,7 +101,7 @@ class LogicalConnection:
 
     def set_mode(self, text: str) -> None:
         """Remember what a BEGIN or SET TRANSACTION asks for, inside of a transaction from here."""
-        words = text.upper().split()
+        words = text.upper().replace(";", " ").split()
         if "ONLY" in words or "WRITE" in words:
             if "CHARACTERISTICS" in words:
                 self.is_read_only = "ONLY" in words
@@ -127,6 +127,11 @@ class LogicalConnection:
         """Stand outside of a transaction."""
         self.in_transaction = self.is_explicit = self.reads_only = self.has_failed = False
         self.frames.clear()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is in autocommit mode, outside of a transaction."""
+        return self.autocommit and not self.in_transaction
 
     def savepoints(self) -> int:
         """Return how many savepoints the application has set."""

@@ -95,7 +95,8 @@ class Link:
             statement = f"SELECT set_config({quoted(name)}, {quoted(value)}, false)"
             physical = self.sandbox.physical
             self.run(statement, functools.partial(physical.execute, statement))
-        self.commit()
+        if values:
+            self.commit()
 
     def commit(self) -> None:
         """Commit in the sandbox; nothing where the transaction ended with its test."""

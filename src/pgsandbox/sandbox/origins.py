@@ -43,6 +43,8 @@ _LIBRARIES = frozenset(
         "httpcore",
         "httpx",
         "anyio",
+        "starlette",
+        "fastapi",
     }
 )
 
@@ -82,13 +84,27 @@ def caller_past(*modules: str) -> str:
 
 
 def is_called_from(module: str, function: str) -> bool:
-    """Return whether *function* of *module* is among the callers."""
+    """Return whether *function* of *module* called, or waits for the caller in a greenlet."""
+    return any(
+        frame.f_code.co_name == function and frame.f_globals.get("__name__") == module
+        for frame in _frames_and_waiting()
+    )
+
+
+def _frames_and_waiting() -> Iterator[Any]:
+    """Yield the callers' frames, and those of SQLAlchemy's greenlets that wait for them.
+
+    A coroutine that SQLAlchemy awaits runs outside of the greenlet whose code asked for it.
+    """
     frame: Any = sys._getframe(1)
     while frame is not None:
-        if frame.f_code.co_name == function and frame.f_globals.get("__name__") == module:
-            return True
+        yield frame
+        if frame.f_code.co_name == "greenlet_spawn":
+            waiting = getattr(frame.f_locals.get("context"), "gr_frame", None)
+            while waiting is not None:
+                yield waiting
+                waiting = waiting.f_back
         frame = frame.f_back
-    return False
 
 
 def _package_of(frame: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from pgsandbox.sandbox.statements import (
     ends_a_transaction,
 )
 from pgsandbox.sandbox.witness import Witness
+from pgsandbox.sandbox.worker import caller
 
 T = TypeVar("T")
 
@@ -58,6 +60,7 @@ class Sandbox:
         self.may_have_escaped = False
         """Whether something may have been committed for real, so that the database is in doubt."""
         self._connections: list[LogicalConnection] = []
+        self._numbers = itertools.count(1)
         self._abandoned: list[LogicalConnection] = []
         self._suspect: Statement | None = None
         self._broken: PgSandboxError | None = None
@@ -81,12 +84,10 @@ class Sandbox:
 
     def join(self, label: str, *, is_arranging: bool) -> LogicalConnection:
         """Return the state of one more connection of this test."""
-        with self.lock:
-            connection = LogicalConnection(
-                f"{label} (connection {len(self._connections) + 1})", is_arranging=is_arranging
-            )
-            self._connections.append(connection)
-            return connection
+        # Without the lock: a task that connects must not keep its loop waiting for another one.
+        label = f"{label} (connection {next(self._numbers)})"
+        self._connections.append(made := LogicalConnection(label, is_arranging))
+        return made
 
     # -- what the code under test does --------------------------------------------------------
 
@@ -110,8 +111,8 @@ class Sandbox:
         statement = classify(text)
         with self.lock:
             self._check_usable()
-            connection.thread = threading.current_thread()
-            if connection.autocommit and not connection.in_transaction and text == "SELECT 1":
+            connection.thread = caller()
+            if text == ";" or (text == "SELECT 1" and connection.is_idle):
                 return send()
             if is_recorded:
                 self.executed.append(Executed(text, connection.label))
@@ -134,7 +135,7 @@ class Sandbox:
         statement = classify(text)
         with self.lock:
             self._check_usable()
-            connection.thread = threading.current_thread()
+            connection.thread = caller()
             self.executed.append(Executed(text, connection.label))
             self._drive(self.stack.begin_statement(connection, statement))
             try:

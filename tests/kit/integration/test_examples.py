@@ -49,6 +49,17 @@ def test_an_example_passes_in_any_order(make_example: MakeExample, arguments: li
     assert set(run.counts) == {"passed"}
 
 
+@pytest.mark.parametrize("scope", ["function", "session"])
+def test_the_asynchronous_example_passes(make_example: MakeExample, scope: str) -> None:
+    """With a loop for each test, and with one for the whole run."""
+    plugins = ("-p", "pytest_asyncio.plugin", "-p", "anyio")
+    loops = ("-o", f"asyncio_default_test_loop_scope={scope}")
+    run = make_example("asynchronous").run("--pg-server=embedded", *plugins, *loops)
+
+    assert run.code == 0, run.text
+    assert set(run.counts) == {"passed"}
+
+
 def test_an_example_passes_with_psycopg_3(make_example: MakeExample) -> None:
     """The driver is the one that the setting url names."""
     url = "postgresql+psycopg://library@localhost/library"

@@ -34,6 +34,7 @@ IN_A_TEST = {
     "past-the-sandbox": "test_the_driver_connects_by_itself",
     "escaped-from-sandbox": "ERROR at teardown of test_another_process_writes",
     "fixture-too-late": "test_a_fixture_comes_too_late",
+    "two-drivers": "test_a_worker_uses_another_driver",
     "not-in-sandbox": "test_an_index_is_made_concurrently",
     "sandbox-lost": "ERROR at teardown of test_the_connection_is_cut",
     "foreign-database": "test_the_application_uses_its_own_url",

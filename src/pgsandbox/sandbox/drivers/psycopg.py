@@ -21,6 +21,7 @@ from pgsandbox.errors import NotInSandbox
 from pgsandbox.sandbox.link import Link
 from pgsandbox.sandbox.physical import SESSION, Status
 from pgsandbox.sandbox.refusals import CLONE
+from pgsandbox.sandbox.worker import Worker
 
 _STATUS = {
     pq.TransactionStatus.IDLE: Status.IDLE,
@@ -39,6 +40,8 @@ class Physical:
     def __init__(self, raw: psycopg.Connection[Any]) -> None:
         self.raw = raw
         raw.autocommit = True
+        self.worker = Worker(self.cancel)
+        """Sends the statements of asynchronous connections, which share it."""
 
     def execute(self, sql: str) -> None:
         """Run *sql* without parameters, by the simple protocol."""
@@ -67,12 +70,18 @@ class Physical:
         """Close the connection."""
         with contextlib.suppress(psycopg.Error):
             self.raw.close()
+        self.worker.stop()
 
     def _run(self, sql: str) -> Any:
         result = self.raw.pgconn.exec_(sql.encode())
         if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
             raise errors.error_from_result(result)
         return result
+
+
+def open_physical(parameters: Mapping[str, Any]) -> Physical:
+    """Connect as ``psycopg.connect(**parameters)`` does."""
+    return Physical(psycopg.connect(**{"application_name": "pgsandbox", **parameters}))
 
 
 def stand_in(link: Link, parameters: Mapping[str, Any]) -> Connection:

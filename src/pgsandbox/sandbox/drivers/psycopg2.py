@@ -75,6 +75,11 @@ class Physical:
             self.raw.close()
 
 
+def open_physical(parameters: Mapping[str, Any]) -> Physical:
+    """Connect as ``psycopg2.connect(**parameters)`` does."""
+    return Physical(psycopg2.connect(**{"application_name": "pgsandbox", **parameters}))
+
+
 def stand_in(link: Link, parameters: Mapping[str, Any]) -> Connection:
     """Return what ``psycopg2.connect(**parameters)`` is to return inside the sandbox.
 

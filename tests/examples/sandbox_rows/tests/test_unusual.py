@@ -7,7 +7,7 @@ from sqlalchemy import create_engine, event, func, insert, select, text
 from sqlalchemy.exc import DBAPIError, InternalError
 from sqlalchemy.orm import Session
 
-from pgsandbox.errors import NotInSandbox
+from pgsandbox.errors import NotInSandbox, TwoDrivers
 
 COUNT = select(func.count(Item.id))
 
@@ -89,7 +89,7 @@ def test_two_drivers_name_the_clone(pg, connection):
     connection.execute(COUNT)
     other = {"psycopg": "psycopg2", "psycopg2": "psycopg"}[DRIVER]
     engine = create_engine(pg.url.replace(f"+{DRIVER}:", f"+{other}:"))
-    with pytest.raises(NotInSandbox, match=f"two drivers, {DRIVER} and {other}"):
+    with pytest.raises(TwoDrivers, match=f"two drivers, {DRIVER} and {other}"):
         engine.connect()
 
 

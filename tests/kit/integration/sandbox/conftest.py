@@ -1,4 +1,4 @@
-"""Runs of the example project ``sandbox_rows``, once per driver for all tests of a module."""
+"""Runs of the example projects with the rows, once per driver for all tests of a module."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.kit.integration.plugin.projects import Project
 from tests.kit.integration.recorded import EXAMPLES
 
 DRIVERS = ("psycopg2", "psycopg")
+ASYNCHRONOUS = ("asyncpg", "psycopg")
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,9 @@ def run_rows(tmp_path_factory: pytest.TempPathFactory, development: Development)
     """
     caches = tmp_path_factory.mktemp("caches")
 
-    def run(driver: str, *arguments: str) -> Cases:
-        path = tmp_path_factory.mktemp("sandbox") / "sandbox_rows"
-        shutil.copytree(EXAMPLES / "sandbox_rows", path)
+    def run(driver: str, *arguments: str, project: str = "sandbox_rows") -> Cases:
+        path = tmp_path_factory.mktemp("sandbox") / project
+        shutil.copytree(EXAMPLES / project, path)
         Project(path, caches).run(
             "--junitxml=report.xml",
             *arguments,

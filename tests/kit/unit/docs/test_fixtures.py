@@ -23,7 +23,7 @@ def functions(file, kind=ast.Module, name=None):
     return [name for name in names if not name.startswith("_")]
 
 
-FIXTURES = functions("fixtures.py")
+FIXTURES = [*functions("fixtures.py"), *functions("async_fixtures.py")]
 ATTRIBUTES = [f"pg.{name}" for name in functions("pg.py", ast.ClassDef, "Pg") if name != "close"]
 HEADINGS = re.findall(r"^#+ `([\w.]+)[`(]", PAGE, re.MULTILINE)
 

@@ -7,7 +7,7 @@ import models
 import psycopg2
 import pytest
 from models import Entry, Offer, Order
-from sqlalchemy import func, select, text
+from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
@@ -64,6 +64,19 @@ def test_another_process_writes(db_session, pg):
 
 
 # --8<-- [end:escaped-from-sandbox]
+
+
+# --8<-- [start:two-drivers]
+def test_a_worker_uses_another_driver(db_session, pg):
+    """Its engine can't see what the first driver's transaction holds."""
+    db_session.add(Order(item="tea"))
+    db_session.flush()
+    url = make_url(pg.url).set(drivername="postgresql+psycopg")
+    with create_engine(url).connect() as connection:
+        connection.execute(select(Order.item))
+
+
+# --8<-- [end:two-drivers]
 
 
 # --8<-- [start:not-in-sandbox]

@@ -1,0 +1,181 @@
+"""What makes a test fail whatever its own assertions say. Run in order; what follows is clean."""
+
+import asyncio
+import contextlib
+
+import pytest
+from psycopg2.extensions import connection as Connection
+from shop.models import Item, Part
+from shop.settings import DRIVER
+from sqlalchemy import create_engine, func, insert, select, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+COUNT = select(func.count(Item.id))
+
+
+@pytest.fixture
+def engine(pg):
+    """The application's engine."""
+    return create_async_engine(pg.url)
+
+
+@pytest.fixture
+def execute(pg):
+    """A function that connects for real, where nothing stands in its way."""
+
+    def execute(statement):
+        connection = Connection(f"postgresql:{pg.url.partition(':')[2]}")
+        connection.autocommit = True
+        connection.cursor().execute(statement)
+        connection.close()
+
+    return execute
+
+
+# -- interleaving ----------------------------------------------------------------------------------
+
+
+async def test_interleaved(engine):
+    """The first transaction is rolled back after the second one wrote and committed."""
+    async with engine.connect() as one, engine.connect() as two:
+        await one.execute(insert(Item).values(name="one"))
+        await two.execute(insert(Item).values(name="two"))
+        await two.commit()
+        await one.rollback()
+
+
+async def test_interleaved_by_a_reader(engine):
+    """The first transaction is rolled back below the second one's, and somebody looks."""
+    async with engine.connect() as one, engine.connect() as two, engine.connect() as reader:
+        await one.execute(insert(Item).values(name="one"))
+        await two.execute(insert(Item).values(name="two"))
+        await one.rollback()
+        await reader.execute(COUNT)
+
+
+async def test_interleaved_and_swallowed(engine):
+    """The application catches the error, and the test passes its own assertions."""
+    async with engine.connect() as one, engine.connect() as two:
+        await one.execute(insert(Item).values(name="one"))
+        await two.execute(insert(Item).values(name="two"))
+        await two.commit()
+        with contextlib.suppress(Exception):
+            await one.rollback()
+
+
+async def test_interleaved_by_an_error(engine):
+    """The first transaction fails at its commit after the second one wrote."""
+    async with engine.connect() as one, engine.connect() as two:
+        await one.execute(insert(Part).values(item_id=1_000_000))
+        await two.execute(insert(Item).values(name="two"))
+        await two.commit()
+        await one.commit()
+
+
+async def test_interleaved_by_cancelling(engine):
+    """A time limit rolls the first transaction back after the second one wrote."""
+
+    async def first():
+        async with engine.connect() as one:
+            await one.execute(insert(Item).values(name="one"))
+            async with engine.begin() as two:
+                await two.execute(insert(Item).values(name="two"))
+            await one.execute(text("select pg_sleep(60)"))
+
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(first(), 0.3)
+
+
+# -- the outer transaction -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "COMMIT",
+        "rollback",
+        "/* a /* nested */ comment */ commit and chain",
+        "end work",
+        "abort",
+        "prepare transaction 'x'",
+    ],
+)
+async def test_raw(engine, statement):
+    """Transaction control in SQL behind the driver's back is not sent, and fails the test."""
+    async with engine.connect() as connection:
+        await connection.execute(insert(Item).values(name="one"))
+        with contextlib.suppress(Exception):
+            await connection.execute(text(statement))
+        await connection.commit()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into items (name) values ('two'); commit",
+        "insert into items (name) values ('two'); commit; begin",
+        "rollback; insert into items (name) values ('two')",
+        "select 1; commit; begin; savepoint pgsandbox; savepoint pgsandbox_1; select 1",
+    ],
+)
+async def test_among_others(engine, statement):
+    """Transaction control among other statements is sent; what it committed is undone later."""
+    async with engine.connect() as outer:
+        connection = (await outer.get_raw_connection()).driver_connection
+        await connection.execute("insert into items (name) values ('one')")
+        with contextlib.suppress(Exception):
+            await connection.execute(statement)
+
+
+# -- constraints -----------------------------------------------------------------------------------
+
+
+async def test_deferred(async_db_session):
+    """Rows of the test's own session break a deferred constraint, and nobody commits them."""
+    async_db_session.add(Part(item_id=1_000_000))
+    await async_db_session.flush()
+
+
+# -- what leaves the transaction -------------------------------------------------------------------
+
+
+async def test_escaped(async_db_session, execute):
+    """A connection that was made without SQLAlchemy commits a row."""
+    execute("insert into items (name) values ('escaped')")
+    await async_db_session.scalar(COUNT)
+
+
+async def test_advisory_lock(async_db_session):
+    """A lock of the session survives the rollback."""
+    await async_db_session.execute(text("select pg_advisory_lock(4711)"))
+
+
+async def test_cut(engine):
+    """The connection that holds the test is cut."""
+    async with engine.connect() as connection:
+        await connection.execute(insert(Item).values(name="lamp"))
+        await connection.commit()
+        with contextlib.suppress(Exception):
+            await connection.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+
+
+async def test_cut_between_statements(engine, execute):
+    """Somebody else cuts it while nothing runs, and the test passes its own assertions."""
+    async with engine.connect() as connection:
+        await connection.execute(insert(Item).values(name="lamp"))
+        pid = await connection.scalar(text("select pg_backend_pid()"))
+    execute(f"select pg_terminate_backend({pid})")
+
+
+async def test_two_drivers(pg, async_db_session):
+    """A synchronous engine by another driver can't see what the asynchronous one's test holds."""
+    async_db_session.add(Item(name="lamp"))
+    await async_db_session.flush()
+    url = pg.url.replace(f"+{DRIVER}", "+psycopg2")
+    with create_engine(url).connect() as connection:
+        connection.execute(COUNT)
+
+
+async def test_the_last_one_is_clean(async_db_session):
+    """After all of them."""
+    assert await async_db_session.scalar(COUNT) == 0

@@ -1,0 +1,1 @@
+"""A shop whose code is asynchronous, reached by plain sessions and by scoped ones."""
