@@ -83,8 +83,7 @@ class Sandbox:
         self.parameters: Parameters = Parameters(physical, beneath.parameters if beneath else None)
 
     def join(self, label: str, *, is_arranging: bool) -> LogicalConnection:
-        """Return the state of one more connection of this test."""
-        # Without the lock: a task that connects must not keep its loop waiting for another one.
+        """Return the state of one more connection of this test; takes no lock (for a loop)."""
         label = f"{label} (connection {next(self._numbers)})"
         self._connections.append(made := LogicalConnection(label, is_arranging))
         return made
