@@ -1,33 +1,33 @@
-"""Settings become a server, databases with their schema, and a door to them.
-
-The one place where the layers below meet. A `Run` is made from a project's settings; `start` finds
-the server and claims the databases, `heal` makes those anew that a test has changed for real, and
-`stop` leaves nothing behind.
-"""
+"""What one process of a test run has of PostgreSQL: a server, databases, and the door to them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
-import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import MetaData
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.engine import URL
 
-from pgsandbox import config, databases, guard, schema, servers
+from pgsandbox import databases, schema, servers
 from pgsandbox.config import Settings
-from pgsandbox.config.settings import shown
 from pgsandbox.databases.limits import Limits
-from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError, SchemaNotBuilt
-from pgsandbox.sandbox import Clone, Door, Enclosure
-from pgsandbox.sandbox.direct import target_of_url as target_of
-from pgsandbox.sandbox.drivers import SUPPORTED
+from pgsandbox.errors import Fact, PgSandboxError, SchemaNotBuilt
+from pgsandbox.sandbox import Clone, Enclosure
+from pgsandbox.wiring.choosing import choose_server
+from pgsandbox.wiring.sources import (
+    door_of,
+    driver_of,
+    metadata_of,
+    place_of,
+    project_name,
+    resolved_url,
+    seed_of,
+    target_of,
+    url_of,
+)
 
 DEFAULT = "default"
 """The name of the database that is not a bind."""
@@ -50,7 +50,7 @@ class Run:
     def __init__(self, settings: Settings, *, worker: str | None = None) -> None:
         self.settings = settings
         self.worker = worker
-        self.door = _door(settings)
+        self.door = door_of(settings)
         self.homes: dict[str, Home] = {}
         """The test databases by the name of their bind; empty until `start`."""
         self._server: servers.Server | None = None
@@ -68,7 +68,7 @@ class Run:
             MayNotCreateDatabases: the role lacks CREATEDB.
         """
         if self._server is None:
-            server = self._choose()
+            server = choose_server(self.settings, self.application_url)
             try:
                 with databases.administration(server) as connection:
                     databases.require_createdb(connection)
@@ -85,42 +85,6 @@ class Run:
         limits = Limits(lock=1.0, statement=5.0)
         with contextlib.suppress(PgSandboxError):
             databases.reap(self.find_server(), on_error=lambda _: None, limits=limits)
-
-    def _choose(self) -> servers.Server:
-        settings = self.settings
-        given = settings.test_database_url
-        if settings.server != "embedded" and given is not None:
-            return servers.given(
-                _url(given, "TEST_DATABASE_URL"),
-                reason="from TEST_DATABASE_URL",
-                source="TEST_DATABASE_URL",
-            )
-        url = self.application_url()
-        source = f"url, {settings.source_of('url')}"
-        if settings.server == "external":
-            if url is None:
-                raise ConfigurationError(
-                    'server = "external" needs a server, and nothing names one.',
-                    facts=[
-                        Fact("server", "external", settings.source_of("server")),
-                        Fact("TEST_DATABASE_URL", "not set"),
-                        Fact("url", "none", settings.source_of("url")),
-                    ],
-                    remedy=(
-                        "Set TEST_DATABASE_URL, or url in [tool.pgsandbox], or let pgsandbox "
-                        'choose with server = "auto".'
-                    ),
-                )
-            return servers.given(url, reason="the server of the setting url", source=source)
-        if settings.server == "auto" and url is not None and servers.answers(url):
-            return servers.given(url, reason="the application's own server answers", source=source)
-        if settings.server == "embedded":
-            why = f"server = embedded, {settings.source_of('server')}"
-        elif url is not None:
-            why = "started, since the application's own server does not answer"
-        else:
-            why = "started, since nothing names a server"
-        return servers.embedded(reason=why)
 
     # -- the databases ------------------------------------------------------------------------
 
@@ -230,21 +194,21 @@ class Run:
         if setting is None:
             return None
         if key not in self._urls:
-            self._urls[key] = _resolved_url(setting, key, self.settings)
+            self._urls[key] = resolved_url(setting, key, self.settings)
         return self._urls[key]
 
     def _wanted(self) -> Iterator[tuple[str, list[MetaData], URL | None, str, Path | None]]:
         settings = self.settings
         yield (
             DEFAULT,
-            [m for each in settings.metadata for m in _metadata(each, None)],
+            [m for each in settings.metadata for m in metadata_of(each, None)],
             self.application_url(),
             settings.schema,
             settings.migrations,
         )
         for name, bind in settings.binds.items():
             url = self._url_from(bind.url, f"binds.{name}.url")
-            metadata = [m for each in bind.metadata for m in _metadata(each, name)]
+            metadata = [m for each in bind.metadata for m in metadata_of(each, name)]
             yield name, metadata, url, bind.schema, bind.migrations
 
     def _make(
@@ -257,14 +221,14 @@ class Run:
         migrations: Path | None,
     ) -> Home:
         settings = self.settings
-        seed = _seed(settings) if name == DEFAULT else None
+        seed = seed_of(settings) if name == DEFAULT else None
         builder: schema.Builder
         if how == "migrations":
             assert migrations is not None  # config has checked that it is set
             builder = schema.MigrationsBuilder(migrations, settings.extensions, seed)
         else:
             builder = schema.MetadataBuilder(metadata, settings.extensions, seed)
-        driver = _driver_of(url) if url is not None else "psycopg2"
+        driver = driver_of(url) if url is not None else "psycopg2"
         application = self._application_name(name, url)
         owned = databases.claim(
             server,
@@ -309,12 +273,12 @@ class Run:
     def _exact_name(self) -> str | None:
         if self.settings.test_database_url is None or self.settings.server == "embedded":
             return None
-        return _url(self.settings.test_database_url, "TEST_DATABASE_URL").database
+        return url_of(self.settings.test_database_url, "TEST_DATABASE_URL").database
 
     def _application_name(self, name: str, url: URL | None) -> str:
         if url is not None and url.database:
             return url.database
-        project = _project_name(self.settings.root)
+        project = project_name(self.settings.root)
         return project if name == DEFAULT else f"{project}_{name}"
 
     # -- words --------------------------------------------------------------------------------
@@ -337,7 +301,7 @@ class Run:
     def describe_server(self) -> str:
         """Return one line: the server, its version, why it was chosen."""
         server = self.find_server()
-        where = "embedded" if server.kind == "embedded" else _place(server.url)
+        where = "embedded" if server.kind == "embedded" else place_of(server.url)
         return f"PostgreSQL {server.version_text}, {where} ({server.reason})"
 
     def describe_databases(self) -> str:
@@ -345,150 +309,6 @@ class Run:
         return ", ".join(_described(home.owned) for home in self.homes.values())
 
 
-def _door(settings: Settings) -> Door:
-    """Return a door that lets through what the setting `allow` names, and says so in refusals."""
-    urls = [_parsed(each, "allow") for each in settings.allow]
-    others = [each for each in urls if not each.get_backend_name().startswith("postgres")]
-    door = Door(
-        allowed=tuple(target_of(_postgresql(each, "allow")) for each in urls if each not in others),
-        files=tuple(others),
-    )
-    door.settings = tuple(
-        Fact(name, shown(settings.values[key].value, settings.root), settings.source_of(key))
-        for name, key in _DECIDE.items()
-    )
-    return door
-
-
-def _url(text: str, source: str) -> URL:
-    return _postgresql(_parsed(text, source), source)
-
-
-_DECIDE = {"paths": "paths", "application": "url", "redirect": "redirect", "allow": "allow"}
-"""The settings that decide whether a connection is refused, by what a refusal calls them."""
-
-
-def _parsed(text: str, source: str) -> URL:
-    try:
-        return make_url(text)
-    except ArgumentError:
-        raise ConfigurationError(
-            f"{source} is not a database URL.",
-            facts=[Fact("value", guard.masked(text), source)],
-            remedy="Write it as postgresql+psycopg2://user:password@host:port/name.",
-        ) from None
-
-
-def _postgresql(url: URL, source: str) -> URL:
-    backend = url.get_backend_name()
-    if backend == "postgres":  # as hosting platforms write it; SQLAlchemy 1.4 gave it up
-        return url.set(drivername=url.drivername.replace("postgres", "postgresql", 1))
-    if backend != "postgresql":
-        raise ConfigurationError(
-            f"{source} names a database of {backend}, and pgsandbox needs PostgreSQL.",
-            facts=[Fact("value", guard.masked(url.render_as_string()), source)],
-            remedy="Write it as postgresql+psycopg2://user:password@host:port/name.",
-        )
-    return url
-
-
-def _resolved_url(text: str, key: str, settings: Settings) -> URL:
-    if "://" in text:
-        return _url(text, key)
-    found = config.resolve(text)
-    reference = Fact(key, text, settings.source_of(key.split(".", maxsplit=1)[0]))
-    try:
-        value = found() if callable(found) else found
-    except PgSandboxError:
-        raise
-    except Exception as error:
-        said = guard.masked(f"{type(error).__name__}: {error}")
-        raise ConfigurationError(
-            f"{key} refers to {text}, and calling it failed.",
-            facts=[reference, Fact("error", said)],
-            remedy="It is called without arguments, before any test and outside of any application "
-            "context; let it return a string or a SQLAlchemy URL.",
-        ) from error
-    if isinstance(value, URL):
-        return _postgresql(value, key)
-    if isinstance(value, str):
-        return _url(value, key)
-    raise ConfigurationError(
-        f"{key} refers to {text}, which is not a URL and returns none.",
-        facts=[reference],
-        remedy="Let it be, or return, a string or a SQLAlchemy URL.",
-    )
-
-
-def _driver_of(url: URL) -> str:
-    """Return the driver of the application's *url*, which the test database's URL names, too."""
-    shown = Fact("url", guard.masked(url.render_as_string()))
-    try:
-        dialect = url.get_dialect()
-        driver: str = dialect.driver
-        if driver in SUPPORTED:
-            dialect.import_dbapi()
-            return driver
-    except (ImportError, NoSuchModuleError) as error:
-        raise ConfigurationError(
-            "The driver that the application's URL asks for can't be imported.",
-            facts=[shown, Fact("error", f"{type(error).__name__}: {error}")],
-            remedy="Install it, or name another one in the URL: postgresql:// alone is psycopg2 "
-            "with SQLAlchemy 2.0, and psycopg from 2.1 on.",
-        ) from error
-    raise ConfigurationError(
-        f"The application's URL asks for the driver {driver}, whose connections the sandbox can't "
-        "hold.",
-        facts=[shown, Fact("drivers", ", ".join(SUPPORTED))],
-        remedy="Name one of these in the setting url, as in postgresql+psycopg://.",
-    )
-
-
-def _metadata(reference: str, bind: str | None) -> Sequence[MetaData]:
-    """Return the MetaData that *reference* names, itself or by its attribute ``metadata``.
-
-    For a bind, Flask-SQLAlchemy's extension object has one for each in ``metadatas``.
-    """
-    found: Any = config.resolve(reference)
-    by_bind = getattr(found, "metadatas", None)
-    if bind is not None and isinstance(by_bind, dict) and bind in by_bind:
-        found = by_bind[bind]
-    metadata = found if isinstance(found, MetaData) else getattr(found, "metadata", None)
-    if not isinstance(metadata, MetaData):
-        raise ConfigurationError(
-            f"metadata refers to {reference}, which is no MetaData and has none.",
-            facts=[Fact("type", type(found).__name__)],
-            remedy="Name a MetaData, a declarative base, or a Flask-SQLAlchemy object.",
-        )
-    return [metadata]
-
-
-def _seed(settings: Settings) -> schema.Seed | None:
-    if settings.seed is None:
-        return None
-    found = config.resolve(settings.seed)
-    if not callable(found):
-        raise ConfigurationError(
-            f"seed refers to {settings.seed}, which can't be called.",
-            facts=[Fact("type", type(found).__name__, settings.source_of("seed"))],
-            remedy="Name a callable that takes a Session.",
-        )
-    return found
-
-
 def _described(owned: databases.OwnedDatabase) -> str:
     why = "; ".join(f"{each.name}: {each.reason}" for each in owned.passed_over[:3])
     return f"{owned.name} ({why})" if why else owned.name
-
-
-def _project_name(root: Path) -> str:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        document = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
-        name = str(document["project"]["name"])
-        return re.sub(r"\W+", "_", name).strip("_").lower()
-    return re.sub(r"\W+", "_", root.name).strip("_").lower()
-
-
-def _place(url: URL) -> str:
-    host = url.host or url.query.get("host") or "the default socket"
-    return f"{host}:{url.port}" if url.port else str(host)

@@ -1,0 +1,13 @@
+"""Settings become a server, databases with their schema, and a door to them.
+
+The one place where the layers below meet. A `Run` is made from a project's settings; `start` finds
+the server and claims the databases, `heal` makes those anew that a test has changed for real, and
+`stop` leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from pgsandbox.wiring.run import DEFAULT, Home, Run
+from pgsandbox.wiring.sources import target_of
+
+__all__ = ["DEFAULT", "Home", "Run", "target_of"]

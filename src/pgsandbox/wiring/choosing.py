@@ -1,0 +1,56 @@
+"""Which server a run uses: a given one, the application's own, or one of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy.engine import URL
+
+from pgsandbox import servers
+from pgsandbox.config import Settings
+from pgsandbox.errors import ConfigurationError, Fact
+from pgsandbox.wiring.sources import url_of
+
+
+def choose_server(settings: Settings, application_url: Callable[[], URL | None]) -> servers.Server:
+    """Return the server that *settings* ask for.
+
+    *application_url* gives the application's own, and is called where that one counts.
+
+    Raises:
+        ServerError: there is no usable one; within 10 seconds.
+        ConfigurationError: nothing names the server that the settings insist on.
+    """
+    given = settings.test_database_url
+    if settings.server != "embedded" and given is not None:
+        return servers.given(
+            url_of(given, "TEST_DATABASE_URL"),
+            reason="from TEST_DATABASE_URL",
+            source="TEST_DATABASE_URL",
+        )
+    url = application_url()
+    source = f"url, {settings.source_of('url')}"
+    if settings.server == "external":
+        if url is None:
+            raise ConfigurationError(
+                'server = "external" needs a server, and nothing names one.',
+                facts=[
+                    Fact("server", "external", settings.source_of("server")),
+                    Fact("TEST_DATABASE_URL", "not set"),
+                    Fact("url", "none", settings.source_of("url")),
+                ],
+                remedy=(
+                    "Set TEST_DATABASE_URL, or url in [tool.pgsandbox], or let pgsandbox "
+                    'choose with server = "auto".'
+                ),
+            )
+        return servers.given(url, reason="the server of the setting url", source=source)
+    if settings.server == "auto" and url is not None and servers.answers(url):
+        return servers.given(url, reason="the application's own server answers", source=source)
+    if settings.server == "embedded":
+        why = f"server = embedded, {settings.source_of('server')}"
+    elif url is not None:
+        why = "started, since the application's own server does not answer"
+    else:
+        why = "started, since nothing names a server"
+    return servers.embedded(reason=why)
