@@ -330,10 +330,19 @@ class Mark:
     """For people: when."""
     is_kept: bool = False
     """Whether somebody asked that no later run removes it."""
+    used: str = ""
+    """When a template was last used; of those that are kept, the oldest goes first."""
+    inputs: str = ""
+    """What a template was built from, so that a later run can tell whether it still holds."""
 
     def encode(self) -> str:
         """The mark as a comment. Plain ASCII, so that it survives in every encoding of a server."""
-        return f"{_PREFIX} {_VERSION} {json.dumps(asdict(self), sort_keys=True)}"
+        said = {
+            name: value
+            for name, value in asdict(self).items()
+            if value or name not in _OF_TEMPLATES
+        }
+        return f"{_PREFIX} {_VERSION} {json.dumps(said, sort_keys=True)}"
 
     @staticmethod
     def decode(comment: str | None) -> Mark | None:
@@ -346,14 +355,18 @@ class Mark:
         except (ValueError, RecursionError):
             return None
         wanted = {name: type(value) for name, value in asdict(_EXAMPLE).items()}
-        if not isinstance(fields, dict) or fields.keys() != wanted.keys():
+        if not isinstance(fields, dict):
             return None
-        if any(type(fields[name]) is not kind for name, kind in wanted.items()):
+        if not wanted.keys() - _OF_TEMPLATES <= fields.keys() <= wanted.keys():
+            return None
+        if any(type(value) is not wanted[name] for name, value in fields.items()):
             return None
         return Mark(**fields)
 
 
 _EXAMPLE = Mark(database="", oid=0, server="")
+_OF_TEMPLATES = frozenset({"used", "inputs"})
+"""Fields that no other database has."""
 
 
 def is_ours(comment: str | None, name: str, oid: int, server: str | None = None) -> bool:

@@ -7,8 +7,11 @@ lists what is there. The parts, from the bottom:
 * ``limits``: administrative statements that end, and who made them wait;
 * ``catalog``: what a database is, and whether it is ours;
 * ``admin``: create, mark, drop;
+* ``replication``: what would keep a database from being dropped;
 * ``lease``: who is alive;
-* ``lifecycle``: all of it together, in the order in which things happen.
+* ``lifecycle``: all of it together, in the order in which things happen;
+* ``templates``: databases that are built once and copied many times;
+* ``stock``: copies for single tests, made ahead of them.
 """
 
 from __future__ import annotations
@@ -23,20 +26,31 @@ from pgsandbox.databases.lifecycle import (
     leftovers,
     reap,
 )
-from pgsandbox.databases.names import exact_name, test_name
+from pgsandbox.databases.names import exact_name, template_name, test_name
+from pgsandbox.databases.stock import Copies, Source, Stock
+from pgsandbox.databases.templates import Recipe, Template, circumstances, obtain, release
 
 __all__ = [
+    "Copies",
     "Lease",
     "Leases",
     "Leftover",
     "OwnedDatabase",
     "PassedOver",
+    "Recipe",
     "Server",
+    "Source",
+    "Stock",
+    "Template",
     "administration",
+    "circumstances",
     "claim",
     "exact_name",
     "leftovers",
+    "obtain",
     "reap",
+    "release",
     "require_createdb",
+    "template_name",
     "test_name",
 ]

@@ -148,12 +148,14 @@ def mark(
     owner: str = "",
     purpose: str = "test",
     is_kept: bool = False,
+    inputs: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Mark:
     """Write our mark on the database *name*, which `create` made, and return it.
 
     The mark, the end of the connection limit and ``jit = off`` (jit can take most of a test
     query's time) come into force at one instant. A database that is marked already is marked anew.
+    With *inputs* it is a template, used now, and nobody can connect to it from that instant on.
     Raises NotATestDatabase if the database isn't ours, DatabaseError if it isn't *oid* any more.
     """
     entry = _proven(connection, name, limits)
@@ -162,7 +164,8 @@ def mark(
             f'The database "{name}" was removed or replaced by somebody else.',
             facts=[url_fact(connection, name), Fact("oid", str(oid), "when it was created")],
         )
-    created = entry.mark.created if entry.mark else datetime.now(UTC).isoformat(timespec="seconds")
+    now = datetime.now(UTC)
+    created = entry.mark.created if entry.mark else now.isoformat(timespec="seconds")
     text = Mark(
         database=name,
         oid=oid,
@@ -171,14 +174,17 @@ def mark(
         owner=owner,
         created=created,
         is_kept=is_kept,
+        used="" if inputs is None else now.isoformat(),
+        inputs=inputs or "",
     )
+    closing = "" if inputs is None else ";ALTER DATABASE {name} ALLOW_CONNECTIONS false"
     with limited(connection, "mark", name, limits) as cursor:
         # One message to the server, hence one transaction (manual, 55.2.2.1).
         cursor.execute(
             sql.SQL(
                 "COMMENT ON DATABASE {name} IS {mark};"
                 "ALTER DATABASE {name} CONNECTION LIMIT -1;"
-                "ALTER DATABASE {name} SET jit = off"
+                "ALTER DATABASE {name} SET jit = off" + closing
             ).format(name=sql.Identifier(name), mark=sql.Literal(text.encode()))
         )
     return text

@@ -22,6 +22,7 @@ as long as that process.
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass, field
 
 import psycopg2
@@ -32,6 +33,7 @@ from pgsandbox.databases.admin import Server, open_connection
 from pgsandbox.databases.limits import limited
 
 _CLASS = int.from_bytes(b"pgsb", "big")
+_USES = int.from_bytes(b"pgsu", "big")
 
 # An idle session must not be ended for being idle, and the server should notice within a minute
 # that the machine of a run has gone. On a Unix socket the last three do nothing (manual, 20.3.2).
@@ -71,81 +73,132 @@ class Lease:
 class Leases:
     """The leases of one run, all on one connection to the maintenance database.
 
-    The connection is made when the first lease is taken.
+    The connection is made when the first lease is taken. Threads may share it.
+
+    A template has many *users* besides: each holds a shared lock on its name (`use`). Whoever wants
+    to replace or drop it takes the lease first and then looks for users; a user takes the shared
+    lock first and then looks for the lease. So at least one of two that come at once sees the
+    other, and gives way.
     """
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._connection: Connection | None = None
         self._names: dict[int, str] = {}
+        self._used: dict[int, str] = {}
+        self._lock = threading.RLock()
 
     def take(self, name: str) -> Lease | None:
         """The lease on the database *name*, or None if a live run holds it, this one included."""
         key = key_of(name)
-        if self._connection is not None and self._connection.closed:
-            self.close()
-        if key in self._names:
-            # The server would grant a session its own lock again.
-            return None
-        if self._connection is None:
-            self._connection = _connect(self._server)
-        try:
-            with limited(self._connection, "lease", name) as cursor:
-                cursor.execute(
-                    "select pg_catalog.pg_try_advisory_lock(%s, %s)", (_CLASS, _signed(key))
-                )
-                if cursor.fetchone() != (True,):
-                    return None
-                self._names[key] = name
-                if not _is_held_by_another(cursor, key):
-                    self._show_names(cursor)
-                    return Lease(name, self)
-        except BaseException:
+        with self._lock:
+            connection = self._connected()
+            if key in self._names:
+                # The server would grant a session its own lock again.
+                return None
+            try:
+                with limited(connection, "lease", name) as cursor:
+                    cursor.execute(
+                        "select pg_catalog.pg_try_advisory_lock(%s, %s)", (_CLASS, _signed(key))
+                    )
+                    if cursor.fetchone() != (True,):
+                        return None
+                    self._names[key] = name
+                    if not _is_held_by_another(cursor, _CLASS, key):
+                        self._show_names(cursor)
+                        return Lease(name, self)
+            except BaseException:
+                self.give_back(name)
+                raise
             self.give_back(name)
-            raise
-        self.give_back(name)
-        return None
+            return None
+
+    def use(self, name: str) -> bool:
+        """Keep others from replacing or dropping the template *name*; False if one is at it now."""
+        key = key_of(name)
+        with self._lock:
+            connection = self._connected()
+            if key in self._used:
+                return self._used[key] == name
+            try:
+                with limited(connection, "use", name) as cursor:
+                    cursor.execute(
+                        "select pg_catalog.pg_advisory_lock_shared(%s, %s)", (_USES, _signed(key))
+                    )
+                    self._used[key] = name
+                    if not _is_held_by_another(cursor, _CLASS, key):
+                        return True
+            except BaseException:
+                self.stop_using(name)
+                raise
+            self.stop_using(name)
+            return False
+
+    def stop_using(self, name: str) -> None:
+        """Let others replace or drop the template *name*, if it was used."""
+        key = key_of(name)
+        with self._lock:
+            if self._used.get(key) == name:
+                del self._used[key]
+                self._execute("select pg_catalog.pg_advisory_unlock_shared(%s, %s)", _USES, key)
+
+    def has_other_users(self, name: str) -> bool:
+        """Whether another run uses the template *name*; asked by the holder of its lease."""
+        with self._lock, limited(self._connected(), "look up the users of", name) as cursor:
+            return _is_held_by_another(cursor, _USES, key_of(name))
 
     def holds(self, name: str) -> bool:
         """Whether the server still holds the lease on *name* for this connection."""
         key = key_of(name)
-        if self._connection is None or self._names.get(key) != name:
-            return False
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.execute(_HOLDERS, (_CLASS,))
-                return (key, self._connection.info.backend_pid) in cursor.fetchall()
-        except psycopg2.Error:
-            return False
+        with self._lock:
+            if self._connection is None or self._names.get(key) != name:
+                return False
+            try:
+                with self._connection.cursor() as cursor:
+                    cursor.execute(_HOLDERS, (_CLASS,))
+                    return (key, self._connection.info.backend_pid) in cursor.fetchall()
+            except psycopg2.Error:
+                return False
 
     def give_back(self, name: str) -> None:
         """Release the lease on *name*, if it is held."""
         key = key_of(name)
-        if self._names.get(key) != name:
-            return
-        del self._names[key]
+        with self._lock:
+            if self._names.get(key) == name:
+                del self._names[key]
+                self._execute("select pg_catalog.pg_advisory_unlock(%s, %s)", _CLASS, key)
+
+    def close_if_unused(self) -> None:
+        """Close the connection if no lease is left on it."""
+        with self._lock:
+            if not self._names and not self._used:
+                self.close()
+
+    def close(self) -> None:
+        """Release all leases and close the connection."""
+        with self._lock:
+            self._names.clear()
+            self._used.clear()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _connected(self) -> Connection:
+        if self._connection is not None and self._connection.closed:
+            self.close()
+        if self._connection is None:
+            self._connection = _connect(self._server)
+        return self._connection
+
+    def _execute(self, unlock: str, number: int, key: int) -> None:
         if self._connection is None:
             return
         try:
             with self._connection.cursor() as cursor:
-                cursor.execute(
-                    "select pg_catalog.pg_advisory_unlock(%s, %s)", (_CLASS, _signed(key))
-                )
+                cursor.execute(unlock, (number, _signed(key)))
                 self._show_names(cursor)
         except psycopg2.Error:
             self.close()  # which releases what is left, in any case
-
-    def close_if_unused(self) -> None:
-        """Close the connection if no lease is left on it."""
-        if not self._names:
-            self.close()
-
-    def close(self) -> None:
-        """Release all leases and close the connection."""
-        self._names.clear()
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
     def _show_names(self, cursor: Cursor) -> None:
         """Tell administrators who look at the server's sessions what this one is for."""
@@ -191,6 +244,6 @@ def _connect(server: Server) -> Connection:
     return connection
 
 
-def _is_held_by_another(cursor: Cursor, key: int) -> bool:
-    cursor.execute(f"{_HOLDERS} and l.pid <> pg_catalog.pg_backend_pid()", (_CLASS,))
+def _is_held_by_another(cursor: Cursor, number: int, key: int) -> bool:
+    cursor.execute(f"{_HOLDERS} and l.pid <> pg_catalog.pg_backend_pid()", (number,))
     return any(found == key for found, _ in cursor.fetchall())

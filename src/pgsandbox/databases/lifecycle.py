@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from psycopg2.extensions import connection as Connection
 
-from pgsandbox.databases import admin, catalog, names
+from pgsandbox.databases import admin, catalog, names, replication
 from pgsandbox.databases.admin import Server, administration
 from pgsandbox.databases.catalog import Entry
 from pgsandbox.databases.lease import Lease, Leases, key_of, leased_keys
@@ -32,7 +32,9 @@ from pgsandbox.errors import AdministrationBlocked, DatabaseError, Fact, ServerE
 from pgsandbox.guard import Mark
 
 PURPOSE = "test"
-"""What the databases are for that are claimed and reaped here; others have rules of their own."""
+"""What the databases are for that are claimed here; others have rules of their own."""
+TEMPLATE = "template"
+"""What the databases are for that are copied and never connected to (`templates`)."""
 
 _ATTEMPTS = 1000
 # Between a look at a name and CREATE DATABASE, the orphaned statement of a killed run may end.
@@ -83,6 +85,8 @@ class OwnedDatabase:
     """Its mark, which names the very database: a later one of the same name has another oid."""
     passed_over: tuple[PassedOver, ...] = field(default=())
     """The names that were tried before, with the reason why each was not taken."""
+    attempt: int = 1
+    """The number of the attempt that gave it its name."""
     limits: Limits = DEFAULT_LIMITS
     """How long each administrative statement may take."""
     _has_ended: bool = field(default=False, init=False, repr=False)
@@ -99,7 +103,7 @@ class OwnedDatabase:
         try:
             with administration(self.server) as connection:
                 if self._still_holds():
-                    _remove(self.server, connection, self.name, self.mark.oid, self.limits)
+                    remove(self.server, connection, self.name, self.mark.oid, self.limits)
         finally:
             self._end()
 
@@ -121,16 +125,16 @@ class OwnedDatabase:
         finally:
             self._end()
 
-    def recreate(self) -> None:
-        """Replace the database by an empty one of the same name, under the same lease.
+    def recreate(self, template: str | None = None) -> None:
+        """Replace the database by an empty one, or a copy of *template*, under the same lease.
 
         All sessions in it are ended. Raises DatabaseError if the database is no longer this run's:
         after `drop` or `keep`, or if the lease was lost and another run has taken the name.
         """
         with administration(self.server) as connection:
             self._require_held(connection)
-            _remove(self.server, connection, self.name, self.mark.oid, self.limits)
-            mark = _make(connection, self.name, self.mark.owner, None, self.limits)
+            remove(self.server, connection, self.name, self.mark.oid, self.limits)
+            mark = _make(connection, self.name, self.mark.owner, template, self.limits)
             if mark is None:
                 raise _lost(connection, self.name)
             self.mark = mark
@@ -160,7 +164,7 @@ class OwnedDatabase:
         self.lease.leases.close_if_unused()
 
 
-def claim(
+def claim(  # noqa: PLR0913 - all but two have a default, and each says one thing
     server: Server,
     application: str | None,
     *,
@@ -169,6 +173,7 @@ def claim(
     owner: str = "",
     template: str | None = None,
     leases: Leases | None = None,
+    first: int = 1,
     limits: Limits = DEFAULT_LIMITS,
 ) -> OwnedDatabase:
     """An empty, marked and leased database on *server*, under the first free of its names.
@@ -179,7 +184,7 @@ def claim(
     left-over of a dead run can't be dropped. *owner* is for people who read the mark: the project's
     directory, say. *template* is a database of ours to copy, which nobody may be connected to;
     without it the database is empty. *leases* holds the leases of a run with several databases on
-    one connection.
+    one connection. *first* is the number of the first attempt, for a run that uses no name twice.
 
     Safe with any number of processes at once, killed at any instant. Raises MayNotCreateDatabases,
     AdministrationBlocked or another DatabaseError, and leaves nothing behind then.
@@ -189,7 +194,7 @@ def claim(
     try:
         with administration(server) as connection:
             admin.require_createdb(connection)
-            for attempt in range(1, _ATTEMPTS + 1):
+            for attempt in range(first, first + _ATTEMPTS):
                 name = (
                     names.test_name(application, worker, attempt)
                     if exact is None
@@ -201,7 +206,9 @@ def claim(
                     continue
                 settled = _settle(server, connection, lease, owner, template, limits)
                 if isinstance(settled, Mark):
-                    return OwnedDatabase(name, server, lease, settled, tuple(passed_over), limits)
+                    return OwnedDatabase(
+                        name, server, lease, settled, tuple(passed_over), attempt, limits
+                    )
                 passed_over.append(settled)
                 failures = [skipped.error for skipped in passed_over if skipped.error]
                 if len(failures) >= _MOST_FAILURES:
@@ -226,8 +233,8 @@ def reap(
 ) -> list[str]:
     """Drop the databases that dead runs left on *server*, and return their names.
 
-    Those are the ones that are ours (marked or unfinished), held by no live run, not kept, and
-    whose owner's rights this role has; all others are left untouched. One that can't be dropped
+    Those are the ones that are ours (marked or unfinished), held or used by no live run, not kept,
+    and whose owner's rights this role has; all others are left untouched. One that can't be dropped
     stops no other: *on_error* is told, and without it the first error is raised at the end.
     """
     dropped: list[str] = []
@@ -310,7 +317,7 @@ def _settle_once(
     if reason:
         return PassedOver(name, reason)
     try:
-        _remove(server, connection, name, entry.oid, limits)
+        remove(server, connection, name, entry.oid, limits)
     except DatabaseError as error:
         return PassedOver(name, "left over, and could not be dropped", error)
     return None
@@ -330,31 +337,39 @@ def _reap_one(
     try:
         # Looked at again, since its owner may have ended, or another one begun, in the meantime.
         entry = catalog.find(connection, name)
-        if entry is None or _why_not_replaceable(entry, include_kept):
+        if entry is None or _why_not_replaceable(entry, include_kept, TEMPLATE):
             return False
-        return _remove(server, connection, name, entry.oid, limits)
+        if entry.mark and entry.mark.purpose == TEMPLATE and leases.has_other_users(name):
+            return False
+        return remove(server, connection, name, entry.oid, limits)
     finally:
         lease.release()
 
 
-def _why_not_replaceable(entry: Entry, include_kept: bool = False) -> str:
+def _why_not_replaceable(entry: Entry, include_kept: bool = False, *purposes: str) -> str:
     """Why a database of a leased name must stay, in one clause; nothing if it may be dropped."""
     if not entry.is_ours:
         return "not a database of pgsandbox, so left untouched"
     if entry.mark and entry.mark.is_kept and not include_kept:
         return "kept by an earlier run"
-    if entry.mark and entry.mark.purpose != PURPOSE:
+    if entry.mark and entry.mark.purpose not in (PURPOSE, *purposes):
         return f"a database of pgsandbox for another purpose: {entry.mark.purpose}"
     if not entry.may_drop:
         return f"left over, and only its owner {entry.owner} may drop it"
     return ""
 
 
-def _remove(server: Server, connection: Connection, name: str, oid: int, limits: Limits) -> bool:
+def remove(server: Server, connection: Connection, name: str, oid: int, limits: Limits) -> bool:
+    """Drop the leased database *name* with what stands in DROP's way, and say if it was there."""
     if admin.has_prepared(connection, name):
         # What can't be ended stands in DROP's way, which then tells whose it is.
         with suppress(ServerError, DatabaseError), administration(server, name) as inside:
             admin.roll_back_prepared(inside, name, limits)
+    if replication.has_subscriptions(connection, name):
+        with suppress(ServerError, DatabaseError), administration(server, name) as inside:
+            replication.drop_subscriptions(inside, name, limits)
+    with suppress(DatabaseError):  # as above
+        replication.end_slots(connection, name, limits)
     return admin.drop(connection, name, oid=oid, limits=limits)
 
 

@@ -20,6 +20,7 @@ NAMELESS = "pgsandbox"
 """The stem where the application's database has no name."""
 
 _DIGEST_LENGTH = 8
+_ADDRESS_LENGTH = 16
 
 
 def test_name(application: str | None, worker: str | None = None, attempt: int = 1) -> str:
@@ -44,6 +45,12 @@ def exact_name(wanted: str, worker: str | None = None, attempt: int = 1) -> str:
         return test_name(None, worker, attempt)
     ending = ENDING if stem.endswith(ENDING) else ""
     return _fitted(stem.removesuffix(ending), _parts(worker, attempt), ending)
+
+
+def template_name(application: str | None, address: str) -> str:
+    """The name of the template at *address*, a digest; *application* is there for people."""
+    stem = _storable(application or "") or NAMELESS
+    return _fitted(stem.removesuffix(ENDING), f"_{address[:_ADDRESS_LENGTH]}", "_template")
 
 
 def fits(name: str) -> bool:

@@ -68,13 +68,13 @@ def test_of_two_that_see_each_other_both_give_way(server, connection, open_lease
     look = lease._is_held_by_another
     cursors, seen, taken = [], [], []
 
-    def look_while_both_hold(cursor, key):
+    def look_while_both_hold(cursor, number, key):
         cursors.append(cursor)
         if len(cursors) == 1:
             taken.append(second.take("shop_test"))
         else:
-            seen.append(look(cursors[0], key))
-        return look(cursor, key) if cursor is not cursors[0] else seen[0]
+            seen.append(look(cursors[0], number, key))
+        return look(cursor, number, key) if cursor is not cursors[0] else seen[0]
 
     monkeypatch.setattr(lease, "_is_held_by_another", look_while_both_hold)
     taken.append(first.take("shop_test"))

@@ -1,0 +1,229 @@
+"""Copies of templates for single tests, made ahead of them and dropped behind them.
+
+A test that needs a database of its own takes one that is ready. A thread in the background makes
+the next ones and drops those that were used. It holds a few databases at most, and one connection.
+
+**What background work may not do.** It fails no test: what can't be made ahead is made when the
+test asks, and then the error is the test's own. It does not keep the run from ending: each
+statement has a time limit, `Stock.stop` waits for a bounded time, and the thread is a daemon. It
+leaves nothing behind: every copy is marked and leased as all databases of the run are, so that a
+killed run's are dropped by the next one. No name is given twice: a connection that outlives its
+test finds nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pgsandbox.databases.admin import Server
+from pgsandbox.databases.lease import Leases
+from pgsandbox.databases.lifecycle import OwnedDatabase, claim, reap
+from pgsandbox.databases.limits import Limits
+from pgsandbox.errors import DatabaseError, PgSandboxError, ServerError
+
+READY = 2
+"""How many tests can find a copy ready."""
+BACKLOG = 4
+"""How many used copies may wait to be dropped before no further ones are made ahead."""
+LIMITS = Limits(lock=5.0, statement=15.0)
+"""How long one statement may take in the background."""
+
+_PATIENCE = 20.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """A template, and what its copies are called after."""
+
+    template: str
+    """The template's name."""
+    application: str
+    """What the names of its copies are made from."""
+
+
+Copies = tuple[OwnedDatabase, ...]
+"""One copy of each source."""
+
+
+class Stock:
+    """The copies of one run, those that are ready and those that are to be dropped."""
+
+    def __init__(
+        self,
+        server: Server,
+        leases: Leases,
+        sources: Sequence[Source],
+        *,
+        worker: str | None = None,
+        owner: str = "",
+    ) -> None:
+        self._server = server
+        self._leases = leases
+        self._sources = tuple(sources)
+        self._worker = worker
+        self._owner = owner
+        self._next = dict.fromkeys(self._sources, 1)
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        # What the thread shares with the run, under the condition's lock.
+        self._expected = 0
+        self._ready: deque[Copies] = deque()
+        self._used: deque[OwnedDatabase] = deque()
+        self._has_left_some = False
+        self._is_making = False
+        self._has_failed = False
+        self._is_stopping = False
+        self._problems: list[PgSandboxError] = []
+        self.waits: list[float] = []
+        """How many seconds each test waited for its copies."""
+
+    def expect(self, tests: int) -> None:
+        """Begin to make copies ahead for so many *tests* that are still to come."""
+        with self._changed:
+            self._expected = tests
+            if tests and self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._work, name="pgsandbox-clones", daemon=True
+                )
+                self._thread.start()
+            self._changed.notify_all()
+
+    def take(self) -> Copies:
+        """A copy of each source for one test, which gives them back or ends their life itself.
+
+        Raises:
+            DatabaseError: one could not be made; the others are dropped again.
+        """
+        began = time.monotonic()
+        try:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ready or not self._is_coming(), _PATIENCE)
+                self._expected = max(0, self._expected - 1)
+                if self._ready:
+                    return self._ready.popleft()
+                self._has_failed = False
+            return self._make()
+        finally:
+            self.waits.append(time.monotonic() - began)
+            with self._changed:
+                self._changed.notify_all()
+
+    def give_back(self, copies: Sequence[OwnedDatabase]) -> None:
+        """Drop *copies*, in the background where there is one."""
+        with self._changed:
+            self._used.extend(copies)
+            self._changed.notify_all()
+        if self._thread is None:
+            while self._drop_next():
+                pass
+
+    def stop(self) -> list[PgSandboxError]:
+        """Drop what is left, and return what could not be dropped. Twice changes nothing."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(_PATIENCE)
+            if self._thread.is_alive():
+                return [
+                    DatabaseError(
+                        "The databases of single tests were not all dropped in time.",
+                        remedy="The next run drops what is left.",
+                    )
+                ]
+            self._thread = None
+        for copies in self._ready:
+            self._used.extend(copies)
+        self._ready.clear()
+        while self._drop_next():
+            pass
+        if self._has_left_some:
+            try:
+                reap(self._server, on_error=self._problems.append)
+            except PgSandboxError as error:
+                self._problems.append(error)
+            self._has_left_some = False
+        problems, self._problems = self._problems, []
+        return problems
+
+    # -- in the background --------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_stopping or self._is_needed() or self._used)
+                if self._is_stopping:
+                    return
+                self._is_making = self._is_needed()
+            if self._is_making:
+                self._make_ahead()
+            else:
+                self._drop_next()
+
+    def _is_needed(self) -> bool:
+        return (
+            not self._has_failed
+            and len(self._ready) < min(READY, self._expected)
+            and len(self._used) <= BACKLOG
+        )
+
+    def _is_coming(self) -> bool:
+        """Whether waiting for the background is worth it."""
+        is_at_work = self._thread is not None and not self._is_stopping
+        return is_at_work and (self._is_making or self._is_needed())
+
+    def _make_ahead(self) -> None:
+        made: Copies | None = None
+        with suppress(Exception):  # whoever needs the copies meets it again, and tells it
+            made = self._make()
+        with self._changed:
+            self._is_making, self._has_failed = False, made is None
+            if made is not None:
+                self._ready.append(made)
+            self._changed.notify_all()
+
+    def _drop_next(self) -> bool:
+        """Drop one used copy, if there is one; what goes wrong is told at the end."""
+        with self._changed:
+            if not self._used:
+                return False
+            owned = self._used.popleft()
+        try:
+            owned.drop()
+        except ServerError:
+            # It lets nobody in while a test has taken all connections. The database is now one that
+            # a dead run left, as it were.
+            self._has_left_some = True
+        except PgSandboxError as error:
+            self._problems.append(error)
+        except Exception as error:  # noqa: BLE001 - the thread must not die of it in silence
+            self._problems.append(DatabaseError(f"{type(error).__name__}: {error}"))
+        return True
+
+    def _make(self) -> Copies:
+        made: list[OwnedDatabase] = []
+        try:
+            for source in self._sources:
+                owned = claim(
+                    self._server,
+                    source.application,
+                    worker=self._worker,
+                    owner=self._owner,
+                    template=source.template,
+                    leases=self._leases,
+                    first=self._next[source],
+                    limits=LIMITS,
+                )
+                made.append(owned)
+                self._next[source] = max(self._next[source], owned.attempt + 1)
+        except BaseException:
+            for owned in made:
+                with suppress(PgSandboxError):
+                    owned.drop()
+            raise
+        return tuple(made)
