@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import sys
 import sysconfig
 import traceback
 import warnings
@@ -25,6 +26,7 @@ from sqlalchemy.schema import CreateSchema
 from pgsandbox import guard
 from pgsandbox.errors import Fact, PgSandboxError, SchemaNotBuilt
 from pgsandbox.schema.logs import logging_kept
+from pgsandbox.schema.rendering import rendered
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -34,6 +36,12 @@ Seed = Callable[[Session], object]
 
 class Builder(Protocol):
     """What gives an empty database its schema."""
+
+    def describe(self) -> Iterator[tuple[str, str]]:
+        """Yield by name what the result depends on and no file of the project says."""
+
+    def files(self) -> Iterator[Path]:
+        """Yield the files that say the rest, as far as they may be outside of the project."""
 
     def build(self, url: URL) -> None:
         """Build the schema in the empty database at *url*, and leave no connection open.
@@ -53,6 +61,17 @@ class MetadataBuilder:
     """PostgreSQL extensions, created first."""
     seed: Seed | None = None
     """Adds the rows that every test starts from; committed for it."""
+
+    def describe(self) -> Iterator[tuple[str, str]]:
+        """Yield the tables as they are, whatever made them so, extensions and seed."""
+        yield "built from", "metadata"
+        yield from _described(self.extensions, self.seed)
+        for number, metadata in enumerate(self.metadata):
+            yield from ((f"{number} {name}", text) for name, text in rendered(metadata))
+
+    def files(self) -> Iterator[Path]:
+        """Yield the module of the seed, which may be anywhere."""
+        return _module_files(self.seed)
 
     def build(self, url: URL) -> None:
         """Create extensions, the schemas that the tables name, the tables, and the seed rows."""
@@ -78,6 +97,23 @@ class MigrationsBuilder:
     seed: Seed | None = None
     """Adds the rows that every test starts from; committed for it."""
 
+    def describe(self) -> Iterator[tuple[str, str]]:
+        """Yield extensions and seed; the rest is in files."""
+        yield "built from", "migrations"
+        yield from _described(self.extensions, self.seed)
+
+    def files(self) -> Iterator[Path]:
+        """Yield all files of the environment, its ini file, and the module of the seed."""
+        yield from _module_files(self.seed)
+        folder = self.location if self.location.is_dir() else self.location.parent
+        yield from (folder / "alembic.ini", folder.parent / "alembic.ini", self.location)
+        if self.location.is_dir():
+            yield from (
+                file
+                for file in sorted(folder.rglob("*"))
+                if "__pycache__" not in file.parts and file.is_file()
+            )
+
     def build(self, url: URL) -> None:
         """Create extensions, run every migration, and add the seed rows.
 
@@ -96,6 +132,18 @@ class MigrationsBuilder:
                     command.upgrade(alembic_config(self.location, url, connection), "heads")
                 connection.commit()
             _plant(connection, self.seed)
+
+
+def _described(extensions: Sequence[str], seed: Seed | None) -> Iterator[tuple[str, str]]:
+    yield "extensions", "\n".join(extensions)
+    yield "seed", "" if seed is None else _name_of(seed)
+
+
+def _module_files(seed: Seed | None) -> Iterator[Path]:
+    module = sys.modules.get(getattr(seed, "__module__", "") or "")
+    file = getattr(module, "__file__", None)
+    if seed is not None and isinstance(file, str):
+        yield Path(file)
 
 
 _REMEDY_FOR_EXTENSIONS = (
