@@ -169,6 +169,12 @@ SETTINGS: tuple[Setting, ...] = (
         False,
         in_file=False,
     ),
+    _everywhere(
+        "reuse",
+        "Keep the built schema as a template for later runs, until what it depends on changes.",
+        kinds.switch(),
+        False,
+    ),
 )
 
 _IN_A_BIND = ("url", "metadata", "schema", "migrations")

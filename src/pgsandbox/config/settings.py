@@ -80,6 +80,8 @@ class Settings:
     """Tables that a migration should not lock for long."""
     keep: bool
     """Whether the test database stays after the run."""
+    reuse: bool
+    """Whether the built schema stays as a template for later runs."""
     test_database_url: str | None
     """The text of ``TEST_DATABASE_URL``, or None where it is unset or empty."""
     values: Mapping[str, Value] = field(repr=False)

@@ -67,7 +67,9 @@ class ActivePlugin:
         """Declare the marker, and learn which worker of pytest-xdist this is."""
         config.addinivalue_line("markers", MARKER)
         config.addinivalue_line("markers", sockets.MARKER)  # known, whether they are refused or not
-        self.run.worker = getattr(config, "workerinput", {}).get("workerid")
+        given = getattr(config, "workerinput", {})
+        self.run.worker = given.get("workerid")
+        self.run.uid = given.get("testrunuid", self.run.uid)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Find the server before anything is collected, where the tests to run will need it."""
@@ -97,6 +99,9 @@ class ActivePlugin:
             raise self._usage_error(error) from error
         if any(choice.is_requested for choice in choices):
             self._start()
+            clones = sum(choice.isolation == "clone" for choice in choices)
+            if clones and not self.is_controller:
+                self.run.expect_clones(clones)
 
     def pytest_report_header(self) -> list[str]:
         """Say which server, why, its version and the database's name."""
@@ -333,6 +338,8 @@ class ActivePlugin:
         self.engines.dispose()
         if self.settings.keep:
             self._closing.kept.extend(reporting.kept(self.run))
+        self._closing.waits.extend(self.run.waits)
+        self._closing.notes.extend(self.run.notes)
         self._closing.problems.extend(
             f"{type(error).__name__}: {error}" for error in self.run.stop()
         )

@@ -104,7 +104,8 @@ class Pg:
     def _observer(self, name: str) -> Any:
         if name not in self._observers:
             home = self._run.homes[name]
-            home.enclosure.expect_session()
+            if home.enclosure.clone is None:
+                home.enclosure.expect_session()
             observer = self._run.find_server().connect(self._run.url_of(name).database)
             observer.set_session(readonly=True, autocommit=True)
             with observer.cursor() as cursor:

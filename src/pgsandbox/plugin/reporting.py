@@ -53,6 +53,10 @@ class Closing:
     """What went wrong at the end."""
     refusal: str = ""
     """Why a worker ran no test."""
+    waits: list[float] = field(default_factory=list)
+    """How many seconds each test with a database of its own waited for it."""
+    notes: list[str] = field(default_factory=list)
+    """What is worth knowing, and wrong with nothing."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as a worker sends it."""
@@ -64,6 +68,8 @@ class Closing:
         self.kept.extend(other["kept"])
         self.problems.extend(other["problems"])
         self.refusal = self.refusal or other["refusal"]
+        self.waits.extend(other["waits"])
+        self.notes.extend(note for note in other["notes"] if note not in self.notes)
 
 
 def header(run: Run, is_controller: bool) -> list[str]:
@@ -90,6 +96,8 @@ def sections(run: Run) -> list[tuple[str, str]]:
         if sandbox is not None:
             more = [f"open transaction: {_one_line(each)}" for each in sandbox.open_transactions()]
             more += [f"note: {_one_line(note)}" for note in sandbox.stack.notes]
+            unseen = run.unseen(home)
+            more += [f"note: {unseen}"] if unseen else []
         title = "SQL of this test" if name == DEFAULT else f"SQL of this test, {name}"
         found.append((title, "\n".join(lines + more[:_SHOWN])))
     return found
@@ -129,7 +137,14 @@ def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:
             f"prepare it, {figures.setup:.2f} s in set-up, {figures.teardown:.2f} s in teardown, "
             f"{figures.removal:.2f} s to drop it"
         )
-    for line in closing.kept:
+    if closing.waits and reporter.verbosity >= 0:
+        noun = "clone was" if len(closing.waits) == 1 else "clones were"
+        mean = sum(closing.waits) / len(closing.waits)
+        reporter.write_line(
+            f"pgsandbox: {len(closing.waits)} {noun} ready after {mean * 1000:.0f} ms on average, "
+            f"{max(closing.waits) * 1000:.0f} ms at most"
+        )
+    for line in (*closing.kept, *closing.notes):
         reporter.write_line(f"pgsandbox: {line}")
     for line in closing.problems:
         reporter.write_line(f"pgsandbox: {line}", red=True)

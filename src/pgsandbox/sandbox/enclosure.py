@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy.engine import URL, Dialect
@@ -214,6 +214,15 @@ class Enclosure:
         if self.clone is not None:
             return self.clone.executed
         return self.sandbox.executed if self.sandbox is not None else []
+
+    def unseen(self, ask: Callable[[str], Any]) -> str | None:
+        """Return what to tell of a failing test if others have opened its database meanwhile.
+
+        *ask* returns the answer to a query that any connection to the server can send.
+        """
+        if self._witness is None or self.sandbox is None:
+            return None
+        return self._witness.unseen(int(ask(self._witness.sessions_now())))
 
     def expect_session(self) -> None:
         """Count a session on this database that pgsandbox itself is about to open."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgsandbox.errors import EscapedFromSandbox, Fact
+from pgsandbox.sandbox import children
 from pgsandbox.sandbox.physical import Physical
 from pgsandbox.sandbox.refusals import CLONE
 
@@ -47,6 +48,7 @@ class Witness:
         self._held = 0
         """Advisory locks that fixtures of wider scopes hold."""
         self._before = _contents(physical, since=None)
+        self._children = children.ended()
         self._since = int(
             physical.rows("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")[0][0]
         )
@@ -63,6 +65,25 @@ class Witness:
     def remember_locks(self, physical: Physical | None) -> None:
         """Count the advisory locks of the fixtures whose scope goes on; none without *physical*."""
         self._held = int(physical.rows(f"SELECT {_LOCKS}")[0][0]) if physical else 0
+
+    def sessions_now(self) -> str:
+        """Return what to ask, on any connection to the server, for `unseen`."""
+        return self._ask
+
+    def unseen(self, sessions: int) -> str | None:
+        """Return what to tell of a failing test if other *sessions* than its own were opened."""
+        others = sessions - self._sessions
+        if others <= 0:
+            return None
+        number = "a session was" if others == 1 else f"{others} sessions were"
+        by = " by a child process" if self._has_children() else " past SQLAlchemy and the drivers"
+        return (
+            f"{number} opened on the test database{by}; nobody outside of a sandboxed test sees "
+            f"what it wrote, since it never commits. {CLONE}"
+        )
+
+    def _has_children(self) -> bool:
+        return children.ended() != self._children or children.are_running()
 
     def expect_session(self) -> None:
         """Count a session that pgsandbox itself opened."""
@@ -92,7 +113,8 @@ class Witness:
             with outside as observer:
                 facts = self._changes(observer)
             if facts:
-                found.append(_escaped(facts, test))
+                found.append(_escaped(facts, test, by_a_child=self._has_children()))
+        self._children = children.ended()
         return found
 
     def _changes(self, physical: Physical) -> list[Fact]:
@@ -176,19 +198,22 @@ def _advisory_locks(physical: Physical, test: str) -> EscapedFromSandbox:
     )
 
 
-def _escaped(facts: list[Fact], test: str) -> EscapedFromSandbox:
+def _escaped(facts: list[Fact], test: str, *, by_a_child: bool) -> EscapedFromSandbox:
     if all(fact.name in ("lock", "session") for fact in facts):
         what = "left another session open in its database"
     else:
         what = "changed its database"
+    who = (
+        "The test has started other processes, which connect for themselves: they do not see what "
+        "the test wrote, and what they write is real."
+        if by_a_child
+        else "Something connected past SQLAlchemy and past the drivers, most likely another process."
+    )
     return EscapedFromSandbox(
         f"The test {what} from outside of its transaction, so that a rollback could not undo it. "
         "The database is made anew before the next test.",
         facts=[Fact("test", test), *facts],
-        remedy=(
-            "Something connected past SQLAlchemy and past the drivers, most likely another "
-            f"process. {CLONE}"
-        ),
+        remedy=f"{who} {CLONE}",
     )
 
 

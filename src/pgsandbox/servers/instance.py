@@ -108,10 +108,19 @@ os.setsid()
 nowhere = os.open(os.devnull, os.O_RDWR)
 for standard in (0, 1, 2):
     os.dup2(nowhere, standard)
-while os.path.exists(sys.argv[1]):
+newest, until = sys.argv[1] + ".lingers", float(sys.argv[2]) + time.monotonic()
+if sys.argv[2] != "inf":
+    with open(newest, "w") as file:
+        file.write(str(os.getpid()))
+while os.path.exists(sys.argv[1]) and time.monotonic() < until:
     time.sleep(1)
+    if sys.argv[2] != "inf" and open(newest).read() not in ("", str(os.getpid())):
+        break
 """
-"""A program that uses the instance whose ``users`` file it is given, and prints its pid."""
+"""A program that uses the instance whose ``users`` file it is given, and prints its pid.
+
+Without an end in seconds it does so until it is killed; with one, until a newer one like it comes.
+"""
 
 
 class Hold:
@@ -127,12 +136,14 @@ class Hold:
             raise BlockingIOError(f"{instance.folder} is being stopped")
         atexit.register(self.end)
 
-    def keep(self) -> int:
+    def keep(self, seconds: float = float("inf")) -> int:
         """Let a process of its own use the instance until it is killed, and return its pid.
 
-        It ends by itself when the instance is gone.
+        It ends by itself when the instance is gone, or after *seconds*; of those with an end, the
+        newest replaces the others.
         """
-        command = [sys.executable, "-I", "-S", "-c", _KEEPER, str(self.instance.users)]
+        users = str(self.instance.users)
+        command = [sys.executable, "-I", "-S", "-c", _KEEPER, users, str(seconds)]
         said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
         return int(said.stdout)
 

@@ -14,8 +14,8 @@ from pgsandbox.servers import libpq
 class Use(Protocol):
     """A process's use of a server that is stopped when nobody uses it."""
 
-    def keep(self) -> int:
-        """Let a process of its own use the server, and return its pid."""
+    def keep(self, seconds: float = ...) -> int:
+        """Let a process of its own use the server, for *seconds* at most; return its pid."""
 
     def end(self) -> None:
         """Give the use up. Doing so twice changes nothing."""
@@ -59,6 +59,14 @@ class Server:
         It stops when that process is killed. A given server runs on anyway: then it is None.
         """
         return self.use.keep() if self.use is not None else None
+
+    def linger(self, seconds: float) -> None:
+        """Let an embedded server run on for *seconds*, for the next run; then it stops by itself.
+
+        A later call counts instead of this one. A given server runs on anyway.
+        """
+        if self.use is not None:
+            self.use.keep(seconds)
 
     def release(self) -> None:
         """Give up this process's use of an embedded server; the last one to do so stops it.

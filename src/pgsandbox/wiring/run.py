@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import psycopg2
 from sqlalchemy import MetaData
 from sqlalchemy.engine import URL
 
 from pgsandbox import databases, schema, servers
 from pgsandbox.config import Settings
 from pgsandbox.databases.limits import Limits
-from pgsandbox.errors import Fact, PgSandboxError, SchemaNotBuilt
+from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SchemaNotBuilt
 from pgsandbox.sandbox import Clone, Enclosure
+from pgsandbox.sandbox.direct import target_of_url as target_of
 from pgsandbox.wiring.choosing import choose_server
+from pgsandbox.wiring.recipes import Templates
 from pgsandbox.wiring.sources import (
+    addresses_of,
     door_of,
     driver_of,
     metadata_of,
@@ -25,12 +31,14 @@ from pgsandbox.wiring.sources import (
     project_name,
     resolved_url,
     seed_of,
-    target_of,
     url_of,
 )
 
 DEFAULT = "default"
 """The name of the database that is not a bind."""
+
+_LINGERING = 600.0
+"""Seconds for which an embedded server, and with it the templates, waits for the next run."""
 
 
 @dataclass
@@ -42,6 +50,8 @@ class Home:
     builder: schema.Builder
     application: str
     """The name that its own name is made from."""
+    template: databases.Template | None = None
+    """What it is a copy of; None where the schema was built in it."""
 
 
 class Run:
@@ -50,11 +60,16 @@ class Run:
     def __init__(self, settings: Settings, *, worker: str | None = None) -> None:
         self.settings = settings
         self.worker = worker
+        self.uid = secrets.token_hex(8)
+        """What the processes of one run share and no other run has."""
         self.door = door_of(settings)
         self.homes: dict[str, Home] = {}
         """The test databases by the name of their bind; empty until `start`."""
         self._server: servers.Server | None = None
-        self._clones: list[databases.OwnedDatabase] = []
+        self._leases: databases.Leases | None = None
+        self._templates: Templates | None = None
+        self._stock: databases.Stock | None = None
+        self._clones: databases.Copies = ()
         self._environ: dict[str, str | None] = {}
         self._urls: dict[str, URL] = {}
 
@@ -93,6 +108,8 @@ class Run:
         if self.homes:
             return
         server = self.find_server()
+        self._leases = databases.Leases(server)
+        self._templates = Templates(self.settings, server, self._leases)
         try:
             for name, metadata, url, how, migrations in self._wanted():
                 self.homes[name] = self._make(server, name, metadata, url, how, migrations)
@@ -107,8 +124,15 @@ class Run:
         for home in self.homes.values():
             if home.enclosure.is_in_doubt:
                 home.enclosure.close()
-                home.owned.recreate()
-                self._fill(home)
+                self._remake(home)
+
+    def expect_clones(self, tests: int) -> None:
+        """Make databases ahead for so many tests that will ask for their own.
+
+        Nothing that goes wrong here is told: the test that asks meets it again.
+        """
+        with contextlib.suppress(PgSandboxError):
+            self._stocked().expect(tests)
 
     def clone(self) -> None:
         """Give the running test databases of its own, each a copy of the test database.
@@ -116,45 +140,89 @@ class Run:
         Raises:
             DatabaseError: one could not be made; the others are dropped again.
         """
-        server = self.find_server()
-        clones: dict[str, Clone] = {}
-        for name, home in self.homes.items():
-            home.enclosure.close()  # PostgreSQL copies a database that nobody is connected to
-            owned = databases.claim(
-                server,
-                f"{home.application}_clone",
-                worker=self.worker,
-                owner=str(self.settings.root),
-                template=home.owned.name,
-            )
-            self._clones.append(owned)
+        self._clones = self._stocked().take()
+        clones = {}
+        for (name, home), owned in zip(self.homes.items(), self._clones, strict=True):
             url = home.enclosure.url.set(database=owned.name)
             clones[name] = Clone(url, target_of(url))
         self.door.use_clones(clones)
         self._tell_children()
 
     def drop_clones(self, *, keep: bool = False) -> list[URL]:
-        """Drop the running test's own databases, or keep them; return the URLs of those kept."""
-        clones, self._clones = self._clones, []
+        """Drop the running test's own databases, or keep them; return the URLs of those kept.
+
+        They are dropped in the background; what goes wrong there is told at the end.
+        """
+        clones, self._clones = self._clones, ()
+        if not clones:
+            return []
+        self._tell_children()
+        if not keep:
+            self._stocked().give_back(clones)
+            return []
         for owned in clones:
-            if keep:
-                owned.keep()
-            else:
-                owned.drop()
-        if clones:
-            self._tell_children()
-        urls = [self.find_server().url_of(owned.name) for owned in clones]
-        return urls if keep else []
+            owned.keep()
+        return [self.find_server().url_of(owned.name) for owned in clones]
+
+    @property
+    def waits(self) -> list[float]:
+        """How many seconds each test with databases of its own waited for them."""
+        return self._stock.waits if self._stock is not None else []
+
+    @property
+    def notes(self) -> list[str]:
+        """What people should know about the templates of this run."""
+        return self._templates.notes if self._templates is not None else []
+
+    def _stocked(self) -> databases.Stock:
+        """The stock of copies, each of a template: nobody is ever connected to that."""
+        if self._stock is not None:
+            return self._stock
+        assert self._templates is not None  # `start` has run
+        assert self._leases is not None
+        sources = []
+        for name, home in self.homes.items():
+            application = f"{home.application}_clone"
+            template = home.template or self._template_from(name, home)
+            sources.append(databases.Source(template.name, application))
+        self._stock = databases.Stock(
+            self.find_server(),
+            self._leases,
+            sources,
+            worker=self.worker,
+            owner=str(self.settings.root),
+        )
+        return self._stock
+
+    def _template_from(self, name: str, home: Home) -> databases.Template:
+        """Make the template of this run by copying the test database, which is as it was built."""
+        assert self._templates is not None
+        home.enclosure.close()  # PostgreSQL copies a database that nobody is connected to
+        template = self._templates.of_the_run(
+            f"{self.uid} {self.worker} {name}", home.application, lambda _: None, home.owned.name
+        )
+        if template is None:
+            raise DatabaseError(
+                f'"{home.owned.name}" could not be copied.',
+                remedy="Another database has the template's name. Start the run again.",
+            )
+        home.template = template
+        home.enclosure.open(home.enclosure.url.get_driver_name())
+        return template
 
     def stop(self) -> list[PgSandboxError]:
         """Drop this run's databases, or keep them if the settings say so; release the server.
 
         Returns what went wrong; never raises, and does nothing when repeated.
         """
-        problems = []
+        problems: list[PgSandboxError] = []
         homes, self.homes = list(self.homes.values()), {}
         self.door.enclosures.clear()
-        for end in (self.drop_clones, *(self._end_of(home) for home in homes)):
+        if self._stock is not None:
+            self._stock.give_back(self._clones)
+            problems.extend(self._stock.stop())
+        self._clones, self._stock = (), None
+        for end in (self._end_of(home) for home in homes):
             try:
                 end()
             except PgSandboxError as error:
@@ -163,8 +231,14 @@ class Run:
         # while DROP DATABASE ends its session.
         for home in homes:
             home.enclosure.close()
+        if self._templates is not None and self._leases is not None:
+            problems.extend(self._templates.release())
+            self._leases.close()
+        self._templates = self._leases = None
         server, self._server = self._server, None
         if server is not None:
+            if self.settings.reuse and self.worker is None:
+                server.linger(_LINGERING)
             server.release()
         for name, value in self._environ.items():
             if value is None:
@@ -230,32 +304,63 @@ class Run:
             builder = schema.MetadataBuilder(metadata, settings.extensions, seed)
         driver = driver_of(url) if url is not None else "psycopg2"
         application = self._application_name(name, url)
+        template = self._template_for(server, name, application, builder)
         owned = databases.claim(
             server,
             application,
             exact=self._exact_name() if name == DEFAULT else None,
             worker=self.worker,
             owner=str(settings.root),
+            template=template.name if template is not None else None,
+            leases=self._leases,
         )
         test_url = server.url_of(owned.name, f"postgresql+{driver}")
-        home = Home(Enclosure(name, test_url, target_of(test_url)), owned, builder, application)
+        enclosure = Enclosure(name, test_url, target_of(test_url))
+        home = Home(enclosure, owned, builder, application, template)
         try:
-            self._fill(home)
+            if template is None:
+                self._build(builder, owned.name)
+            enclosure.open(driver)
         except BaseException:
-            home.enclosure.close()
+            enclosure.close()
             owned.drop()
             raise
-        self.door.enclosures.append(home.enclosure)
+        self.door.enclosures.append(enclosure)
         return home
 
-    def _fill(self, home: Home) -> None:
-        url = self.find_server().url_of(home.owned.name)
+    def _template_for(
+        self, server: servers.Server, name: str, application: str, builder: schema.Builder
+    ) -> databases.Template | None:
+        """The template to copy, where copies are wanted: by later runs, or by other workers.
+
+        A single process builds its one database directly, which is fastest.
+        """
+        assert self._templates is not None
+
+        def fill(database: str) -> None:
+            self._build(builder, database)
+
+        if self.settings.reuse:
+            return self._templates.lasting(builder, application, fill, addresses_of(server.url))
+        if self.worker is not None:
+            return self._templates.of_the_run(f"{self.uid} {name}", application, fill)
+        return None
+
+    def _build(self, builder: schema.Builder, database: str) -> None:
+        url = self.find_server().url_of(database)
         with self.door.building(url):
             try:
-                home.builder.build(url)
+                builder.build(url)
             except SchemaNotBuilt as error:
                 error.facts += (Fact("server", self.describe_server()),)
                 raise
+
+    def _remake(self, home: Home) -> None:
+        if home.template is not None:
+            home.owned.recreate(home.template.name)
+        else:
+            home.owned.recreate()
+            self._build(home.builder, home.owned.name)
         home.enclosure.open(home.enclosure.url.get_driver_name())
 
     def _redirect(self) -> None:
@@ -280,6 +385,19 @@ class Run:
             return url.database
         project = project_name(self.settings.root)
         return project if name == DEFAULT else f"{project}_{name}"
+
+    def unseen(self, home: Home) -> str | None:
+        """Return what to tell of a failing test if other processes looked for its rows."""
+
+        def ask(query: str) -> Any:
+            with databases.administration(self.find_server()) as connection:
+                cursor = connection.cursor()
+                cursor.execute(query)
+                return (cursor.fetchone() or (0,))[0]
+
+        with contextlib.suppress(PgSandboxError, psycopg2.Error):
+            return home.enclosure.unseen(ask)
+        return None
 
     # -- words --------------------------------------------------------------------------------
 

@@ -165,6 +165,14 @@ def project_name(root: Path) -> str:
     return re.sub(r"\W+", "_", root.name).strip("_").lower()
 
 
+def addresses_of(url: URL) -> tuple[object, ...]:
+    """Return how Python's sockets name the server of *url*."""
+    host = str(url.host or url.query.get("host") or "")
+    port = url.port or guard.DEFAULT_PORT
+    numbered = ("127.0.0.1", "::1") if host == "localhost" else (host,)
+    return (*((each, port) for each in (*numbered, host)), f"{host}/.s.PGSQL.{port}")
+
+
 def place_of(url: URL) -> str:
     """Return the host and port of *url* as people write them."""
     host = url.host or url.query.get("host") or "the default socket"

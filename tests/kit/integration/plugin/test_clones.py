@@ -23,15 +23,33 @@ _FILES = {
                 engines.append(create_engine(url))
             return engines[0]
     """,
+    "child.py": """
+        import os
+
+        import psycopg2
+
+        with psycopg2.connect(os.environ["SHOP_URL"].replace("+psycopg2", "")) as connection:
+            connection.cursor().execute("insert into items (name) select name || 2 from items")
+    """,
     "tests/integration/test_clones.py": """
         import os
-        import pytest
+        import select as readiness
+        import subprocess
+        import sys
+        import threading
+        from concurrent.futures import ThreadPoolExecutor
+
         import psycopg2
+        import pytest
         from models import Item
+        from pgsandbox.errors import ForeignDatabase
         from shop import engine
         from sqlalchemy import create_engine, func, select, text
         from sqlalchemy.exc import OperationalError
-        from sqlalchemy.orm import Session
+        from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+        def select_readable(connection):
+            return readiness.select([connection], [], [], 20)[0]
 
         clone = pytest.mark.pgsandbox(isolation="clone")
 
@@ -84,6 +102,97 @@ _FILES = {
         def test_a_url_for_children(pg):
             assert os.environ["SHOP_URL"] == pg.url
 
+        @clone
+        def test_notifications_arrive(pg):
+            listener = psycopg2.connect(pg.url.replace("+psycopg2", ""))
+            listener.autocommit = True
+            listener.cursor().execute("listen items")
+            with create_engine(pg.url).begin() as connection:
+                connection.execute(text("notify items, 'tea'"))
+            assert select_readable(listener)
+            listener.poll()
+            assert [each.payload for each in listener.notifies] == ["tea"]
+
+        @clone
+        def test_serializable_transactions_fail_for_real(db_session, pg):
+            engine = create_engine(pg.url, isolation_level="SERIALIZABLE")
+            with engine.connect() as one, engine.connect() as other:
+                for each, name in ((one, "tea"), (other, "milk")):
+                    each.execute(text("select count(*) from items"))
+                    each.execute(text("insert into items (name) values (:n)"), {"n": name})
+                one.commit()
+                with pytest.raises(OperationalError, match="could not serialize"):
+                    other.commit()
+
+        @clone
+        def test_workers_skip_locked_rows(db_session, pg):
+            db_session.add_all([Item(name="tea"), Item(name="milk")])
+            db_session.commit()
+            engine = create_engine(pg.url)
+            take = text("select name from items order by id for update skip locked limit 1")
+            with engine.connect() as one, engine.connect() as other:
+                assert [one.scalar(take), other.scalar(take)] == ["tea", "milk"]
+
+        @clone
+        def test_threads_commit_at_once(pg):
+            met = threading.Barrier(4)
+            def work(number):
+                with engine(pg.url).begin() as connection:
+                    insert = text("insert into items (name) values (:name)")
+                    connection.execute(insert, {"name": str(number)})
+                    met.wait(20)
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(work, range(4)))
+            assert pg.outside("select count(*) from items") == 4
+
+        @clone
+        def test_a_child_process_sees_and_writes_rows(db_session, pg):
+            db_session.add(Item(name="tea"))
+            db_session.commit()
+            subprocess.run([sys.executable, "child.py"], check=True)
+            assert pg.outside("select count(*) from items") == 2
+
+        @clone
+        def test_its_own_connection_may_be_cut(db_session, pg):
+            with pytest.raises(OperationalError):
+                db_session.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+            db_session.rollback()
+            assert db_session.scalar(select(func.count(Item.id))) == 0
+
+        left = []
+
+        @clone
+        def test_it_may_leave_a_transaction_open(pg):
+            left.append(psycopg2.connect(pg.url.replace("+psycopg2", "")))
+            left[0].cursor().execute("lock table items")
+
+        @clone
+        def test_it_may_leave_a_subscription(pg):
+            engine = create_engine(pg.url, isolation_level="AUTOCOMMIT")
+            with engine.connect() as connection:
+                connection.execute(text("create publication all_items for all tables"))
+                connection.execute(text(
+                    "create subscription other connection 'dbname=nowhere' publication all_items"
+                    " with (connect = false, slot_name = none)"
+                ))
+
+        class TestMarkedClass:
+            pytestmark = pytest.mark.pgsandbox(isolation="clone")
+
+            def test_in_a_marked_class(self, pg):
+                assert "_clone" in pg.url
+
+        marked = []
+
+        @clone
+        @pytest.mark.parametrize("time", ["first", "second"])
+        def test_a_url_of_an_earlier_clone_opens_nothing(pg, time):
+            marked.append(pg.url)
+            assert len(set(marked)) == len(marked)
+            with pytest.raises(ForeignDatabase if marked[1:] else AssertionError):
+                create_engine(marked[0]).connect().close()
+                raise AssertionError
+
         def test_sandboxed(pg, db_session):
             with Session(engine(pg.url)) as session:
                 session.add(Item(name="tea"))
@@ -97,7 +206,7 @@ _FILES = {
 
 @pytest.fixture(scope="module")
 def project(make_project: MakeProject) -> Project:
-    """A project with eight tests that ask for a clone and one that does not."""
+    """A project with tests that ask for a clone and one that does not."""
     return make_project(_FILES, 'child-env = ["SHOP_URL"]')
 
 
@@ -117,6 +226,17 @@ def outcome(project: Project) -> Outcome:
         "test_the_driver_itself_may_connect",
         "test_a_pool_is_renewed_on_the_way_in",
         "test_a_url_for_children",
+        "test_notifications_arrive",
+        "test_serializable_transactions_fail_for_real",
+        "test_workers_skip_locked_rows",
+        "test_threads_commit_at_once",
+        "test_a_child_process_sees_and_writes_rows",
+        "test_its_own_connection_may_be_cut",
+        "test_it_may_leave_a_transaction_open",
+        "test_it_may_leave_a_subscription",
+        "TestMarkedClass::test_in_a_marked_class",
+        "test_a_url_of_an_earlier_clone_opens_nothing[first]",
+        "test_a_url_of_an_earlier_clone_opens_nothing[second]",
         "test_sandboxed",
     ],
 )

@@ -105,6 +105,7 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
         schema_ignore=(),
         large_tables=(),
         keep=False,
+        reuse=False,
         test_database_url=None,
         values=settings.values,
     )
