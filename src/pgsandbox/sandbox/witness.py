@@ -207,7 +207,8 @@ def _escaped(facts: list[Fact], test: str, *, by_a_child: bool) -> EscapedFromSa
         "The test has started other processes, which connect for themselves: they do not see what "
         "the test wrote, and what they write is real."
         if by_a_child
-        else "Something connected past SQLAlchemy and past the drivers, most likely another process."
+        else "Something connected past SQLAlchemy and past the drivers, most likely another "
+        "process."
     )
     return EscapedFromSandbox(
         f"The test {what} from outside of its transaction, so that a rollback could not undo it. "

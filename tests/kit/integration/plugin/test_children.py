@@ -20,11 +20,9 @@ _FILES = {
             print(cursor.fetchone()[0])
     """,
     "tests/integration/test_children.py": """
-        import os
         import subprocess
         import sys
 
-        import psycopg2
         import pytest
         from models import Item
 
@@ -39,14 +37,6 @@ _FILES = {
 
         def test_a_child_writes(db_session):
             child("insert into items (name) values ('milk') returning 1")
-
-        def test_the_driver_counts(db_session):
-            db_session.add(Item(name="tea"))
-            db_session.commit()
-            with psycopg2.connect(os.environ["SHOP_URL"].replace("+psycopg2", "")) as connection:
-                cursor = connection.cursor()
-                cursor.execute("select count(*) from items")
-                assert cursor.fetchone()[0] == 1
 
         def test_nobody_else_looks(db_session):
             subprocess.run(["true"], check=True)
@@ -82,13 +72,6 @@ def test_a_child_that_writes_is_named(outcome: Outcome) -> None:
     section = outcome.section("ERROR at teardown of test_a_child_writes")
 
     assert "The test has started other processes, which connect for themselves" in section
-
-
-def test_the_driver_itself_is_not_taken_for_a_child(outcome: Outcome) -> None:
-    """The child of the test before has nothing to do with it."""
-    section = outcome.section("test_the_driver_counts")
-
-    assert "note: a session was opened on the test database past SQLAlchemy" in section
 
 
 def test_a_child_without_a_session_is_no_reason(outcome: Outcome) -> None:
