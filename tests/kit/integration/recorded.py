@@ -27,6 +27,7 @@ _DIFFERS_PER_RUN = (
     (re.compile(r"/pgsandbox-\d+/[\w/-]+"), "/pgsandbox-1000/0d3f7eee05"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \w+ \[\d+\] "), ""),
     (re.compile(r"\b\d+\.\d\d s"), "N s"),
+    (re.compile(r"\b\d+ ms\b"), "N ms"),
     (re.compile(r" +$", re.MULTILINE), ""),
 )
 

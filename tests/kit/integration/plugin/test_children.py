@@ -6,6 +6,7 @@ import pytest
 
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Outcome
+from tests.kit.integration.recorded import normalised, recorded
 
 _FILES = {
     "child.py": """
@@ -62,9 +63,10 @@ def outcome(make_project: MakeProject) -> Outcome:
 def test_a_child_that_sees_nothing_is_named(outcome: Outcome) -> None:
     """In the report of the test that failed for it, with the way out."""
     section = outcome.section("test_a_child_counts")
+    note = normalised(next(line for line in section.splitlines() if line.startswith("note: ")))
 
-    assert "note: a session was opened on the test database by a child process" in section
-    assert '@pytest.mark.pgsandbox(isolation="clone")' in section
+    assert "by a child process" in note
+    assert note == recorded("output/child-process", note)
 
 
 def test_a_child_that_writes_is_named(outcome: Outcome) -> None:
@@ -82,3 +84,10 @@ def test_a_child_without_a_session_is_no_reason(outcome: Outcome) -> None:
 def test_a_clone_is_the_way_out(outcome: Outcome) -> None:
     """There the variable names the clone, and rows are committed for real."""
     assert "::test_a_child_counts_in_a_clone PASSED" in outcome.out
+
+
+def test_the_summary_says_how_long_clones_took(outcome: Outcome) -> None:
+    """One line, where a test had one."""
+    line = normalised(outcome.line("pgsandbox: 1 clone"))
+
+    assert line == recorded("output/clones", line)

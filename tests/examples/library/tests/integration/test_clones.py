@@ -1,9 +1,12 @@
 """What one connection cannot show, in a database of the test's own."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
 from library.models import Author, Entry
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from tests.integration.factories import AuthorFactory, LoanFactory
@@ -44,6 +47,29 @@ def test_a_locked_row_keeps_a_second_session_out(db_session, db_engine):
 
 
 # --8<-- [end:lock]
+
+
+# --8<-- [start:threads]
+@pytest.mark.pgsandbox(isolation="clone")
+def test_only_one_of_two_threads_adds_an_author(db_engine):
+    """Both insert the same key at the same time; one waits for the other, and fails."""
+    at_once = Barrier(2)
+
+    def add(_):
+        with Session(db_engine) as session:
+            session.add(Author(id=1, name="Jane Austen"))
+            at_once.wait(timeout=10)
+            try:
+                session.commit()
+            except IntegrityError:
+                return "refused"
+            return "added"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(add, range(2))) == ["added", "refused"]
+
+
+# --8<-- [end:threads]
 
 
 def test_now_goes_on(db_session):
