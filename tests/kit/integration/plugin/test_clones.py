@@ -264,6 +264,15 @@ def test_nothing_stays(project: Project, server: Server) -> None:
     assert projects.databases(server, project.name) == []
 
 
+def test_workers_have_clones_of_their_own(project: Project, server: Server) -> None:
+    """All from one template, which the last of the workers drops."""
+    run = project.run("-p", "xdist", "-n", "4", "-p", "randomly", "-k", "not earlier_clone")
+
+    assert set(run.counts) == {"passed", "failed"}
+    assert run.counts["failed"] == 1  # the one that opens a foreign database
+    assert projects.databases(server, project.name) == []
+
+
 def test_a_failed_clone_can_be_kept(make_project: MakeProject, server: Server) -> None:
     """With --pg-keep, the database of the test that failed stays, and that of another does not."""
     project = make_project(

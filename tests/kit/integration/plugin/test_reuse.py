@@ -53,13 +53,17 @@ revision = "0001"
 down_revision = None
 
 def upgrade():
-        from alembic import op
+    from pathlib import Path
+
+    from alembic import op
     op.execute(Path(__file__).with_name("items.sql").read_text())
 """
 
 _MIGRATED = {
     "migrations/env.py": """
-                from alembic import context
+        from pathlib import Path
+
+        from alembic import context
 
         with Path("builds.log").open("a") as log:
             log.write("built\\n")
