@@ -75,7 +75,7 @@ class Stock:
         self._ready: deque[Copies] = deque()
         self._used: deque[OwnedDatabase] = deque()
         self._has_left_some = False
-        self._is_making = False
+        self._is_making = self._is_dropping = False
         self._has_failed = False
         self._is_stopping = False
         self._problems: list[PgSandboxError] = []
@@ -160,10 +160,13 @@ class Stock:
                 if self._is_stopping:
                     return
                 self._is_making = self._is_needed()
+                self._is_dropping = not self._is_making
             if self._is_making:
                 self._make_ahead()
             else:
                 self._drop_next()
+                with self._changed:
+                    self._is_dropping = False
 
     def _is_needed(self) -> bool:
         return (
@@ -173,9 +176,10 @@ class Stock:
         )
 
     def _is_coming(self) -> bool:
-        """Whether waiting for the background is worth it."""
-        is_at_work = self._thread is not None and not self._is_stopping
-        return is_at_work and (self._is_making or self._is_needed())
+        """Whether waiting for the background is worth it: a drop may take long."""
+        if self._thread is None or self._is_stopping:
+            return False
+        return self._is_making or (self._is_needed() and not self._is_dropping)
 
     def _make_ahead(self) -> None:
         made: Copies | None = None
