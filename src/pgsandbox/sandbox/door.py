@@ -308,6 +308,8 @@ class Door:
                 return enclosure
             if enclosure.clone and guard.is_same_database(target, enclosure.clone.target):
                 return enclosure
+            if any(guard.is_same_database(target, former) for former in enclosure.former):
+                return enclosure
         for redirected, enclosure in self.redirected.items():
             if guard.is_same_database(target, redirected):
                 return enclosure

@@ -49,6 +49,8 @@ class Enclosure:
         """What the running test sent before a wider fixture went beneath it."""
         self.clone: Clone | None = None
         """The running test's own database, if it asked for one: then nothing is sandboxed."""
+        self.former: list[guard.Target] = []
+        """The databases of earlier tests: an engine that was made in one stays usable."""
         self.is_in_doubt = False
         """Whether a test may have changed the database for real: it must be made anew."""
         self._lock = threading.Lock()

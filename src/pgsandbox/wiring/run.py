@@ -145,6 +145,7 @@ class Run:
         for (name, home), owned in zip(self.homes.items(), self._clones, strict=True):
             url = home.enclosure.url.set(database=owned.name)
             clones[name] = Clone(url, target_of(url))
+            home.enclosure.former.append(clones[name].target)
         self.door.use_clones(clones)
         self._tell_children()
 
