@@ -50,4 +50,6 @@ def test_a_worker_sends_what_any_channel_carries():
         "kept": ["shop_gw0_test is kept"],
         "problems": [],
         "refusal": "",
+        "waits": [],
+        "notes": [],
     }
