@@ -77,6 +77,10 @@ class Laboratory:
         self._read: dict[tuple[str, ...], Catalog] = {}
         self.base = self.changed()
 
+    def differences(self, section: str) -> list[Seeded]:
+        """Those of *section* that this version of the server knows."""
+        return [each for each in seeded() if each.section == section and each.since <= self.version]
+
     def execute(self, statements: str) -> None:
         """Run *statements* in the open transaction."""
         with self.connection.cursor() as cursor:

@@ -9,7 +9,7 @@ import pytest
 
 from pgsandbox.schema.compare import Difference, compare
 from pgsandbox.schema.reconcile import statement_for
-from tests.kit.integration.databases.conftest import LocalServer
+from tests.kit.integration.databases.conftest import PROGRAMS, LocalServer
 from tests.kit.integration.schema.differences import Laboratory, Seeded, seeded
 
 
@@ -23,36 +23,37 @@ def laboratory(running_server: LocalServer) -> Iterator[Laboratory]:
     running_server.run("drop database {} with (force)", "laboratory")
 
 
-@pytest.fixture
-def difference(request: pytest.FixtureRequest, laboratory: Laboratory) -> Seeded:
-    """The difference of the test, if the server knows such a thing."""
-    found: Seeded = request.param
-    if found.since > laboratory.version:
-        pytest.skip(f"PostgreSQL {found.since}")
-    return found
+Found = dict[Seeded, tuple[list[tuple[str, str]], list[tuple[str, str]], bool]]
 
 
 def _named(differences: list[Difference]) -> list[tuple[str, str]]:
     return [(each.code, each.key.identity) for each in differences]
 
 
-@pytest.mark.parametrize("difference", seeded(), ids=str, indirect=True)
-def test_a_difference_is_found_alone(laboratory: Laboratory, difference: Seeded) -> None:
+@pytest.mark.parametrize("section", dict.fromkeys(each.section for each in seeded()))
+def test_a_difference_is_found_alone(laboratory: Laboratory, section: str) -> None:
     """One finding that names its kind and the object; a statement only where it is safe to say."""
-    changed = laboratory.changed(difference.change)
-    found = compare(laboratory.base, changed)
+    found: Found = {}
+    for each in laboratory.differences(section):
+        changed = laboratory.changed(each.change)
+        there, back = compare(laboratory.base, changed), compare(changed, laboratory.base)
+        has_statement = any(statement_for(one, changed) for one in there)
+        found[each] = (_named(there), _named(back), has_statement)
 
-    assert _named(found) == [(difference.code, difference.object)]
-    assert _named(compare(changed, laboratory.base)) == [(difference.back, difference.reversed)]
-    assert bool(statement_for(found[0], changed)) == bool(difference.statement)
+    assert found == {
+        each: ([(each.code, each.object)], [(each.back, each.reversed)], bool(each.statement))
+        for each in laboratory.differences(section)
+    }
 
 
-@pytest.mark.parametrize(
-    "difference", [each for each in seeded() if each.statement], ids=str, indirect=True
-)
-def test_the_statement_reconciles(laboratory: Laboratory, difference: Seeded) -> None:
+@pytest.mark.parametrize("running_server", [*PROGRAMS][-1:], indirect=True)
+@pytest.mark.parametrize("section", dict.fromkeys(each.section for each in seeded()))
+def test_a_statement_reconciles(laboratory: Laboratory, section: str) -> None:
     """Nothing is found after it but what the table of differences says."""
-    reconciled = laboratory.changed(difference.change, difference.statement or "")
+    left: dict[Seeded, list[str]] = {}
+    for each in laboratory.differences(section):
+        if each.statement:
+            reconciled = laboratory.changed(each.change, each.statement)
+            left[each] = sorted(one.code for one in compare(laboratory.base, reconciled))
 
-    codes = [each.code for each in compare(laboratory.base, reconciled)]
-    assert sorted(codes) == sorted(difference.leaves)
+    assert left == {each: sorted(each.leaves) for each in left}
