@@ -63,6 +63,7 @@ def upgrade():
             constraint price_is_positive check (price > 0)
         )
     ''')
+    op.execute("create table extra (id integer primary key)")
 """
 
 _FILES = {
@@ -78,7 +79,7 @@ metadata = "models:Base"
 migrations = "migrations"
 seed = "models:seed"
 server = "embedded"
-schema-ignore = [{ object = "bookkeeping", reason = "Alembic's own" }]
+schema-ignore = [{ object = "public.extra", reason = "the warehouse's own" }]
 """
 
 
@@ -119,7 +120,8 @@ def test_models_and_migrations_agree(project: Project, server: Server) -> None:
 def test_modules_where_the_tests_find_them(project: Project) -> None:
     """What pytest's setting pythonpath names is on the path, too."""
     project.write({"backend/models.py": _MODELS, "models.py": "raise ImportError"})
-    project.configure(_SETTINGS, 'pythonpath = ["backend"]')
+    places = '[tool.pytest.ini_options]\npythonpath = ["backend"]\n'
+    project.write({"pyproject.toml": places + _SETTINGS})
     outcome = Outcome(project)
 
     assert (outcome.code, outcome.err) == (0, "")
@@ -149,17 +151,17 @@ def test_differences(project: Project) -> None:
 
 def test_an_entry_that_ignores_nothing(project: Project) -> None:
     """It is a finding: what it was for is gone."""
-    project.configure(_SETTINGS.replace('"bookkeeping"', '"public.gone"'))
+    project.configure(_SETTINGS.replace("public.extra", "public.gone"))
     outcome = Outcome(project)
 
     assert outcome.code == 1
     assert "public.gone: ignore-unused" in outcome.out
-    assert "bookkeeping: schema-unexpected" in outcome.out
+    assert "public.extra: table-unexpected" in outcome.out
 
 
 def test_no_reason(project: Project) -> None:
     """Nobody can argue with an entry that has none."""
-    project.configure(_SETTINGS.replace(', reason = "Alembic\'s own"', ""))
+    project.configure(_SETTINGS.replace(', reason = "the warehouse\'s own"', ""))
     outcome = Outcome(project)
 
     assert outcome.code == 2
