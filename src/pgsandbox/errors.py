@@ -9,11 +9,15 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   ├── NotPostgreSQL               something answers there, but does not speak PostgreSQL
     │   ├── LoginRefused                the server answers and refuses this role or password
     │   ├── ServerTooOld                the server is older than the oldest supported version
+    │   ├── ServerNotReady              the server is starting or stopping
+    │   ├── TooFewConnections           the server has fewer connections left than the run needs
     │   ├── BinariesNotFound            no PostgreSQL programs to start an embedded server from
     │   └── ServerDidNotStart           the embedded server was started and did not come up
     ├── DatabaseError
     │   ├── MayNotCreateDatabases       the role lacks CREATEDB
     │   ├── NotATestDatabase            the database does not bear our mark: nothing was done to it
+    │   ├── AdoptionRefused             the database may not be handed over, or not be taken
+    │   ├── LeaseLost                   the session that held the database was ended
     │   └── AdministrationBlocked       an administrative statement reached its time limit
     ├── SchemaError
     │   └── SchemaNotBuilt              create_all or a migration failed
@@ -141,6 +145,18 @@ class ServerTooOld(ServerError):
     page = "server-too-old"
 
 
+class ServerNotReady(ServerError):
+    """The server is starting or stopping, and takes nobody in yet."""
+
+    page = "server-not-ready"
+
+
+class TooFewConnections(ServerError):
+    """The server has fewer connections left than the run needs."""
+
+    page = "too-few-connections"
+
+
 class BinariesNotFound(ServerError):
     """There are no PostgreSQL programs to start an embedded server from."""
 
@@ -169,6 +185,18 @@ class NotATestDatabase(DatabaseError):
     """The database does not bear pgsandbox's mark, so nothing was changed in it."""
 
     page = "not-a-test-database"
+
+
+class AdoptionRefused(DatabaseError):
+    """A database can't be handed over to pgsandbox, or none of those that were is free."""
+
+    page = "adoption-refused"
+
+
+class LeaseLost(DatabaseError):
+    """The session by which a run held its database was ended, and another may have taken it."""
+
+    page = "lease-lost"
 
 
 class AdministrationBlocked(DatabaseError):

@@ -35,10 +35,13 @@ from pgsandbox.errors import (
     MayNotCreateDatabases,
     NotATestDatabase,
     ServerError,
+    TooFewConnections,
 )
 from pgsandbox.guard import LONGEST_NAME, Mark, creation_limit, masked
 
 _FIRST_WITH_STRATEGY = 150000
+# libpq has no SQLSTATE for a refused log-in (manual, 34.1.3); 53300 says one of these.
+_FULL = ("too many clients", "too many connections for", "connection slots are reserved")
 
 
 class Server(Protocol):
@@ -53,7 +56,8 @@ def administration(server: Server, database: str | None = None) -> Iterator[Conn
     """A connection for administrative statements, closed at the end of the block.
 
     It speaks UTF-8 whatever the maintenance database's encoding is: names are given and compared
-    as UTF-8. Raises ServerError if the server does not let it in: it has "too many clients", say.
+    as UTF-8. Raises TooFewConnections if the server has none left, and ServerError if it does not
+    let us in for another reason.
     """
     connection = open_connection(server, database)
     try:
@@ -68,15 +72,22 @@ def open_connection(server: Server, database: str | None = None) -> Connection:
         connection = server.connect(database)
         connection.set_client_encoding("UTF8")
     except psycopg2.Error as error:
-        said = error.diag.message_primary or str(error).strip()
+        said = masked(error.diag.message_primary or str(error).strip())
+        facts = [
+            Fact("database", database or "the maintenance database"),
+            Fact("server said", said),
+        ]
+        if any(words in said for words in _FULL):
+            raise TooFewConnections(
+                "The server has no connection left for pgsandbox.",
+                facts=facts,
+                remedy="Run fewer workers (-n), end other sessions, or raise max_connections.",
+            ) from error
         raise ServerError(
             "The server did not let pgsandbox in for administration.",
-            facts=[
-                Fact("database", database or "the maintenance database"),
-                Fact("server said", masked(said)),
-            ],
-            remedy="If the server has too many clients, run fewer workers, or raise its "
-            "max_connections.",
+            facts=facts,
+            remedy="It did before: somebody has changed the role, the rules of pg_hba.conf, or the "
+            "database.",
         ) from error
     return connection
 

@@ -28,7 +28,7 @@ from pgsandbox.databases.admin import Server, administration
 from pgsandbox.databases.catalog import Entry
 from pgsandbox.databases.lease import Lease, Leases, key_of, leased_keys
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, url_fact
-from pgsandbox.errors import AdministrationBlocked, DatabaseError, Fact, ServerError
+from pgsandbox.errors import AdministrationBlocked, DatabaseError, Fact, LeaseLost, ServerError
 from pgsandbox.guard import Mark
 
 PURPOSE = "test"
@@ -128,7 +128,7 @@ class OwnedDatabase:
     def recreate(self, template: str | None = None) -> None:
         """Replace the database by an empty one, or a copy of *template*, under the same lease.
 
-        All sessions in it are ended. Raises DatabaseError if the database is no longer this run's:
+        All sessions in it are ended. Raises LeaseLost if the database is no longer this run's:
         after `drop` or `keep`, or if the lease was lost and another run has taken the name.
         """
         with administration(self.server) as connection:
@@ -389,8 +389,8 @@ def _make(
         raise
 
 
-def _lost(connection: Connection, name: str) -> DatabaseError:
-    return DatabaseError(
+def _lost(connection: Connection, name: str) -> LeaseLost:
+    return LeaseLost(
         f'The database "{name}" is no longer held by this run, so nothing was done to it.',
         facts=[url_fact(connection, name), Fact("lease", "not held", "pg_locks")],
         remedy="Something ended the session that held it, and another run may have taken the name. "

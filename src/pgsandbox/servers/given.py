@@ -23,9 +23,10 @@ from pgsandbox.errors import (
     Fact,
     LoginRefused,
     NotPostgreSQL,
-    ServerError,
+    ServerNotReady,
     ServerTooOld,
     ServerUnreachable,
+    TooFewConnections,
 )
 from pgsandbox.servers import libpq, wire
 from pgsandbox.servers.server import Server
@@ -43,7 +44,6 @@ _STARTING = "57P03"
 _FULL = "53300"
 _FULL_AFTER_LOGIN = ("too many connections for", "remaining connection slots are reserved")
 
-
 # Debian's, and the one that PostgreSQL has unless told otherwise when it is built.
 _DEFAULT_SOCKETS = ("/var/run/postgresql", "/tmp")  # noqa: S108 - nothing is written there
 
@@ -52,8 +52,8 @@ def given(url: URL, *, reason: str, source: str) -> Server:
     """The server at *url*, proven to let its role in and to be recent enough.
 
     *source* names where the URL comes from, for messages. A server that is still starting is
-    waited for. Raises ServerUnreachable, NotPostgreSQL, LoginRefused, ServerTooOld, or plain
-    ServerError for one that is starting or full, each within 10 seconds.
+    waited for. Raises ServerUnreachable, NotPostgreSQL, LoginRefused, ServerTooOld, ServerNotReady
+    for one that goes on starting, or TooFewConnections for one that is full, each within 10 s.
     """
     target = libpq.normalised(url)
     there, connection = _log_in(target, source, time.monotonic() + _LIMIT)
@@ -176,13 +176,13 @@ def _refuse(
             remedy=f"Correct host and port in {source}.",
         )
     if answer.sqlstate == _STARTING:
-        raise ServerError(
+        raise ServerNotReady(
             f"The server at {place} is starting or stopping, and takes nobody in yet.",
             facts=[url, Fact("server said", answer.said)],
             remedy="Wait until it is up, then run again.",
         )
     if answer.sqlstate == _FULL or any(words in said for words in _FULL_AFTER_LOGIN):
-        raise ServerError(
+        raise TooFewConnections(
             f"The server at {place} has no connection left for this role.",
             facts=[url, Fact("server said", said)],
             remedy="End some of its other connections, or raise max_connections.",

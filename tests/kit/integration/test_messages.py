@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from pgsandbox import databases, servers
 from pgsandbox.databases import admin
@@ -26,6 +27,10 @@ from tests.kit.integration.recorded import (
     recorded,
 )
 from tests.kit.integration.servers.strangers import Stranger
+
+_REFUSAL = b"SFATAL\0C57P03\0Mthe database system is starting up\0\0"
+_STARTING = b"E" + (len(_REFUSAL) + 4).to_bytes(4, "big") + _REFUSAL
+"""What PostgreSQL answers while it starts (manual, 55.7)."""
 
 IN_A_TEST = {
     "transactions-interleaved": "test_an_entry_stays_when_its_order_fails",
@@ -183,8 +188,8 @@ def test_the_server_is_too_old(external: External, monkeypatch: pytest.MonkeyPat
     assert message == recorded("messages/server-too-old", message)
 
 
-def test_the_server_is_full(external: External) -> None:
-    """A role that may have one connection, and has it."""
+def test_the_server_has_no_connection_left(external: External) -> None:
+    """A role that may have no more than it has."""
     external.execute("ALTER ROLE reader CONNECTION LIMIT 0")
     with pytest.raises(PgSandboxError) as caught:
         servers.given(
@@ -193,6 +198,30 @@ def test_the_server_is_full(external: External) -> None:
             source="TEST_DATABASE_URL",
         )
     external.execute("ALTER ROLE reader CONNECTION LIMIT -1")
+    message = normalised(message_of(caught.value))
+
+    assert message == recorded("messages/too-few-connections", message)
+
+
+def test_the_server_is_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so to everybody; it was waited for, in vain."""
+    monkeypatch.setattr(sys.modules[servers.given.__module__], "_LIMIT", 0.5)
+    with Stranger(b"", _STARTING) as server, pytest.raises(PgSandboxError) as caught:
+        url = make_url(f"postgresql+psycopg2://app:pw@127.0.0.1:{server.port}/shop_test")
+        servers.given(url, reason="", source="TEST_DATABASE_URL")
+    message = normalised(message_of(caught.value))
+
+    assert message == recorded("messages/server-not-ready", message)
+
+
+def test_the_server_lets_the_role_in_no_longer(external: External) -> None:
+    """Somebody has changed the role since the run began."""
+    url = external.url.set(username="reader", database="shop_test")
+    server = servers.given(url, reason="", source="TEST_DATABASE_URL")
+    external.execute("ALTER ROLE reader NOLOGIN")
+    with pytest.raises(PgSandboxError) as caught, databases.administration(server):
+        pass
+    external.execute("ALTER ROLE reader LOGIN")
     message = normalised(message_of(caught.value))
 
     assert message == recorded("messages/server-error", message)
@@ -245,6 +274,15 @@ def test_a_database_is_no_longer_the_runs(given: Server) -> None:
     owned.drop()
     with pytest.raises(PgSandboxError) as caught:
         owned.recreate()
+    message = normalised(message_of(caught.value))
+
+    assert message == recorded("messages/lease-lost", message)
+
+
+def test_a_name_can_not_be_stored(given: Server) -> None:
+    """The server would cut it, and find another database later."""
+    with closing(given.connect()) as connection, pytest.raises(PgSandboxError) as caught:
+        admin.create(connection, "orders_of_the_shop_" * 4)
     message = normalised(message_of(caught.value))
 
     assert message == recorded("messages/database-error", message)

@@ -20,6 +20,7 @@ from pgsandbox.databases.lease import is_leased
 from pgsandbox.errors import (
     AdministrationBlocked,
     DatabaseError,
+    LeaseLost,
     MayNotCreateDatabases,
     NotATestDatabase,
     ServerError,
@@ -312,7 +313,7 @@ def test_what_has_ended_is_not_recreated(server):
     owned = claim(server, "shop")
     owned.drop()
 
-    with pytest.raises(DatabaseError, match="no longer held by this run"):
+    with pytest.raises(LeaseLost, match="no longer held by this run"):
         owned.recreate()
     assert server.databases() == set()
 
@@ -364,9 +365,9 @@ def test_a_run_whose_lease_was_cut_leaves_the_database_of_the_next(server, conne
     cut(server, first, wait_until)
     second = claim(server, "shop")
 
-    with pytest.raises(DatabaseError, match="no longer held by this run"):
+    with pytest.raises(LeaseLost, match="no longer held by this run"):
         first.recreate()
-    with pytest.raises(DatabaseError, match="no longer held by this run"):
+    with pytest.raises(LeaseLost, match="no longer held by this run"):
         first.keep()
     first.drop()
     assert admin.read_mark(connection, "shop_test") == second.mark
@@ -378,7 +379,7 @@ def test_a_run_whose_lease_was_cut_leaves_what_the_next_one_kept(server, connect
     first = claim(server, "shop")
     cut(server, first, wait_until)
     claim(server, "shop").keep()
-    with pytest.raises(DatabaseError, match="no longer held by this run"):
+    with pytest.raises(LeaseLost, match="no longer held by this run"):
         first.recreate()
     first.drop()
 

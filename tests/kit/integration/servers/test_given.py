@@ -17,9 +17,10 @@ from pgsandbox.errors import (
     LoginRefused,
     NotPostgreSQL,
     PgSandboxError,
-    ServerError,
+    ServerNotReady,
     ServerTooOld,
     ServerUnreachable,
+    TooFewConnections,
 )
 from pgsandbox.servers import Server, answers, given, libpq
 from tests.kit.external import PASSWORD, External, external_server
@@ -223,7 +224,7 @@ def test_a_server_that_is_shutting_down_or_starting_is_named_as_such(
         os.kill(server.postmaster(), signal.SIGTERM)  # smart: waits for the open session
         error = _refusal(server.url)
 
-    assert type(error) is ServerError
+    assert type(error) is ServerNotReady
     assert "starting or stopping" in error.headline
     assert "the database system is shutting down" in str(error)
 
@@ -236,7 +237,7 @@ def test_a_full_server_is_named_as_such() -> None:
             stack.enter_context(closing(libpq.connect(server.url)))
         error = _refusal(server.url)
 
-    assert type(error) is ServerError
+    assert type(error) is TooFewConnections
     assert "no connection left" in error.headline
     assert "too many clients" in str(error)
 
@@ -246,7 +247,7 @@ def test_a_role_without_connections_is_named_as_such(external: External, role: s
     external.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
     error = _refusal(external.url.set(username=role))
 
-    assert type(error) is ServerError
+    assert type(error) is TooFewConnections
     assert "too many connections for role" in str(error)
 
 
