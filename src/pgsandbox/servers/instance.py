@@ -227,6 +227,7 @@ def clear_dead(private: Path) -> None:
             _end_orphan(instance)
             time.sleep(0.02)
         if not locks.is_held(instance.server):
+            watchdog.remove_segment(instance.run)
             shutil.rmtree(instance.folder, ignore_errors=True)
 
 

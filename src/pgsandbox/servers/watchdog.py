@@ -34,6 +34,7 @@ Prctl = Callable[[int, int], object]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_IPC_RMID = 0
 _LIMIT_OF_STOPPING = 10
 
 
@@ -67,6 +68,27 @@ def remove_if_vacant(folder: Path) -> None:
         if [entry.name for entry in folder.iterdir()] == ["lock"]:
             (folder / "lock").unlink()
             folder.rmdir()
+
+
+def remove_segment(run: Path) -> None:
+    """Remove the shared memory that a killed postmaster left: the kernel keeps it until reboot.
+
+    PostgreSQL holds a few bytes of System V shared memory beside its real one and notes key and id
+    in line 7 of postmaster.pid (``LOCK_FILE_LINE_SHMEM_KEY`` in miscadmin.h). The file is the
+    server account's to write, so that only a segment of that account which nobody has attached is
+    removed. Linux only; elsewhere nothing happens.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError, ImportError, AttributeError):
+        noted = (run / "data" / "postmaster.pid").read_text().splitlines()[6].split()
+        account = run.stat().st_uid
+        for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]:
+            # key shmid perms size cpid lpid nattch uid ... (proc_sysvipc_shm(5))
+            columns = line.split()
+            key, identifier, attached, uid = (int(columns[number]) for number in (0, 1, 6, 7))
+            if [str(key % 2**32), str(identifier)] == noted and (attached, uid) == (0, account):
+                import ctypes
+
+                ctypes.CDLL(None).shmctl(identifier, _IPC_RMID, None)
 
 
 def _run(order: dict[str, Any], folder: Path, server_fd: int, prctl: Prctl) -> None:
@@ -167,6 +189,7 @@ def _wait_for_the_last(folder: Path) -> None:
 
 def _clear(folder: Path) -> None:
     """Remove the server's folder, and the one above if this was the last server in it."""
+    remove_segment(folder / "run")
     shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         fd = os.open(folder.parent / "lock", os.O_RDWR)

@@ -92,6 +92,23 @@ def test_the_watchdog_clears_up_after_a_killed_postmaster(users: Users) -> None:
     assert until(seen.is_gone, seconds=5)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="where segments are looked up in /proc")
+@pytest.mark.parametrize("victims", [("postmaster",), ("watchdog", "postmaster")], ids=len)
+def test_a_killed_postmaster_leaves_no_shared_memory(
+    users: Users, victims: tuple[str, ...]
+) -> None:
+    """The kernel keeps a System V segment until somebody removes it, or the machine is restarted."""
+    seen = users.start().server()
+    segment = (seen.run / "data/postmaster.pid").read_text().splitlines()[6].split()[1]
+    before = _segments()
+    for victim in victims:
+        kill(getattr(seen, victim))
+    users.start().server()
+
+    assert segment in before
+    assert until(lambda: segment not in _segments())
+
+
 def test_a_busy_session_of_a_killed_postmaster_ends_too(users: Users) -> None:
     """A session that computes does not notice that its postmaster is gone."""
     seen = users.start().server()
@@ -242,6 +259,12 @@ def test_a_process_of_another_user_is_never_ended(
 
     assert ended is None
     assert instance.folder.exists()
+
+
+def _segments() -> list[str]:
+    """The ids of all System V segments of shared memory."""
+    rows = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return [row.split()[1] for row in rows]
 
 
 def _instance_of(private: Path, uid: int) -> Instance:
