@@ -1,0 +1,168 @@
+"""What a run has on the machine, seen from outside: its processes, its server, what is left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import psycopg2
+
+from pgsandbox.servers import libpq
+from pgsandbox.servers.binaries import find
+from pgsandbox.servers.embedded import key_of
+from pgsandbox.servers.instance import Instance
+from pgsandbox.servers.server import Server
+from tests.kit.integration.plugin.projects import Project
+
+PRIVATE = Path(f"/tmp/pgsandbox-{os.geteuid()}")  # noqa: S108 - the kit checks its owner
+_EXECNET = "exec(eval(sys.stdin.readline()))"
+"""How execnet, and with it pytest-xdist, starts a worker."""
+_OWN_DATABASES = "select datname from pg_database where starts_with(datname, %s) order by 1"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process, as /proc shows it."""
+
+    pid: int
+    """Its id."""
+    command: str
+    """Its command line, or the title that it gave itself."""
+    folder: str
+    """Its working directory."""
+
+
+@dataclass
+class Remains:
+    """What dead runs left, each as the names of what it is."""
+
+    databases: list[str] = field(default_factory=list)
+    """Databases of the project."""
+    processes: list[str] = field(default_factory=list)
+    """Processes of PostgreSQL, of watchdogs, and of the runs themselves."""
+    folders: list[str] = field(default_factory=list)
+    """Data directories and the folders around them."""
+    sockets: list[str] = field(default_factory=list)
+    """Unix sockets."""
+    memory: list[str] = field(default_factory=list)
+    """System V segments and files in /dev/shm."""
+    files: list[str] = field(default_factory=list)
+    """Half-made entries of the cache."""
+
+    def __bool__(self) -> bool:
+        """Whether anything is left."""
+        return any(self.counts().values())
+
+    def counts(self) -> dict[str, int]:
+        """How much of each is left."""
+        return {each.name: len(getattr(self, each.name)) for each in fields(self)}
+
+
+class Machine:
+    """The part of the machine that the runs of one project use."""
+
+    def __init__(self, project: Project, cache: Path, given: Server | None) -> None:
+        """Look after the runs of *project*, with *cache*, on the server *given* or on their own."""
+        self.project = project
+        self.cache = cache
+        self.given = given
+        self._key = key_of(find(None), (cache / "pgsandbox").resolve())
+        self._memory = _shared_memory()
+
+    def instances(self) -> list[Instance]:
+        """The embedded servers of these runs."""
+        return [Instance(folder) for folder in sorted(PRIVATE.glob(f"{self._key}-*"))]
+
+    def pid_of(self, victim: str, controller: int) -> int | None:
+        """The process id of *victim*, or None while there is none."""
+        if victim == "controller":
+            return controller
+        if victim == "worker":
+            workers = [each for each in children(controller) if _EXECNET in each.command]
+            return workers[-1].pid if workers else None
+        for instance in self.instances():
+            pid = _first_number(instance.watchdog)
+            if victim != "watchdog":
+                pid = _first_number(instance.data / "postmaster.pid")
+            if victim == "backend" and pid:
+                backends = [each for each in children(pid) if self.project.name in each.command]
+                pid = backends[-1].pid if backends else None
+            return pid
+        return None
+
+    def remains(self) -> Remains:
+        """What is there now, when no run is."""
+        return Remains(
+            databases=self._databases(),
+            processes=[f"{each.pid} {each.command}" for each in processes() if self._is_ours(each)],
+            folders=[str(each.folder) for each in self.instances()],
+            sockets=[str(path) for path in PRIVATE.glob(f"{self._key}-*/run/.s.*")],
+            memory=sorted(_shared_memory() - self._memory) if self.given is None else [],
+            files=[str(path) for path in self.cache.glob("pgsandbox/new-*")],
+        )
+
+    def _is_ours(self, process: Process) -> bool:
+        below = f"{PRIVATE}/{self._key}-"
+        own = str(self.project.path)
+        return (
+            process.folder.startswith((below, own))
+            or below in process.command
+            or own in process.command
+        )
+
+    def _databases(self) -> list[str]:
+        if self.given is None:
+            return []
+        with closing(self.given.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(_OWN_DATABASES, (self.project.name,))
+            return [name for (name,) in cursor.fetchall()]
+
+
+def processes() -> Iterator[Process]:
+    """All processes but zombies."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            place = str((folder / "cwd").readlink())
+        except OSError:
+            continue
+        if state not in "ZX":
+            yield Process(int(folder.name), command, place)
+
+
+def children(pid: int) -> list[Process]:
+    """The living children of a process."""
+    listed = set()
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            listed.update(int(each) for each in file.read_text().split())
+        except OSError:
+            continue
+    return [each for each in processes() if each.pid in listed]
+
+
+def answers(server: Server) -> bool:
+    """Whether one can log in."""
+    try:
+        libpq.connect(server.url).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+def _first_number(file: Path) -> int | None:
+    try:
+        return int(file.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _shared_memory() -> set[str]:
+    """Segments that nobody has attached, and files of PostgreSQL in /dev/shm."""
+    rows = [row.split() for row in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    unused = {f"segment {row[1]}" for row in rows if row[6] == "0"}
+    return unused | {str(path) for path in Path("/dev/shm").glob("PostgreSQL.*")}  # noqa: S108
