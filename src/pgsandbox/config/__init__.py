@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from pgsandbox.config.declared import BIND_SETTINGS, OTHER_VARIABLES, SETTINGS, Setting
 
 if TYPE_CHECKING:
-    from pgsandbox.config.reading import read
+    from pgsandbox.config.reading import FILE, read
     from pgsandbox.config.references import resolve
     from pgsandbox.config.settings import Bind, Settings, Value, header_lines, rows
 
 __all__ = [
     "BIND_SETTINGS",
+    "FILE",
     "OTHER_VARIABLES",
     "SETTINGS",
     "Bind",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
-    "read": "reading",
+    **dict.fromkeys(("FILE", "read"), "reading"),
     "resolve": "references",
     **dict.fromkeys(("Bind", "Settings", "Value", "header_lines", "rows"), "settings"),
 }

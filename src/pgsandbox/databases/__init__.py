@@ -19,6 +19,7 @@ from __future__ import annotations
 from pgsandbox.databases.admin import Server, administration, require_createdb
 from pgsandbox.databases.lease import Lease, Leases
 from pgsandbox.databases.lifecycle import (
+    PURPOSE,
     Leftover,
     OwnedDatabase,
     PassedOver,
@@ -32,6 +33,7 @@ from pgsandbox.databases.templates import Recipe, Template, circumstances, obtai
 
 __all__ = [
     "Copies",
+    "PURPOSE",
     "Lease",
     "Leases",
     "Leftover",

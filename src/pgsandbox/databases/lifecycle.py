@@ -69,6 +69,10 @@ class Leftover:
     """Whether somebody asked that no run removes it."""
     is_unfinished: bool
     """Whether its run died, or still is, between its creation and its mark."""
+    role: str = ""
+    """The role that owns it."""
+    may_drop: bool = True
+    """Whether this connection's role has that one's rights."""
 
 
 @dataclass
@@ -267,6 +271,8 @@ def leftovers(server: Server) -> list[Leftover]:
             is_leased=key_of(entry.name) in leased,
             is_kept=entry.mark is not None and entry.mark.is_kept,
             is_unfinished=entry.is_unfinished,
+            role=entry.owner,
+            may_drop=entry.may_drop,
         )
         for entry in entries
     ]

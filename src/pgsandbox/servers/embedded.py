@@ -43,10 +43,28 @@ def embedded(*, reason: str, cache: Path | None = None, binaries: Path | None = 
     folder = places.cache_folder(cache)
     with places.private_folder() as private:
         hold = _join_or_launch(private, found, folder)
+    return _server(hold, reason)
+
+
+def _server(hold: instance.Hold, reason: str) -> Server:
     with closing(libpq.connect(hold.instance.url)) as connection:
         version = connection.server_version
         version_text = (connection.get_parameter_status("server_version") or "").split(" ")[0]
     return Server("embedded", hold.instance.url, reason, version, version_text, use=hold)
+
+
+def running(*, reason: str, cache: Path | None = None) -> Server | None:
+    """The embedded server that this user's runs share, if it runs; none is started.
+
+    What servers that died could not clear up is removed. Raises as `embedded` does.
+    """
+    if sys.platform == "win32":
+        return None
+    found, folder = find(None), places.cache_folder(cache)
+    with places.private_folder() as private:
+        instance.clear_dead(private)
+        hold = instance.join(private, key_of(found, folder))
+    return _server(hold, reason) if hold is not None else None
 
 
 def launch(

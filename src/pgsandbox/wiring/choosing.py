@@ -12,6 +12,16 @@ from pgsandbox.errors import ConfigurationError, Fact
 from pgsandbox.wiring.sources import url_of
 
 
+Start = Callable[..., servers.Server | None]
+
+
+def find_running(
+    settings: Settings, application_url: Callable[[], URL | None]
+) -> servers.Server | None:
+    """Return the server that `choose_server` would, or None where it would start one."""
+    return _choose(settings, application_url, servers.running)
+
+
 def choose_server(settings: Settings, application_url: Callable[[], URL | None]) -> servers.Server:
     """Return the server that *settings* ask for.
 
@@ -21,6 +31,14 @@ def choose_server(settings: Settings, application_url: Callable[[], URL | None])
         ServerError: there is no usable one; within 10 seconds.
         ConfigurationError: nothing names the server that the settings insist on.
     """
+    server = _choose(settings, application_url, servers.embedded)
+    assert server is not None  # `embedded` returns one or raises
+    return server
+
+
+def _choose(
+    settings: Settings, application_url: Callable[[], URL | None], start: Start
+) -> servers.Server | None:
     given = settings.test_database_url
     if settings.server != "embedded" and given is not None:
         return servers.given(
@@ -53,4 +71,4 @@ def choose_server(settings: Settings, application_url: Callable[[], URL | None])
         why = "started, since the application's own server does not answer"
     else:
         why = "started, since nothing names a server"
-    return servers.embedded(reason=why)
+    return start(reason=why)

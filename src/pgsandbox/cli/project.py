@@ -1,0 +1,57 @@
+"""The project that a command is about: its settings, and its modules made importable."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tomllib
+from pathlib import Path
+
+from pgsandbox import config
+from pgsandbox.config import Settings
+from pgsandbox.errors import ConfigurationError, Fact
+
+
+def project_argument(parser: argparse.ArgumentParser) -> None:
+    """Let *parser* take the project's directory."""
+    parser.add_argument(
+        "--project",
+        type=Path,
+        default=Path(),
+        metavar="DIRECTORY",
+        help="where its pyproject.toml is, or a directory below (default: the current one)",
+    )
+
+
+def settings_of(directory: Path) -> Settings:
+    """Return the settings of the project that *directory* belongs to.
+
+    Its modules can be imported afterwards as in a test run: from its root, and from what pytest's
+    setting ``pythonpath`` names. Raises ConfigurationError where no pyproject.toml from here upwards
+    configures pgsandbox.
+    """
+    start = directory.resolve()
+    for root in (start, *start.parents):
+        settings = config.read(root, os.environ, {}) if _has_file(root) else None
+        if settings is not None:
+            for path in reversed((root, *_python_path(root))):
+                sys.path.insert(0, str(path))
+            return settings
+    raise ConfigurationError(
+        "There is no project here that uses pgsandbox.",
+        facts=[Fact("looked for", "[tool.pgsandbox] in pyproject.toml", "from there upwards")]
+        + [Fact("from", str(start))],
+        remedy="Run the command in the project's directory, or name it with --project.",
+    )
+
+
+def _has_file(root: Path) -> bool:
+    return (root / config.FILE).is_file()
+
+
+def _python_path(root: Path) -> list[Path]:
+    document = tomllib.loads((root / config.FILE).read_text("utf-8"))
+    pytest = document.get("tool", {}).get("pytest", {})
+    named = {**pytest, **pytest.get("ini_options", {})}.get("pythonpath", [])
+    return [root / path for path in (named.split() if isinstance(named, str) else named)]
