@@ -9,6 +9,7 @@ lists what is there. The parts, from the bottom:
 * ``admin``: create, mark, drop;
 * ``replication``: what would keep a database from being dropped;
 * ``lease``: who is alive;
+* ``capacity``: whether a run has connections enough;
 * ``lifecycle``: all of it together, in the order in which things happen;
 * ``templates``: databases that are built once and copied many times;
 * ``stock``: copies for single tests, made ahead of them.
@@ -17,6 +18,7 @@ lists what is there. The parts, from the bottom:
 from __future__ import annotations
 
 from pgsandbox.databases.admin import Server, administration, require_createdb
+from pgsandbox.databases.capacity import Capacity, capacity_of, require_enough
 from pgsandbox.databases.lease import Lease, Leases
 from pgsandbox.databases.lifecycle import (
     PURPOSE,
@@ -34,6 +36,7 @@ from pgsandbox.databases.templates import Recipe, Template, circumstances, obtai
 __all__ = [
     "Copies",
     "PURPOSE",
+    "Capacity",
     "Lease",
     "Leases",
     "Leftover",
@@ -46,6 +49,7 @@ __all__ = [
     "Template",
     "administration",
     "circumstances",
+    "capacity_of",
     "claim",
     "exact_name",
     "leftovers",
@@ -54,5 +58,6 @@ __all__ = [
     "release",
     "require_createdb",
     "template_name",
+    "require_enough",
     "test_name",
 ]

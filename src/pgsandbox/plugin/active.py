@@ -136,6 +136,8 @@ class ActivePlugin:
             raise self._unusable.with_traceback(None)
         began = time.perf_counter()
         try:
+            if self.run.worker is None:
+                self.run.require_connections(self._processes())
             if self.is_controller:
                 self.run.find_server()
             else:
@@ -145,6 +147,15 @@ class ActivePlugin:
             raise
         finally:
             self._closing.figures.preparation += time.perf_counter() - began
+
+    def _processes(self) -> int:
+        """How many processes run tests: the workers of pytest-xdist, or this one alone."""
+        asked: list[str] = getattr(self.config.option, "tx", None) or []
+        if not self.is_controller:
+            return 1
+        # "popen" for each, or "4*popen" (xdist.workermanage.parse_spec_config).
+        counts = [each.partition("*") for each in asked]
+        return sum(int(first) if star else 1 for first, star, _ in counts) or 1
 
     def _usage_error(self, error: PgSandboxError) -> pytest.UsageError:
         text = f"{type(error).__name__}: {error}"

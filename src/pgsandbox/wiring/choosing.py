@@ -11,7 +11,6 @@ from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, Fact
 from pgsandbox.wiring.sources import url_of
 
-
 Start = Callable[..., servers.Server | None]
 
 

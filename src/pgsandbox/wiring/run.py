@@ -95,6 +95,16 @@ class Run:
                 self.reap()
         return self._server
 
+    def require_connections(self, processes: int) -> None:
+        """Return if the server has connections enough for *processes* that run tests.
+
+        Raises:
+            TooFewConnections: the sum, with what each part of it comes from.
+        """
+        with databases.administration(self.find_server()) as connection:
+            capacity = databases.capacity_of(connection)
+        databases.require_enough(capacity, processes, 1 + len(self.settings.binds))
+
     def reap(self) -> None:
         """Drop what killed runs left on the server; what resists is left to a later run."""
         limits = Limits(lock=1.0, statement=5.0)

@@ -130,7 +130,9 @@ class Harness:
             time.sleep(0.002)
         deadline = time.monotonic() + delay
         while process.poll() is None and time.monotonic() < deadline:
+            machine.look()
             time.sleep(0.002)
+        machine.look()
         pid = machine.pid_of(case.victim, process.pid) if process.poll() is None else None
         has_died = pid is not None and _kill(pid)
         # Workers of a killed controller keep its pipes open until they notice.
@@ -154,7 +156,7 @@ class Harness:
 def harness(seed: int, folder: Path) -> Iterator[Harness]:
     """A harness whose files stand below *folder*, with a given server of its own."""
     with ExitStack() as stack:
-        cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crash-", dir="/tmp")))  # noqa: S108
+        cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crash-", dir="/tmp")))
         cache.chmod(0o755)  # root's server is another user's process
         url = stack.enter_context(external_server()).url
         given = servers.given(url, reason="a test", source="a test")

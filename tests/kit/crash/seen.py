@@ -8,9 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-import psycopg2
-
-from pgsandbox.servers import libpq
 from pgsandbox.servers.binaries import find
 from pgsandbox.servers.embedded import key_of
 from pgsandbox.servers.instance import Instance
@@ -48,7 +45,7 @@ class Remains:
     sockets: list[str] = field(default_factory=list)
     """Unix sockets."""
     memory: list[str] = field(default_factory=list)
-    """System V segments and files in /dev/shm."""
+    """System V segments, which the kernel keeps until reboot."""
     files: list[str] = field(default_factory=list)
     """Half-made entries of the cache."""
 
@@ -70,11 +67,23 @@ class Machine:
         self.cache = cache
         self.given = given
         self._key = key_of(find(None), (cache / "pgsandbox").resolve())
-        self._memory = _shared_memory()
+        self._segments: set[str] = set()
 
     def instances(self) -> list[Instance]:
         """The embedded servers of these runs."""
         return [Instance(folder) for folder in sorted(PRIVATE.glob(f"{self._key}-*"))]
+
+    def look(self) -> None:
+        """Note which shared memory the servers of these runs have: nothing else tells whose it is.
+
+        Their dynamic shared memory is files of the data directory.
+        """
+        for instance in self.instances():
+            try:
+                noted = (instance.data / "postmaster.pid").read_text().splitlines()[6].split()
+            except (OSError, IndexError):
+                continue
+            self._segments.update(noted[1:])
 
     def pid_of(self, victim: str, controller: int) -> int | None:
         """The process id of *victim*, or None while there is none."""
@@ -100,7 +109,7 @@ class Machine:
             processes=[f"{each.pid} {each.command}" for each in processes() if self._is_ours(each)],
             folders=[str(each.folder) for each in self.instances()],
             sockets=[str(path) for path in PRIVATE.glob(f"{self._key}-*/run/.s.*")],
-            memory=sorted(_shared_memory() - self._memory) if self.given is None else [],
+            memory=sorted(self._segments & _segments()),
             files=[str(path) for path in self.cache.glob("pgsandbox/new-*")],
         )
 
@@ -145,15 +154,6 @@ def children(pid: int) -> list[Process]:
     return [each for each in processes() if each.pid in listed]
 
 
-def answers(server: Server) -> bool:
-    """Whether one can log in."""
-    try:
-        libpq.connect(server.url).close()
-    except psycopg2.OperationalError:
-        return False
-    return True
-
-
 def _first_number(file: Path) -> int | None:
     try:
         return int(file.read_text().split()[0])
@@ -161,8 +161,7 @@ def _first_number(file: Path) -> int | None:
         return None
 
 
-def _shared_memory() -> set[str]:
-    """Segments that nobody has attached, and files of PostgreSQL in /dev/shm."""
-    rows = [row.split() for row in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
-    unused = {f"segment {row[1]}" for row in rows if row[6] == "0"}
-    return unused | {str(path) for path in Path("/dev/shm").glob("PostgreSQL.*")}  # noqa: S108
+def _segments() -> set[str]:
+    """The ids of all System V segments of shared memory."""
+    rows = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return {row.split()[1] for row in rows}
