@@ -28,8 +28,8 @@ def settings_of(directory: Path) -> Settings:
     """Return the settings of the project that *directory* belongs to.
 
     Its modules can be imported afterwards as in a test run: from its root, and from what pytest's
-    setting ``pythonpath`` names. Raises ConfigurationError where no pyproject.toml from here upwards
-    configures pgsandbox.
+    setting ``pythonpath`` names. Raises ConfigurationError where no pyproject.toml from there
+    upwards configures pgsandbox.
     """
     start = directory.resolve()
     for root in (start, *start.parents):
@@ -40,8 +40,10 @@ def settings_of(directory: Path) -> Settings:
             return settings
     raise ConfigurationError(
         "There is no project here that uses pgsandbox.",
-        facts=[Fact("looked for", "[tool.pgsandbox] in pyproject.toml", "from there upwards")]
-        + [Fact("from", str(start))],
+        facts=[
+            Fact("looked for", "[tool.pgsandbox] in pyproject.toml"),
+            Fact("from", str(start), "and upwards"),
+        ],
         remedy="Run the command in the project's directory, or name it with --project.",
     )
 

@@ -100,11 +100,11 @@ class Crowd:
             ]
             for number, each in enumerate(self.members, start=1)
         ]
-        said = [
+        said = (
             f"{len(self.shared)} names shared, {len(self.is_left)} databases left, at most "
             f"{self.most_sessions} sessions; alone, preparation takes {self.alone:.2f} s"
-        ]
-        return "\n".join([as_table(head, rows), "", *said])
+        )
+        return f"{as_table(head, rows)}\n\n{said}"
 
 
 def gather(external: External, folder: Path, runs: int, workers: int) -> Crowd:

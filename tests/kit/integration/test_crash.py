@@ -29,9 +29,9 @@ def test_the_run_after_a_killed_one_is_green_and_nothing_is_left(
     crashes: Harness, case: Case
 ) -> None:
     """No database, process, data directory, socket, shared memory or half-made file."""
-    round = crashes.round(case)
+    outcome = crashes.round(case)
 
-    assert round.problem == ""
+    assert outcome.problem == ""
 
 
 def test_runs_at_once_share_no_name_and_leave_nothing(tmp_path: Path) -> None:
