@@ -206,9 +206,10 @@ def test_the_server_has_no_connection_left(external: External) -> None:
 def test_the_server_is_starting(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says so to everybody; it was waited for, in vain."""
     monkeypatch.setattr(sys.modules[servers.given.__module__], "_LIMIT", 0.5)
-    with Stranger(b"", _STARTING) as server, pytest.raises(PgSandboxError) as caught:
+    with Stranger(b"", _STARTING) as server:
         url = make_url(f"postgresql+psycopg2://app:pw@127.0.0.1:{server.port}/shop_test")
-        servers.given(url, reason="", source="TEST_DATABASE_URL")
+        with pytest.raises(PgSandboxError) as caught:
+            servers.given(url, reason="", source="TEST_DATABASE_URL")
     message = normalised(message_of(caught.value))
 
     assert message == recorded("messages/server-not-ready", message)

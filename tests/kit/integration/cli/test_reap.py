@@ -5,40 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from pgsandbox import databases, servers
+from pgsandbox import databases
 from pgsandbox.cli import main
 from pgsandbox.databases import admin
 from pgsandbox.servers import Server
-from tests.kit.external import PASSWORD, External, external_server
-
-Command = Callable[..., int]
-
-
-@pytest.fixture(scope="module")
-def external() -> Iterator[External]:
-    """A server that no other run clears up."""
-    with external_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(external: External, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """The same as pgsandbox sees it; TEST_DATABASE_URL names it for a project in this directory."""
-    url = external.url.set(database="shop_test").render_as_string(hide_password=False)
-    (tmp_path / "pyproject.toml").write_text('[tool.pgsandbox]\nmetadata = "models:Base"\n')
-    monkeypatch.setenv("TEST_DATABASE_URL", url)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    server = servers.given(external.url, reason="a test", source="a test")
-    yield server
-    names = [each.name for each in databases.leftovers(server)]
-    external.execute(*(f'DROP DATABASE "{name}" WITH (FORCE)' for name in names))
+from tests.kit.external import PASSWORD, External
 
 
 def _kill(server: Server, name: str, owner: str = "/srv/shop") -> None:

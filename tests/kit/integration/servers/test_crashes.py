@@ -97,7 +97,7 @@ def test_the_watchdog_clears_up_after_a_killed_postmaster(users: Users) -> None:
 def test_a_killed_postmaster_leaves_no_shared_memory(
     users: Users, victims: tuple[str, ...]
 ) -> None:
-    """The kernel keeps a System V segment until somebody removes it, or the machine is restarted."""
+    """The kernel keeps a System V segment until somebody removes it, or until a reboot."""
     seen = users.start().server()
     segment = (seen.run / "data/postmaster.pid").read_text().splitlines()[6].split()[1]
     before = _segments()
