@@ -66,6 +66,8 @@ class Situation:
     """How many processes they are enough for."""
     processors: int
     """How many processors this machine has for them."""
+    adopted: int = 0
+    """Databases that were handed over to the role."""
     left_over: int = 0
     """Databases that dead runs left."""
     kept: int = 0
@@ -96,9 +98,9 @@ def _problems(situation: Situation) -> Iterator[Advice]:
     if not situation.may_create:
         yield Advice(
             f'Let the role create databases: ALTER ROLE "{situation.role}" CREATEDB',
-            "without it there is nothing to test in but databases that their owner adopted, and no "
-            "clone",
-            is_problem=True,
+            f"without it there is no clone, and nothing to test in but the {situation.adopted} "
+            "databases that were adopted for it",
+            is_problem=not situation.adopted,
         )
     if situation.most_processes < situation.processors:
         yield Advice(

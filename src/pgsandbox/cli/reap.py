@@ -124,6 +124,8 @@ def _why_left(found: databases.Leftover, errors: Sequence[DatabaseError]) -> tup
         return "left", "held by a live run"
     if found.is_kept:
         return "left", "kept; `pgsandbox reap --kept` drops it"
+    if found.mark and found.mark.purpose == databases.ADOPTED:
+        return "left", "adopted: emptied by the next run, never dropped"
     if found.mark and found.mark.purpose != databases.PURPOSE:
         return "left", f"for another purpose: {found.mark.purpose}"
     if not found.may_drop:

@@ -11,6 +11,7 @@ lists what is there. The parts, from the bottom:
 * ``lease``: who is alive;
 * ``capacity``: whether a run has connections enough;
 * ``lifecycle``: all of it together, in the order in which things happen;
+* ``adoption``: the second way, for roles that may not create databases;
 * ``templates``: databases that are built once and copied many times;
 * ``stock``: copies for single tests, made ahead of them.
 """
@@ -18,6 +19,14 @@ lists what is there. The parts, from the bottom:
 from __future__ import annotations
 
 from pgsandbox.databases.admin import Server, administration, require_createdb
+from pgsandbox.databases.adoption import (
+    ADOPTED,
+    adopt,
+    adopted,
+    may_not_clone,
+    must_take_adopted,
+    take,
+)
 from pgsandbox.databases.capacity import Capacity, capacity_of, require_enough
 from pgsandbox.databases.lease import Lease, Leases
 from pgsandbox.databases.lifecycle import (
@@ -34,9 +43,10 @@ from pgsandbox.databases.stock import Copies, Source, Stock
 from pgsandbox.databases.templates import Recipe, Template, circumstances, obtain, release
 
 __all__ = [
-    "Copies",
+    "ADOPTED",
     "PURPOSE",
     "Capacity",
+    "Copies",
     "Lease",
     "Leases",
     "Leftover",
@@ -48,16 +58,21 @@ __all__ = [
     "Stock",
     "Template",
     "administration",
-    "circumstances",
+    "adopt",
+    "adopted",
     "capacity_of",
+    "circumstances",
     "claim",
     "exact_name",
     "leftovers",
+    "may_not_clone",
+    "must_take_adopted",
     "obtain",
     "reap",
     "release",
     "require_createdb",
-    "template_name",
     "require_enough",
+    "take",
+    "template_name",
     "test_name",
 ]

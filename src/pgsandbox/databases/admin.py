@@ -1,5 +1,7 @@
 """Databases are made, marked and dropped here, and nowhere else in pgsandbox.
 
+Those that their owner hands over are marked and emptied in ``adoption``, and dropped nowhere.
+
 Two rules hold for every function:
 
 * A statement that changes a database runs right after the same server has proven, on the same
@@ -104,7 +106,7 @@ def may_create_databases(connection: Connection) -> bool:
 def require_createdb(connection: Connection) -> None:
     """Return if the role may create databases; else raise MayNotCreateDatabases."""
     if not may_create_databases(connection):
-        raise _may_not_create(connection)
+        raise may_not_create(connection)
 
 
 def exists(connection: Connection, name: str) -> bool:
@@ -146,7 +148,7 @@ def create(
         except causes.InsufficientPrivilege:
             if may_create_databases(connection):
                 raise
-            raise _may_not_create(connection) from None
+            raise may_not_create(connection) from None
     entry = find(connection, name, limits)
     return None if entry is None else entry.oid
 
@@ -219,7 +221,7 @@ def drop(
             facts=[
                 url_fact(connection, name),
                 Fact("owner", entry.owner, "pg_database"),
-                Fact("role", _role(connection), "the administrative connection"),
+                Fact("role", role_of(connection), "the administrative connection"),
             ],
             remedy="Drop it as its owner, or grant the owner's role to this one.",
         )
@@ -393,8 +395,9 @@ def _locale_of_template1(cursor: Cursor) -> sql.Composed:
 _FIRST_WITH_PROVIDERS = 150000
 
 
-def _may_not_create(connection: Connection) -> MayNotCreateDatabases:
-    role = _role(connection)
+def may_not_create(connection: Connection) -> MayNotCreateDatabases:
+    """The error for a role without CREATEDB, with the ways out."""
+    role = role_of(connection)
     statement = _on(role, "ALTER ROLE {} CREATEDB;").as_string(connection)
     return MayNotCreateDatabases(
         f'The role "{role}" may not create databases, so there is nothing to test in.',
@@ -403,14 +406,17 @@ def _may_not_create(connection: Connection) -> MayNotCreateDatabases:
             Fact("role", role, "the administrative connection"),
             Fact("right", "no CREATEDB", "pg_roles"),
         ],
-        remedy="There are two ways out. An administrator of the server gives the role the right:\n"
+        remedy="There are three ways out. An administrator of the server gives the role the right:"
+        "\n"
         f"  {statement}\n"
         "Or pgsandbox starts a server of its own, in [tool.pgsandbox] of pyproject.toml:\n"
-        '  server = "embedded"',
+        '  server = "embedded"\n'
+        "Or an administrator creates an empty database for the role, and the role hands it over:\n"
+        "  pgsandbox adopt NAME_OF_IT_test",
     )
 
 
-def _role(connection: Connection) -> str:
+def role_of(connection: Connection) -> str:
     """The role whose rights count: ``ALTER ROLE ... SET role`` makes it another than the login."""
     with connection.cursor() as cursor:
         cursor.execute("select current_user::text")
