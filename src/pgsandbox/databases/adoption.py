@@ -85,8 +85,9 @@ class AdoptedDatabase(OwnedDatabase):
         """Leave the contents to people until the next run empties the database; end the lease."""
         self._end()
 
-    def recreate(self) -> None:
+    def recreate(self, template: str | None = None) -> None:
         """Empty the database under the same lease. Raises LeaseLost if it is another run's."""
+        assert template is None  # where no database can be created, none can be copied
         with administration(self.server) as connection:
             self._require_held(connection)
         _empty(self.server, self.name, self.mark.oid, self.limits)

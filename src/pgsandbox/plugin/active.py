@@ -21,6 +21,7 @@ from pgsandbox.plugin.marker import MARKER, Choice, choice_of
 from pgsandbox.plugin.pg import Pg
 from pgsandbox.plugin.reporting import Closing
 from pgsandbox.plugin.scopes import Scopes
+from pgsandbox.plugin.stopping import Termination
 from pgsandbox.wiring import Run
 
 _FIXTURES = frozenset(
@@ -47,6 +48,7 @@ class ActivePlugin:
         self._below_paths: dict[Path, bool] = {}
         self._closing = Closing()
         self.engines = Engines(self.run)
+        self._termination = Termination(lambda: self.run.door.wind_down(timeout=0))
         self._is_announced = False
         self._unusable: PgSandboxError | None = None
         """Why there is no database, once that has turned out."""
@@ -70,6 +72,8 @@ class ActivePlugin:
         given = getattr(config, "workerinput", {})
         self.run.worker = given.get("workerid")
         self.run.uid = given.get("testrunuid", self.run.uid)
+        if self.run.worker is None:
+            self._termination.install()
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Find the server before anything is collected, where the tests to run will need it."""
@@ -341,6 +345,7 @@ class ActivePlugin:
         """Leave every engine alone again; and nothing behind where no session came to its end."""
         self.run.door.remove()
         self._stop()
+        self._termination.remove()
         for line in self._closing.problems:
             sys.stderr.write(f"pgsandbox: {line}\n")
 

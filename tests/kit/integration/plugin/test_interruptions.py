@@ -46,6 +46,11 @@ _FILES = {
                 print("waiting", flush=True)
             threading.Event().wait(60)
 
+        def test_statement(db_session, capsys):
+            with capsys.disabled():
+                print("waiting", flush=True)
+            db_session.execute(text("select pg_sleep(600)"))
+
         def test_last(db_session):
             pass
     """,
@@ -80,7 +85,48 @@ def test_ctrl_c(project: Project, server: Server, test: str) -> None:
     assert databases(server, project.name) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("test", ["test_waits", "test_hangs", "test_statement"])
+def test_a_run_that_is_asked_to_end(project: Project, server: Server, test: str) -> None:
+    """SIGTERM: the same clean-up, also where the main thread waits for a statement."""
+    outcome = _stop(project, signal.SIGTERM, "-k", test)
+
+    assert outcome.code == 128 + signal.SIGTERM
+    assert "SIGTERM" in outcome.out
+    assert databases(server, project.name) == []
+
+
+def test_a_handler_of_somebody_else_stays(make_project: MakeProject) -> None:
+    """And a forked child ends itself, not the run."""
+    handler = """
+        import os
+        import signal
+        import time
+
+        def test_child(db_session):
+            pid = os.fork()
+            if not pid:
+                time.sleep(60)
+            os.kill(pid, signal.SIGTERM)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+            time.sleep(0.3)
+
+        def test_handler():
+            assert signal.getsignal(signal.SIGTERM) is EXPECTED
+    """
+    own = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    child = make_project({"tests/integration/test_signals.py": handler}).run("-k", "child")
+    kept = make_project(
+        {
+            "tests/conftest.py": own,
+            "tests/integration/test_signals.py": handler.replace("EXPECTED", "signal.SIG_IGN"),
+        }
+    ).run("-k", "handler")
+
+    assert child.counts == {"passed": 1, "deselected": 1}
+    assert kept.counts == {"passed": 1, "deselected": 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL])
 def test_a_killed_run(project: Project, external: External, number: int) -> None:
     """It could not clear up, so its database is still there; the next run is none the wiser.
 
