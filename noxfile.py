@@ -113,6 +113,17 @@ def matrix(session: nox.Session, sqlalchemy: str) -> None:
 
 
 @nox.session
+def crash(session: nox.Session) -> None:
+    """Runs and servers killed at random instants, and runs that crowd one server; 30 minutes.
+
+    ``nox -s crash -- --rounds 10`` for less. A short version is among the tests.
+    """
+    install(session, *FOR_TESTS)
+    install_checkout(session)
+    session.run("python", "-m", "tests.kit.crash", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff's rules and format, the layers of the imports, and a lock that fits pyproject.toml."""
     install(session, "--only", "lint")

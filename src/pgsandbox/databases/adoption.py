@@ -295,7 +295,9 @@ def _taken(
     except BaseException:
         lease.release()
         raise
-    return AdoptedDatabase(entry.name, server, lease, entry.mark, passed_over, limits)
+    return AdoptedDatabase(
+        entry.name, server, lease, entry.mark, passed_over=passed_over, limits=limits
+    )
 
 
 def _empty(server: Server, name: str, oid: int, limits: Limits) -> None:

@@ -13,8 +13,10 @@ from psycopg2.extensions import connection as Connection
 from pgsandbox.databases.limits import limited
 from pgsandbox.errors import Fact, TooFewConnections
 
-HELD_PER_DATABASE = 2
-"""Connections that each process holds for each of its databases: its lease, and its sandbox."""
+HELD_BY_A_PROCESS = 1
+"""The connection that holds the leases of a process that runs tests."""
+HELD_PER_DATABASE = 1
+"""The connection that holds its sandboxed test, for each of its databases."""
 FOR_ADMINISTRATION = 1
 """Connections that a run opens and closes in between, beside those that it holds."""
 POOL_OF_A_CLONE = 15
@@ -47,12 +49,12 @@ class Capacity:
 
 def needed(processes: int, databases: int) -> int:
     """How many connections *processes* that run tests hold, each with that many *databases*."""
-    return processes * databases * HELD_PER_DATABASE + FOR_ADMINISTRATION
+    return processes * _held(databases) + FOR_ADMINISTRATION
 
 
 def most_processes(free: int, databases: int) -> int:
     """How many processes *free* connections are enough for."""
-    return max(0, (free - FOR_ADMINISTRATION) // (databases * HELD_PER_DATABASE))
+    return max(0, (free - FOR_ADMINISTRATION) // _held(databases))
 
 
 def require_enough(capacity: Capacity, processes: int, databases: int) -> None:
@@ -61,9 +63,9 @@ def require_enough(capacity: Capacity, processes: int, databases: int) -> None:
     if wanted <= capacity.free:
         return
     fits = most_processes(capacity.free, databases)
-    each = "a lease and a sandbox" + (f" for each of {databases} databases" * (databases > 1))
+    each = "the leases, and a sandbox" + (f" for each of {databases} databases" * (databases > 1))
     facts = [
-        Fact("needed", f"{wanted}", f"{processes} x {databases * HELD_PER_DATABASE} + 1: {each}"),
+        Fact("needed", f"{wanted}", f"{processes} x {_held(databases)} + 1: {each}"),
         Fact("free", f"{capacity.free}"),
         Fact("max_connections", f"{capacity.most}", "pg_settings"),
         Fact("reserved", f"{capacity.reserved}", "superuser_reserved_connections and others"),
@@ -80,6 +82,10 @@ def require_enough(capacity: Capacity, processes: int, databases: int) -> None:
         facts=facts,
         remedy=f"{how}, or raise max_connections.",
     )
+
+
+def _held(databases: int) -> int:
+    return HELD_BY_A_PROCESS + databases * HELD_PER_DATABASE
 
 
 # What the role may not see of others' sessions is null (manual, 27.2.3), so that a session counts

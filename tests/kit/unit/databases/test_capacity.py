@@ -49,9 +49,9 @@ def test_too_few_are_told_with_the_sum():
 
 
 def test_several_databases_count_each():
-    """A bind has a lease and a sandbox of its own."""
-    with pytest.raises(TooFewConnections, match="needs 25 connections for 4 processes"):
-        require_enough(Capacity(20, 0, 0), processes=4, databases=3)
+    """A bind has a sandbox of its own; all leases of a process share one connection."""
+    with pytest.raises(TooFewConnections, match="needs 17 connections for 4 processes"):
+        require_enough(Capacity(16, 0, 0), processes=4, databases=3)
 
 
 def test_no_room_at_all_asks_for_the_end_of_others():
