@@ -23,7 +23,6 @@ from pgsandbox.schema.objects import Catalog, Key
 from pgsandbox.schema.versions import version_tables
 from pgsandbox.wiring import DEFAULT, Run
 
-
 How = Literal["metadata", "migrations"]
 
 

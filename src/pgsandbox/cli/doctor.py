@@ -235,7 +235,7 @@ def _described(server: Server, role: str) -> Iterable[tuple[str, str]]:
 
 
 def _is_template(found: databases.Leftover) -> bool:
-    return found.mark is not None and found.mark.purpose == "template"
+    return found.mark is not None and found.mark.purpose == databases.TEMPLATE
 
 
 def _is_adopted(found: databases.Leftover) -> bool:

@@ -119,19 +119,20 @@ def _origin(found: databases.Leftover) -> str:
 
 
 def _why_left(found: databases.Leftover, errors: Sequence[DatabaseError]) -> tuple[str, str]:
-    """Why a database is still there, and whether it should have gone."""
-    if found.is_leased:
-        return "left", "held by a live run"
-    if found.is_kept:
-        return "left", "kept; `pgsandbox reap --kept` drops it"
-    if found.mark and found.mark.purpose == databases.ADOPTED:
-        return "left", "adopted: emptied by the next run, never dropped"
-    if found.mark and found.mark.purpose != databases.PURPOSE:
-        return "left", f"for another purpose: {found.mark.purpose}"
-    if not found.may_drop:
-        return "left", f"only its owner {found.role} may drop it"
-    blamed = any(f'"{found.name}"' in error.headline for error in errors)
-    return "failed", "could not be dropped, see below" if blamed else "its run has just ended"
+    """Whether a database that is still there should have gone, and why it has not."""
+    if any(f'"{found.name}"' in error.headline for error in errors):
+        return "failed", "could not be dropped, see below"
+    purpose = found.mark.purpose if found.mark else databases.PURPOSE
+    reasons = {
+        "held by a live run": found.is_leased,
+        "kept; `pgsandbox reap --kept` drops it": found.is_kept,
+        "adopted: emptied by the next run, never dropped": purpose == databases.ADOPTED,
+        f"only its owner {found.role} may drop it": not found.may_drop,
+        "a template that a live run uses": purpose == databases.TEMPLATE,
+        f"for another purpose: {purpose}": purpose != databases.PURPOSE,
+        "its run has just ended": True,
+    }
+    return "left", next(reason for reason, holds in reasons.items() if holds)
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

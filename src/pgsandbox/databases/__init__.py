@@ -31,6 +31,7 @@ from pgsandbox.databases.capacity import Capacity, capacity_of, require_enough
 from pgsandbox.databases.lease import Lease, Leases
 from pgsandbox.databases.lifecycle import (
     PURPOSE,
+    TEMPLATE,
     Leftover,
     OwnedDatabase,
     PassedOver,
@@ -45,6 +46,7 @@ from pgsandbox.databases.templates import Recipe, Template, circumstances, obtai
 __all__ = [
     "ADOPTED",
     "PURPOSE",
+    "TEMPLATE",
     "Capacity",
     "Copies",
     "Lease",

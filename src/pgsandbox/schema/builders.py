@@ -147,8 +147,11 @@ def _module_files(seed: Seed | None) -> Iterator[Path]:
 
 
 _REMEDY_FOR_EXTENSIONS = (
-    "A server has the extensions that were installed with it, and the embedded one few: name "
-    "another server in TEST_DATABASE_URL, or remove the extension from `extensions`."
+    "A server has the extensions that were installed with it, and the embedded one few. Install a "
+    "PostgreSQL that has it (on Debian and Ubuntu postgresql-<version>, and for an extension that "
+    "is not PostgreSQL's own postgresql-<version>-<extension>) and name its programs in "
+    "PGSANDBOX_BINDIR; or name a server that has it in TEST_DATABASE_URL; or remove the extension "
+    "from `extensions`."
 )
 _REMEDY_FOR_METADATA = (
     "If the statement needs an extension, name it in `extensions`; if only the migrations can make "

@@ -17,8 +17,8 @@ from typing import Any
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from pgsandbox.schema.objects import Catalog, Key, SchemaObject
 from pgsandbox.schema.deparsed import cast_by_element, end_of, parts
+from pgsandbox.schema.objects import Catalog, Key, SchemaObject
 from pgsandbox.schema.queries import (
     COMMENTS,
     DEPENDENCIES,

@@ -11,6 +11,7 @@ from tests.kit.crash.crowd import gather
 from tests.kit.crash.project import write_project
 from tests.kit.crash.rounds import CASES, Case, Harness, harness
 from tests.kit.external import external_server
+from tests.kit.integration.recorded import normalised, recorded
 
 _SEED = 2026
 
@@ -57,3 +58,5 @@ def test_a_run_that_needs_more_connections_than_there_are_is_told_so(
     assert "TooFewConnections: The run needs 9 connections for 4 processes" in outcome.err
     assert "Run 3 of them (-n 3), or raise max_connections." in outcome.err
     assert "Traceback" not in outcome.text
+    message = normalised(outcome.err.partition("ERROR: ")[2])
+    assert message == recorded("output/too-few-connections", message)

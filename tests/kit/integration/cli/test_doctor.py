@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
 
 import pytest
 
 from pgsandbox import databases
 from pgsandbox.cli import main
+from pgsandbox.databases import admin
 from pgsandbox.servers import Server
 from tests.kit.external import PASSWORD, External
 
@@ -30,6 +32,21 @@ def test_one_screen_says_what_there_is(server: Server, capsys: pytest.CaptureFix
     assert "create databases yes" in lines
     assert any(re.fullmatch(r"shop_test kept, \d+ s old /srv/shop", line) for line in lines)
     assert any(line.startswith("1. Turn off synchronous_commit on a server") for line in lines)
+
+
+def test_templates_are_shown_with_their_age(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Apart from the databases that runs left."""
+    with closing(server.connect()) as connection:
+        oid = admin.create(connection, "shop_template")
+        assert oid is not None
+        admin.mark(connection, "shop_template", oid, purpose=databases.TEMPLATE)
+    main(["doctor", "--json"])
+    said = json.loads(capsys.readouterr().out)
+
+    assert [name for name, _ in said["templates"]] == ["shop_template"]
+    assert said["left_overs"] == []
 
 
 def test_it_leaves_nothing_and_shows_no_password(

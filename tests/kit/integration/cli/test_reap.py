@@ -15,6 +15,7 @@ from pgsandbox.cli import main
 from pgsandbox.databases import admin
 from pgsandbox.servers import Server
 from tests.kit.external import PASSWORD, External
+from tests.kit.integration.recorded import normalised, recorded
 
 
 def _kill(server: Server, name: str, owner: str = "/srv/shop") -> None:
@@ -34,7 +35,8 @@ def test_it_drops_what_killed_runs_left_and_nothing_else(
     databases.claim(server, "kept", owner="/srv/kept").keep()
     _kill(server, "dead_test")
     code = main(["reap"])
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    said = normalised(capsys.readouterr().out)
+    lines = [" ".join(line.split()) for line in said.splitlines()]
     left = [each.name for each in databases.leftovers(server)]
     live.drop()
     external.execute("DROP DATABASE foreign_test")
@@ -47,6 +49,7 @@ def test_it_drops_what_killed_runs_left_and_nothing_else(
         "1 dropped, 2 left",
     ]
     assert left == ["kept_test", "live_test"]
+    assert said == recorded("output/reap", said)
 
 
 def test_kept_databases_go_when_somebody_asks_for_it(
@@ -81,6 +84,23 @@ def test_what_resists_is_a_finding_with_the_session_that_blocks_it(
     assert f'pid {pid}, application "a debugger"' in said
     assert "failed   dead_1_test" in said
     assert [each.name for each in databases.leftovers(server)] == ["dead_1_test"]
+
+
+def test_a_template_in_use_is_left(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its user is alive; when it has gone, the template goes."""
+    with closing(server.connect()) as connection:
+        oid = admin.create(connection, "shop_template")
+        assert oid is not None
+        admin.mark(connection, "shop_template", oid, purpose=databases.TEMPLATE)
+    leases = databases.Leases(server)
+    leases.use("shop_template")
+    used = main(["reap"]), capsys.readouterr().out
+    leases.close()
+    unused = main(["reap"]), capsys.readouterr().out
+
+    assert used[0] == unused[0] == 0
+    assert "a template that a live run uses" in used[1]
+    assert "dropped  shop_template" in unused[1]
 
 
 def test_what_belongs_to_another_role_is_left_with_its_name(

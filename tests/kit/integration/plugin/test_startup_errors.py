@@ -107,7 +107,7 @@ def test_a_wrong_password(make_project: MakeProject, external: External) -> None
 
 
 def test_a_role_without_createdb(make_project: MakeProject, external: External) -> None:
-    """The message has the two ways out, the statement among them."""
+    """The message has the ways out, the statement among them."""
     external.execute(
         "drop role if exists plain", f"create role plain login password '{SECRET}' nocreatedb"
     )
