@@ -95,7 +95,18 @@ def test_nox_brings_its_own_tools():
 
 @pytest.mark.parametrize(
     "session",
-    ["all", "coverage", "crash", "dev", "docs", "integration", "lint", "matrix", "package", "typecheck"],
+    [
+        "all",
+        "coverage",
+        "crash",
+        "dev",
+        "docs",
+        "integration",
+        "lint",
+        "matrix",
+        "package",
+        "typecheck",
+    ],
 )
 def test_contributing_names_the_session(session):
     """Whoever reads CONTRIBUTING.md knows every session."""
