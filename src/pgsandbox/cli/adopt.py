@@ -12,7 +12,7 @@ import sys
 
 from pgsandbox import databases
 from pgsandbox.cli import FINE
-from pgsandbox.cli.project import project_argument, settings_of
+from pgsandbox.cli.project import root_argument, settings_of
 from pgsandbox.config import Settings
 from pgsandbox.errors import AdoptionRefused, Fact
 from pgsandbox.wiring import Run, choose_server
@@ -22,12 +22,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("names", nargs="+", metavar="NAME", help="an empty database of your role")
     parser.add_argument("--json", action="store_true", help="print an object for programs")
-    project_argument(parser)
+    root_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Adopt each of the names; those before one that is refused stay adopted."""
-    settings = settings_of(options.project)
+    settings = settings_of(options.root)
     for name in options.names:
         _refuse_the_applications_own(settings, name)
     server = choose_server(settings, Run(settings).application_url)

@@ -21,7 +21,7 @@ from psycopg2.extensions import connection as Connection
 from pgsandbox import config, databases
 from pgsandbox.cli import FINDINGS, FINE
 from pgsandbox.cli.advice import DURABILITY, Advice, Costs, Situation, advise
-from pgsandbox.cli.project import project_argument, settings_of
+from pgsandbox.cli.project import root_argument, settings_of
 from pgsandbox.config import Settings
 from pgsandbox.databases.capacity import POOL_OF_A_CLONE, most_processes
 from pgsandbox.servers import Server
@@ -122,12 +122,12 @@ class Diagnosis:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("--json", action="store_true", help="print an object for programs")
-    project_argument(parser)
+    root_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Show the screen; 1 if runs fail as things are, 2 if there is no server."""
-    settings = settings_of(options.project)
+    settings = settings_of(options.root)
     server = choose_server(settings, Run(settings).application_url)
     try:
         found = diagnose(settings, server)

@@ -13,29 +13,28 @@ from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, Fact
 
 
-def project_argument(parser: argparse.ArgumentParser) -> None:
+def root_argument(parser: argparse.ArgumentParser) -> None:
     """Let *parser* take the project's directory."""
     parser.add_argument(
-        "--project",
+        "--root",
         type=Path,
         default=Path(),
-        metavar="DIRECTORY",
-        help="where its pyproject.toml is, or a directory below (default: the current one)",
+        help="the directory of pyproject.toml, or one below it (default: here)",
     )
 
 
 def settings_of(directory: Path) -> Settings:
     """Return the settings of the project that *directory* belongs to.
 
-    Its modules can be imported afterwards as in a test run: from its root, and from what pytest's
-    setting ``pythonpath`` names. Raises ConfigurationError where no pyproject.toml from there
+    Its modules can be imported afterwards as in a test run: from its root, from src, and from what
+    pytest's setting ``pythonpath`` names. Raises ConfigurationError where no pyproject.toml from there
     upwards configures pgsandbox.
     """
     start = directory.resolve()
     for root in (start, *start.parents):
         settings = config.read(root, os.environ, {}) if _has_file(root) else None
         if settings is not None:
-            for path in reversed((root, *_python_path(root))):
+            for path in reversed((root, root / "src", *_python_path(root))):
                 sys.path.insert(0, str(path))
             return settings
     raise ConfigurationError(
@@ -44,7 +43,7 @@ def settings_of(directory: Path) -> Settings:
             Fact("looked for", "[tool.pgsandbox] in pyproject.toml"),
             Fact("from", str(start), "and upwards"),
         ],
-        remedy="Run the command in the project's directory, or name it with --project.",
+        remedy="Run the command in the project's directory, or name it with --root.",
     )
 
 

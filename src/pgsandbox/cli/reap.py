@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 
 from pgsandbox import databases
 from pgsandbox.cli import FINDINGS, FINE
-from pgsandbox.cli.project import project_argument, settings_of
+from pgsandbox.cli.project import root_argument, settings_of
 from pgsandbox.databases.limits import DEFAULT_LIMITS as LIMITS
 from pgsandbox.errors import DatabaseError
 from pgsandbox.servers import Server
@@ -69,12 +69,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("--kept", action="store_true", help="also those that --pg-keep kept")
     parser.add_argument("--json", action="store_true", help="print an object for programs")
-    project_argument(parser)
+    root_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Reap on the project's server; 1 if something resists, 2 if there is no server to ask."""
-    settings = settings_of(options.project)
+    settings = settings_of(options.root)
     server = find_running(settings, Run(settings).application_url)
     if server is None:
         reaped = Reaped("no embedded server is running, so nothing is left of any run")

@@ -140,7 +140,7 @@ def test_a_directory_without_a_project_cannot_be_reaped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 2, and what was looked for."""
-    code = main(["reap", "--project", str(tmp_path)])
+    code = main(["reap", "--root", str(tmp_path)])
 
     assert code == 2
     assert "no project here that uses pgsandbox" in capsys.readouterr().err

@@ -82,10 +82,10 @@ def test_an_error_of_pgsandbox_goes_to_standard_error(capsys):
 def test_only_the_chosen_command_is_imported(name):
     """Another one may need what is not installed."""
     code, modules = run(name, "--help")
-    ours = [module for module in modules if module.startswith("pgsandbox.cli.")]
+    commands = {f"pgsandbox.cli.{each}" for each in COMMANDS}
 
     assert code == 0
-    assert ours == [f"pgsandbox.cli.{name}"]
+    assert commands.intersection(modules) == {f"pgsandbox.cli.{name}"}
 
 
 def test_lint_imports_nothing_but_the_standard_library(tmp_path):
