@@ -27,8 +27,8 @@ def settings_of(directory: Path) -> Settings:
     """Return the settings of the project that *directory* belongs to.
 
     Its modules can be imported afterwards as in a test run: from its root, from src, and from what
-    pytest's setting ``pythonpath`` names. Raises ConfigurationError where no pyproject.toml from there
-    upwards configures pgsandbox.
+    pytest's setting ``pythonpath`` names. Raises ConfigurationError where no pyproject.toml from
+    there upwards configures pgsandbox.
     """
     start = directory.resolve()
     for root in (start, *start.parents):
