@@ -113,10 +113,9 @@ class Harness:
         return Round(case, delay, killed, was_left, again, _settled(machine))
 
     def _length(self, machine: Machine, case: Case) -> float:
-        """How long a run of that kind takes undisturbed, from its first sign of life."""
+        """How long a run of that kind took undisturbed, the first one, which compiles, too."""
         kind = (case.server, *case.arguments)
         if kind not in self._lengths:
-            self._run(machine, case)  # which also compiles and fills the cache
             self._lengths[kind] = self._run(machine, case).seconds
         return self._lengths[kind]
 
