@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pgsandbox.databases.admin import Server
+from pgsandbox.databases.admin import HeldServer, Server
 from pgsandbox.databases.lease import Leases
 from pgsandbox.databases.lifecycle import OwnedDatabase, claim, reap
 from pgsandbox.databases.limits import Limits
@@ -62,7 +62,7 @@ class Stock:
         worker: str | None = None,
         owner: str = "",
     ) -> None:
-        self._server = server
+        self._server = HeldServer(server)
         self._leases = leases
         self._sources = tuple(sources)
         self._worker = worker
@@ -148,6 +148,7 @@ class Stock:
             except PgSandboxError as error:
                 self._problems.append(error)
             self._has_left_some = False
+        self._server.close()
         problems, self._problems = self._problems, []
         return problems
 
