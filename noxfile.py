@@ -143,11 +143,19 @@ def typecheck(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The site, built strictly; ``nox -s docs -- serve`` shows it while you write."""
+    """The site, built strictly and opened in a browser; ``-- serve`` shows it while you write.
+
+    The browser is the machine's own Chromium; where there is none, its tests say so and skip.
+    """
     install(session, "--only", "docs")
-    verb = "serve" if session.posargs == ["serve"] else "build"
+    is_served = session.posargs == ["serve"]
     # The theme's end in 2027 is known: the site keeps to what its successor can read.
-    session.run("mkdocs", verb, "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    quietly: dict[str, str | None] = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run("mkdocs", "serve" if is_served else "build", "--strict", env=quietly)
+    if not is_served:
+        session.run("python", "-m", "tests.kit.unit.docs.for_agents", "site")
+        # With a space, pytest would look for its configuration above both directories.
+        session.run("pytest", "tests/site", "--built=site")
 
 
 @nox.session

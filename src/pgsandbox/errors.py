@@ -81,9 +81,9 @@ class PgSandboxError(Exception):
         if self.facts:
             parts.append(_table(self.facts))
         if self.remedy:
-            parts.append(f"{self.remedy}\nBackground: reference/errors/#{self.page}")
+            parts.append(f"{self.remedy}\nBackground: reference/errors/{self.page}/")
         else:
-            parts.append(f"Background: reference/errors/#{self.page}")
+            parts.append(f"Background: reference/errors/{self.page}/")
         return "\n\n".join(parts)
 
     def __reduce__(self) -> tuple[object, ...]:

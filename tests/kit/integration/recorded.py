@@ -23,10 +23,12 @@ _DIFFERS_PER_RUN = (
     (re.compile(r"pg_terminate_backend\(\d+\)"), "pg_terminate_backend(4711)"),
     (re.compile(r"\bport \d{5}\b"), "port 54321"),
     (re.compile(r"\bPostgreSQL \d+\.\d+"), "PostgreSQL 18.4"),
+    (re.compile(r"\b(\w+)\.(\w+) AS \1_\2\b"), r"\1.\2"),  # SQLAlchemy 2.0
     (re.compile(r"sqlalche\.me/e/\d+/"), "sqlalche.me/e/21/"),
     (re.compile(r"/pgsandbox-\d+/[\w/-]+"), "/pgsandbox-1000/0d3f7eee05"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \w+ \[\d+\] "), ""),
-    (re.compile(r"\b\d+\.\d\d s"), "N s"),
+    (re.compile(r"\b\d+\.\d\d ?s\b"), "N s"),
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\+00"), "2026-01-01 12:00:00+00"),
     (re.compile(r"\b\d+ ms\b"), "N ms"),
     (re.compile(r" +$", re.MULTILINE), ""),
 )
@@ -64,3 +66,19 @@ def message_in(section: str) -> str:
 def message_of(error: Exception) -> str:
     """The message of *error* as pytest prints it."""
     return f"{type(error).__name__}: {error}"
+
+
+def failure_in(section: str) -> str:
+    """The end of a failing test's *section*: its own line in the project, and why it failed.
+
+    What lies between them in other people's packages is left out, and how pytest takes the
+    assertion apart.
+    """
+    report = re.split(r"^-+ .* -+$", section, maxsplit=1, flags=re.MULTILINE)[0]
+    lines = report.strip().splitlines()
+    own = max(n for n, line in enumerate(lines) if line.startswith("tests/"))
+    reasons = [n for n, line in enumerate(lines) if line.startswith("E  ")]
+    first = max(n for n in reasons if n - 1 not in reasons)
+    why = [lines[n] for n in reasons if n >= first]
+    shown = [line for line in why if not re.match(r"E +\+ +(where|and) ", line)]
+    return "\n".join([*lines[own : own + 2], *shown])

@@ -1,6 +1,4 @@
-"""Every error has its place on the page that its message names."""
-
-import re
+"""Every error has its page, and its message names that page."""
 
 import pytest
 
@@ -8,7 +6,7 @@ from pgsandbox import errors
 from pgsandbox.errors import PgSandboxError
 from tests.kit.unit.docs.pages import DOCS, RECORDED, ROOT
 
-PAGE = (DOCS / "reference" / "errors.md").read_text("utf-8")
+PAGES = DOCS / "reference" / "errors"
 CLASSES = [
     each
     for each in vars(errors).values()
@@ -16,31 +14,48 @@ CLASSES = [
 ]
 NEVER_RAISED = {"pgsandbox-error", "schema-error", "guard-error", "sandbox-error"}
 """Bases, which nothing but their subclasses is an instance of."""
-HEADINGS = re.findall(r"^#+ `?(\w+)`? \{ #([\w-]+) \}$", PAGE, re.MULTILINE)
+
+every_error = pytest.mark.parametrize("error", CLASSES, ids=lambda error: error.__name__)
 
 
-def section(page):
-    """What stands below the heading with the anchor *page*."""
-    return re.split(r"^#+ ", PAGE.partition(f"{{ #{page} }}")[2], maxsplit=1, flags=re.MULTILINE)[0]
+@every_error
+def test_an_error_has_its_page(error):
+    """Under its name, and it says what else catches it."""
+    text = (PAGES / f"{error.page}.md").read_text("utf-8")
+    base = error.__bases__[0]
+
+    assert text.startswith(f"# {error.__name__}\n")
+    assert (f"Its base is [`{base.__name__}`]" in text) == issubclass(base, PgSandboxError)
 
 
-@pytest.mark.parametrize("error", CLASSES, ids=lambda error: error.__name__)
-def test_an_error_has_its_heading(error):
-    """Its name, and the anchor that "Background: reference/errors/#..." leads to."""
-    assert (error.__name__, error.page) in HEADINGS
+@every_error
+def test_a_message_leads_to_the_page(error):
+    """Its last line is the page's address on the site."""
+    page = (PAGES / f"{error.page}.md").relative_to(DOCS).with_suffix("").as_posix()
+
+    assert str(error("x")).endswith(f"\nBackground: {page}/")
 
 
-def test_a_heading_has_its_error():
+def test_a_page_has_its_error():
     """What was renamed or removed is not explained any longer."""
-    assert sorted(HEADINGS) == sorted((error.__name__, error.page) for error in CLASSES)
+    pages = {page.stem for page in PAGES.glob("*.md")} - {"index"}
+
+    assert pages == {error.page for error in CLASSES}
 
 
-@pytest.mark.parametrize("error", CLASSES, ids=lambda error: error.__name__)
+@every_error
 def test_an_error_that_is_raised_shows_its_message(error):
     """The message is recorded from a real refusal, and another test re-runs it."""
     file = f"{RECORDED}messages/{error.page}.txt"
+    text = (PAGES / f"{error.page}.md").read_text("utf-8")
 
-    assert (file in section(error.page)) == (error.page not in NEVER_RAISED)
+    assert (file in text) == (error.page not in NEVER_RAISED)
+
+
+@every_error
+def test_the_list_of_errors_has_it(error):
+    """Whoever looks for an error without a message finds it there."""
+    assert f"[`{error.__name__}`]({error.page}.md): " in (PAGES / "index.md").read_text("utf-8")
 
 
 def test_every_recorded_message_belongs_to_an_error():

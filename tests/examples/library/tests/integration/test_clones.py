@@ -1,5 +1,7 @@
 """What one connection cannot show, in a database of the test's own."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -70,6 +72,21 @@ def test_only_one_of_two_threads_adds_an_author(db_engine):
 
 
 # --8<-- [end:threads]
+
+
+# --8<-- [start:process]
+@pytest.mark.pgsandbox(isolation="clone")
+def test_another_process_sees_what_was_committed(db_session, pg):
+    """It connects by the URL that it is given, to a database of this test alone."""
+    AuthorFactory(name="Jane Austen")
+    db_session.commit()
+    command = [sys.executable, "-m", "library.catalogue", pg.url]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert run.stdout == "Jane Austen\n"
+
+
+# --8<-- [end:process]
 
 
 def test_now_goes_on(db_session):

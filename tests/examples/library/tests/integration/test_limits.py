@@ -1,7 +1,9 @@
 """What one connection cannot show."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
-from library.models import Author
+from library.models import Author, Loan
 from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.orm import Session
 
@@ -22,6 +24,20 @@ def test_now_stands_still(db_session):
 
 
 # --8<-- [end:clock]
+
+
+# --8<-- [start:given-time]
+def test_a_time_that_the_test_gives(db_session):
+    """The order of two rows is arranged, and does not depend on a clock."""
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    LoanFactory(borrower="Ada", lent_at=noon)
+    LoanFactory(borrower="Bob", lent_at=noon + timedelta(days=1))
+
+    newest_first = select(Loan.borrower).order_by(Loan.lent_at.desc())
+    assert db_session.scalars(newest_first).all() == ["Bob", "Ada"]
+
+
+# --8<-- [end:given-time]
 
 
 # --8<-- [start:sequence]

@@ -1,0 +1,75 @@
+"""The failures that the guide shows are those that people get."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.kit.integration.plugin.projects import Outcome, Project
+from tests.kit.integration.recorded import EXAMPLES, failure_in, normalised, recorded
+
+PITFALLS = {
+    "forgotten-commit": "test_a_posted_order_is_stored",
+    "query-per-row": "test_a_longer_list_takes_no_more_statements",
+    "fixed-id": "test_the_first_order_is_number_one",
+    "same-time": "test_the_newer_order_is_newer",
+    "same-email": "test_two_customers",
+    "no-parent": "test_an_order_needs_a_customer",
+    "pending-rollback": "test_the_refused_customer_is_not_there",
+    "lock": "test_a_locked_customer_keeps_a_second_session_out",
+    "process": "test_the_export_counts_the_orders",
+}
+"""What is recorded of each failing test of the project ``pitfalls``."""
+
+
+def copy_of(name: str, factory: pytest.TempPathFactory) -> Project:
+    """The example *name*, outside of the checkout."""
+    path = factory.mktemp("example") / name
+    shutil.copytree(EXAMPLES / name, path)
+    return Project(path, factory.mktemp("caches"))
+
+
+@pytest.fixture(scope="module")
+def pitfalls(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """What the tests of ``pitfalls`` print, all of which fail."""
+    return copy_of("pitfalls", tmp_path_factory).run("--pg-server=embedded", "--tb=short")
+
+
+@pytest.fixture
+def moving(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project whose tests mock the session."""
+    return copy_of("moving", tmp_path_factory)
+
+
+def test_every_pitfall_is_recorded(pitfalls: Outcome) -> None:
+    """A test that passes there shows nothing."""
+    assert pitfalls.counts == {"failed": len(PITFALLS)}
+
+
+@pytest.mark.parametrize(("name", "title"), PITFALLS.items(), ids=PITFALLS)
+def test_what_a_newcomer_meets(pitfalls: Outcome, name: str, title: str) -> None:
+    """The failure in pytest's report is the one of the chapter."""
+    failure = normalised(failure_in(pitfalls.section(title)))
+
+    assert failure == recorded(f"pitfalls/{name}", failure)
+
+
+def test_the_mocked_suite_passes_whatever_the_database_says(moving: Project) -> None:
+    """The word that the service writes is not one that the table takes."""
+    run = moving.run("tests/unit")
+
+    assert run.counts == {"passed": 2}
+
+
+def test_the_first_integration_test_finds_what_the_mock_accepted(moving: Project) -> None:
+    """As the chapter shows it, and passes once the word is right."""
+    broken = moving.run("--pg-server=embedded", "tests/integration", "--tb=short")
+    failure = normalised(failure_in(broken.section("test_an_open_order_is_cancelled")))
+    service = moving.path / "shop" / "orders.py"
+    service.write_text(service.read_text().replace('"canceled"', '"cancelled"'))
+    repaired = moving.run("--pg-server=embedded", "tests/integration")
+
+    assert failure == recorded("pitfalls/moved", failure)
+    assert broken.counts == {"failed": 1, "passed": 1}
+    assert repaired.counts == {"passed": 2}
