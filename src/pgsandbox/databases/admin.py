@@ -168,8 +168,12 @@ def create(
 
     Until `mark` finishes it, its connection limit tells that it is ours (``guard.creation_limit``):
     there is no instant at which a killed run leaves a database that no later run can recognise.
+
+    Raises NotATestDatabase if *template* is not ours: nothing of anybody else's is copied either.
     """
     _require_storable(connection, name)
+    if template is not None:
+        proven(connection, template, limits)
     with limited(connection, "create", name, limits) as cursor:
         origin = _empty(cursor) if template is None else _copy_of(cursor, template)
         statement = sql.SQL("CREATE DATABASE {name} {origin} CONNECTION LIMIT {limit}").format(
@@ -205,7 +209,7 @@ def mark(
     With *inputs* it is a template, used now, and nobody can connect to it from that instant on.
     Raises NotATestDatabase if the database isn't ours, DatabaseError if it isn't *oid* any more.
     """
-    entry = _proven(connection, name, limits)
+    entry = proven(connection, name, limits)
     if entry is None or entry.oid != oid:
         raise DatabaseError(
             f'The database "{name}" was removed or replaced by somebody else.',
@@ -246,7 +250,7 @@ def drop(
     one by now. Raises NotATestDatabase if it isn't ours, and AdministrationBlocked if sessions that
     this role can't end, or locks, stand in the way beyond *limits*.
     """
-    entry = _proven(connection, name, limits)
+    entry = proven(connection, name, limits)
     if entry is None or oid not in (None, entry.oid):
         return False
     if not entry.may_drop:
@@ -267,10 +271,10 @@ def drop(
         if entry.is_template:
             # DROP refuses a template. An invalid database, which can't be altered, is never one.
             cursor.execute(_on(name, "ALTER DATABASE {} IS_TEMPLATE false"))
-        proven = _proven(connection, name, limits)
-        if proven is None or proven.oid != entry.oid:
+        again = proven(connection, name, limits)
+        if again is None or again.oid != entry.oid:
             return False
-        _drop_now(cursor, proven)
+        _drop_now(cursor, again)
     return True
 
 
@@ -280,7 +284,7 @@ def roll_back_prepared(connection: Connection, name: str, limits: Limits = DEFAU
     They outlive their sessions and the server itself, DROP ... WITH (FORCE) refuses a database that
     has one, and they can only be ended from inside (manual, ROLLBACK PREPARED).
     """
-    if _proven(connection, name, limits) is None:
+    if proven(connection, name, limits) is None:
         return
     with limited(connection, "roll back what was prepared in", name, limits) as cursor:
         cursor.execute(
@@ -326,7 +330,7 @@ def _require_storable(connection: Connection, name: str) -> None:
     )
 
 
-def _proven(connection: Connection, name: str, limits: Limits) -> Entry | None:
+def proven(connection: Connection, name: str, limits: Limits = DEFAULT_LIMITS) -> Entry | None:
     """The database *name* if it is ours, None if there is none; else NotATestDatabase."""
     entry = find(connection, name, limits)
     if entry is None or entry.is_ours:

@@ -307,14 +307,10 @@ def _empty(server: Server, name: str, oid: int, limits: Limits) -> None:
     the next. Raises NotATestDatabase if the database is not the adopted one any more, and
     DatabaseError if something resists, with its name.
     """
+    with administration(server) as connection:  # before anybody logs in to another's database
+        _require_adopted(connection, name, oid, limits)
     with closing(open_connection(server, name)) as inside:
-        entry = catalog.find(inside, name, limits)
-        if entry is None or not _is_adopted(entry) or entry.oid != oid:
-            raise NotATestDatabase(
-                f'"{name}" is no longer the database that was adopted, so nothing was changed.',
-                facts=[url_fact(inside, name), Fact("mark", "none that names it")],
-                remedy="Look at what it is now; `pgsandbox adopt` marks an empty one.",
-            )
+        _require_adopted(inside, name, oid, limits)
         with limited(inside, "empty", name, limits) as cursor:
             _end_sessions(cursor)
             cursor.execute(
@@ -341,6 +337,16 @@ def _empty(server: Server, name: str, oid: int, limits: Limits) -> None:
                 ],
                 remedy="Drop what is left, or have the database created anew and adopt that.",
             )
+
+
+def _require_adopted(connection: Connection, name: str, oid: int, limits: Limits) -> None:
+    entry = catalog.find(connection, name, limits)
+    if entry is None or not _is_adopted(entry) or entry.oid != oid:
+        raise NotATestDatabase(
+            f'"{name}" is no longer the database that was adopted, so nothing was changed.',
+            facts=[url_fact(connection, name), Fact("mark", "none that names it")],
+            remedy="Look at what it is now; `pgsandbox adopt` marks an empty one.",
+        )
 
 
 def _end_sessions(cursor: Cursor) -> None:

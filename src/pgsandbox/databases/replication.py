@@ -9,6 +9,7 @@ from __future__ import annotations
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
+from pgsandbox.databases.admin import proven
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited
 
 # pg_subscription is shared; its connection strings are for superusers only, but not the rest.
@@ -34,8 +35,11 @@ def has_subscriptions(connection: Connection, name: str) -> bool:
 def drop_subscriptions(connection: Connection, name: str, limits: Limits = DEFAULT_LIMITS) -> None:
     """Drop the subscriptions of our database *name*, to which *connection* goes.
 
-    The publisher is not told: its slot stays, since it may be gone, or be another test's.
+    The publisher is not told: its slot stays, since it may be gone, or be another test's. Raises
+    NotATestDatabase if the database is not ours.
     """
+    if proven(connection, name, limits) is None:
+        return
     with limited(connection, "drop the subscriptions of", name, limits) as cursor:
         cursor.execute(f"{_SUBSCRIPTIONS} and d.datname = current_database()", (name,))
         for (found,) in cursor.fetchall():
@@ -48,6 +52,11 @@ def drop_subscriptions(connection: Connection, name: str, limits: Limits = DEFAU
 
 
 def end_slots(connection: Connection, name: str, limits: Limits = DEFAULT_LIMITS) -> None:
-    """End the sessions that read from logical slots of the database *name*; DROP does the rest."""
+    """End the sessions that read from logical slots of our database *name*; DROP does the rest.
+
+    Raises NotATestDatabase if it is not ours.
+    """
+    if proven(connection, name, limits) is None:
+        return
     with limited(connection, "end replication from", name, limits) as cursor:
         cursor.execute(_SLOTS, (name,))

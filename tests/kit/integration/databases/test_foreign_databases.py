@@ -12,26 +12,83 @@ import pkgutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass
 
 import pytest
 
 from pgsandbox import databases
-from pgsandbox.databases import admin, catalog, lifecycle
+from pgsandbox.databases import admin, adoption, catalog, lifecycle, replication, templates
+from pgsandbox.databases.adoption import AdoptedDatabase
 from pgsandbox.databases.lease import Leases
 from pgsandbox.databases.lifecycle import OwnedDatabase
+from pgsandbox.databases.limits import DEFAULT_LIMITS
+from pgsandbox.databases.stock import Source, Stock
+from pgsandbox.databases.templates import Template
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import Mark
 from tests.kit.integration.databases.conftest import PROGRAMS
 from tests.kit.integration.databases.test_admin import FOREIGN, made, pasted, unmarked
 
 
-def owned(server, name):
+def owned(server, name, kind=OwnedDatabase):
     """What a run would hold if it took the database *name* for its own."""
     with closing(server.connect()) as connection:
         entry = catalog.find(connection, name)
         mark = Mark(database=name, oid=entry.oid, server=entry.server)
     leases = Leases(server)
-    return OwnedDatabase(name, server, leases.take(name), mark)
+    return kind(name, server, leases.take(name), mark)
+
+
+@dataclass
+class Recipe:
+    """A template that would be built in place of the database *name*, or from it."""
+
+    name: str
+    origin: str | None = None
+    lasts: bool = False
+    owner: str = ""
+
+    def build(self, name):
+        """Nothing can be built where nothing may be made."""
+        raise AssertionError(name)
+
+    def is_current(self, inputs):
+        """Whatever it was made from."""
+        return True
+
+
+def obtain(server, recipe):
+    """Take the template of *recipe*."""
+    leases = Leases(server)
+    try:
+        templates.obtain(server, leases, recipe)
+    finally:
+        leases.close()
+
+
+def release(server, name):
+    """Give up the database *name* as the last user of a template would."""
+    with closing(server.connect()) as connection:
+        oid = catalog.find(connection, name).oid
+    leases = Leases(server)
+    leases.use(name)
+    try:
+        templates.release(server, leases, Template(name, oid, was_built=True, lasts=False))
+    finally:
+        leases.close()
+
+
+def copied(server, name, work):
+    """Let *work* have a stock of copies of the database *name*, and stop it."""
+    leases = Leases(server)
+    stock = Stock(server, leases, [Source(name, "copied")])
+    try:
+        work(stock)
+    finally:
+        problems = stock.stop()
+        leases.close()
+    for problem in problems:
+        raise problem
 
 
 def claim(server, name, **more):
@@ -40,7 +97,10 @@ def claim(server, name, **more):
 
 
 ATTACKS = {
-    "admin.create": [lambda server, connection, name: admin.create(connection, name)],
+    "admin.create": [
+        lambda server, connection, name: admin.create(connection, name),
+        lambda server, connection, name: admin.create(connection, "copied_test", template=name),
+    ],
     "admin.mark": [
         lambda server, connection, name: admin.mark(
             connection, name, catalog.find(connection, name).oid
@@ -58,9 +118,27 @@ ATTACKS = {
     "admin.roll_back_prepared": [
         lambda server, connection, name: admin.roll_back_prepared(connection, name)
     ],
+    "adoption.take": [
+        lambda server, connection, name: adoption.take(server, name.removesuffix("_test")),
+        lambda server, connection, name: adoption.take(server, None, exact=name),
+    ],
+    "adoption.AdoptedDatabase.drop": [
+        lambda server, connection, name: owned(server, name, AdoptedDatabase).drop()
+    ],
+    "adoption.AdoptedDatabase.keep": [
+        lambda server, connection, name: owned(server, name, AdoptedDatabase).keep()
+    ],
+    "adoption.AdoptedDatabase.recreate": [
+        lambda server, connection, name: owned(server, name, AdoptedDatabase).recreate()
+    ],
     "lifecycle.claim": [
         lambda server, connection, name: claim(server, name),
         lambda server, connection, name: claim(server, name, exact=name),
+    ],
+    "lifecycle.remove": [
+        lambda server, connection, name: lifecycle.remove(
+            server, connection, name, catalog.find(connection, name).oid, DEFAULT_LIMITS
+        )
     ],
     "lifecycle.reap": [
         lambda server, connection, name: lifecycle.reap(server),
@@ -69,38 +147,88 @@ ATTACKS = {
     "lifecycle.OwnedDatabase.drop": [lambda server, connection, name: owned(server, name).drop()],
     "lifecycle.OwnedDatabase.keep": [lambda server, connection, name: owned(server, name).keep()],
     "lifecycle.OwnedDatabase.recreate": [
-        lambda server, connection, name: owned(server, name).recreate()
+        lambda server, connection, name: owned(server, name).recreate(),
+        lambda server, connection, name: owned(server, name).recreate(name),
     ],
+    "replication.drop_subscriptions": [
+        lambda server, connection, name: replication.drop_subscriptions(connection, name)
+    ],
+    "replication.end_slots": [
+        lambda server, connection, name: replication.end_slots(connection, name)
+    ],
+    "stock.Stock.take": [lambda server, connection, name: copied(server, name, Stock.take)],
+    "stock.Stock.expect": [
+        lambda server, connection, name: copied(server, name, lambda stock: stock.expect(2))
+    ],
+    "stock.Stock.give_back": [
+        lambda server, connection, name: copied(
+            server, name, lambda stock: stock.give_back([owned(server, name)])
+        )
+    ],
+    "stock.Stock.stop": [lambda server, connection, name: copied(server, name, Stock.stop)],
+    "templates.obtain": [
+        lambda server, connection, name: obtain(server, Recipe(name)),
+        lambda server, connection, name: obtain(server, Recipe(name, lasts=True)),
+        lambda server, connection, name: obtain(server, Recipe("copied_test", origin=name)),
+    ],
+    "templates.release": [lambda server, connection, name: release(server, name)],
 }
 """For each verb that changes databases, the calls that aim it at the database *name*."""
 
+LOOKS_INSIDE = {
+    "adoption.adopt": [lambda server, connection, name: adoption.adopt(server, name)],
+}
+"""Those that have to log in to a database to see whether it is empty, because somebody named it."""
+
 READS = {
+    "admin.HeldServer.close",
+    "admin.HeldServer.connect",
+    "admin.HeldServer.connection",
+    "admin.Server.connect",
     "admin.administration",
     "admin.exists",
     "admin.has_prepared",
     "admin.may_create_databases",
+    "admin.may_not_create",
     "admin.open_connection",
+    "admin.proven",
     "admin.read_mark",
     "admin.require_createdb",
-    "admin.Server.connect",
+    "admin.role_of",
+    "adoption.adopted",
+    "adoption.contents",
+    "adoption.may_not_clone",
+    "adoption.must_take_adopted",
+    "capacity.capacity_of",
+    "capacity.most_processes",
+    "capacity.needed",
+    "capacity.require_enough",
     "catalog.find",
     "catalog.find_ours",
-    "lease.is_leased",
-    "lease.key_of",
     "lease.Lease.is_held",
     "lease.Lease.release",
-    "lease.leased_keys",
     "lease.Leases.close",
     "lease.Leases.close_if_unused",
     "lease.Leases.give_back",
+    "lease.Leases.has_other_users",
     "lease.Leases.holds",
+    "lease.Leases.stop_using",
     "lease.Leases.take",
+    "lease.Leases.use",
+    "lease.is_leased",
+    "lease.key_of",
+    "lease.leased_keys",
     "lifecycle.leftovers",
     "limits.limited",
     "limits.url_fact",
     "names.exact_name",
     "names.fits",
+    "names.template_name",
     "names.test_name",
+    "replication.has_subscriptions",
+    "templates.Recipe.build",
+    "templates.Recipe.is_current",
+    "templates.circumstances",
 }
 """Those that change no database: they look, take advisory locks, or know nothing of a server."""
 
@@ -129,7 +257,7 @@ def public(names) -> Iterator[tuple[str, object]]:
 
 def test_every_verb_is_known():
     """One that changes databases and has no attack would escape the tests below."""
-    assert set(verbs()) == set(ATTACKS) | READS
+    assert set(verbs()) == set(ATTACKS) | set(LOOKS_INSIDE) | READS
 
 
 def named_by_its_owner(prepare):
@@ -173,6 +301,9 @@ LOOK = """
 """
 
 
+WITHOUT_COUNTS = LOOK.replace("t.sessions, t.xact_commit, t.xact_rollback", "null")
+
+
 @pytest.mark.parametrize("prepare", VICTIMS, ids=lambda prepare: prepare.__name__)
 def test_no_verb_touches_what_is_not_ours(server, connection, prepare, wait_until):
     """Neither its row in the catalog changes, nor its comment, nor the count of its sessions."""
@@ -186,6 +317,21 @@ def test_no_verb_touches_what_is_not_ours(server, connection, prepare, wait_unti
         with suppress(PgSandboxError):
             attack(server, connection, name)
     assert server.run(LOOK) == before
+    assert content(server, name) == [("kept",)]
+
+
+@pytest.mark.parametrize("prepare", VICTIMS, ids=lambda prepare: prepare.__name__)
+def test_what_looks_inside_changes_nothing(server, connection, prepare):
+    """A database with anything in it is nobody's to hand over."""
+    prepare(server, connection)
+    (name,) = server.databases()
+    fill(server, name)
+    before = server.run(WITHOUT_COUNTS)
+
+    for attack in (each for attacks in LOOKS_INSIDE.values() for each in attacks):
+        with suppress(PgSandboxError):
+            attack(server, connection, name)
+    assert server.run(WITHOUT_COUNTS) == before
     assert content(server, name) == [("kept",)]
 
 
