@@ -216,7 +216,7 @@ class Levels:
     def _say(self, fixture: str) -> None:
         door = self._door
         self._before.append((door.running, door.is_requested))
-        door.running, door.is_requested = fixture, True
+        door.running, door.is_requested = f"{fixture}, for {door.running}", True
 
     def _unsay(self) -> None:
         self._door.running, self._door.is_requested = self._before.pop()

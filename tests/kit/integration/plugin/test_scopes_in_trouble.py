@@ -307,7 +307,7 @@ def trouble(make_project: MakeProject) -> Outcome:
         ("test_ends_the_transaction", "OuterTransactionEnded: "),
         ("ERROR at teardown of test_cuts_the_connection", "SandboxLost: "),
         ("ERROR at teardown of test_writes_past_the_door", "EscapedFromSandbox: "),
-        ("test_uses_another_driver", "NotInSandbox: "),
+        ("test_uses_another_driver", "TwoDrivers: "),
         ("test_wider_one_too_late", "FixtureTooLate: "),
     ],
 )
