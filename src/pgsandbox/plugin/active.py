@@ -138,6 +138,8 @@ class ActivePlugin:
         """
         if self._unusable is not None:
             raise self._unusable.with_traceback(None)
+        if self.run.is_started or (self.is_controller and self.run.has_server):
+            return
         began = time.perf_counter()
         try:
             if self.run.worker is None:

@@ -42,14 +42,17 @@ def db_engine(_pgsandbox_run: ActivePlugin) -> Engine:
 
 
 @pytest.fixture
-def db_connection(_pgsandbox: ActivePlugin) -> Iterator[Connection]:
+def db_connection(
+    request: pytest.FixtureRequest, _pgsandbox_run: ActivePlugin
+) -> Iterator[Connection]:
     """The test's own Core connection, for arranging and for asserting."""
-    with _pgsandbox.engines.synchronous(is_arranging=True).connect() as connection:
+    _pgsandbox_run.enter(request.node)
+    with _pgsandbox_run.engines.synchronous(is_arranging=True).connect() as connection:
         yield connection
 
 
 @pytest.fixture
-def db_session(_pgsandbox: ActivePlugin) -> Iterator[Session]:
+def db_session(request: pytest.FixtureRequest, _pgsandbox_run: ActivePlugin) -> Iterator[Session]:
     """The test's own session, for arranging and for asserting; factories write into it.
 
     The application sees what it flushed, and what it committed. It never stands in the
@@ -57,10 +60,12 @@ def db_session(_pgsandbox: ActivePlugin) -> Iterator[Session]:
 
     Where a fixture of a wider scope has called factories, it is the session that they wrote into.
     """
-    if _pgsandbox.scopes.shared_session is not None:
-        yield _pgsandbox.scopes.shared_session
+    # Not by way of _pgsandbox: each fixture of a test costs what a round trip to the server does.
+    _pgsandbox_run.enter(request.node)
+    if _pgsandbox_run.scopes.shared_session is not None:
+        yield _pgsandbox_run.scopes.shared_session
         return
-    with Session(_pgsandbox.engines.synchronous(is_arranging=True)) as session:
+    with Session(_pgsandbox_run.engines.synchronous(is_arranging=True)) as session:
         yield session
 
 
