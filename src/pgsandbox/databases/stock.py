@@ -1,11 +1,12 @@
 """Copies of templates for single tests, made ahead of them and dropped behind them.
 
-A test that needs a database of its own takes one that is ready. A thread in the background makes
-the next ones and drops those that were used. It holds a few databases at most, and one connection.
+A test that needs a database of its own takes one that is ready. In the background one thread makes
+the next ones, and another drops those that were used, so that no test waits behind a drop. Together
+they hold a few databases at most, and two connections.
 
 **What background work may not do.** It fails no test: what can't be made ahead is made when the
 test asks, and then the error is the test's own. It does not keep the run from ending: each
-statement has a time limit, `Stock.stop` waits for a bounded time, and the thread is a daemon. It
+statement has a time limit, `Stock.stop` waits for a bounded time, and the threads are daemons. It
 leaves nothing behind: every copy is marked and leased as all databases of the run are, so that a
 killed run's are dropped by the next one. No name is given twice: a connection that outlives its
 test finds nothing.
@@ -63,19 +64,20 @@ class Stock:
         owner: str = "",
     ) -> None:
         self._server = HeldServer(server)
+        self._for_dropping = HeldServer(server)
         self._leases = leases
         self._sources = tuple(sources)
         self._worker = worker
         self._owner = owner
         self._next = dict.fromkeys(self._sources, 1)
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
-        # What the thread shares with the run, under the condition's lock.
+        self._threads: list[threading.Thread] = []
+        # What the threads share with the run, under the condition's lock.
         self._expected = 0
         self._ready: deque[Copies] = deque()
         self._used: deque[OwnedDatabase] = deque()
         self._has_left_some = False
-        self._is_making = self._is_dropping = False
+        self._is_making = False
         self._has_failed = False
         self._is_stopping = False
         self._problems: list[PgSandboxError] = []
@@ -86,11 +88,13 @@ class Stock:
         """Begin to make copies ahead for so many *tests* that are still to come."""
         with self._changed:
             self._expected = tests
-            if tests and self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._work, name="pgsandbox-clones", daemon=True
-                )
-                self._thread.start()
+            if tests and not self._threads:
+                for work, name in ((self._keep_making, "make"), (self._keep_dropping, "drop")):
+                    thread = threading.Thread(
+                        target=work, name=f"pgsandbox-clones-{name}", daemon=True
+                    )
+                    thread.start()
+                    self._threads.append(thread)
             self._changed.notify_all()
 
     def take(self) -> Copies:
@@ -118,7 +122,7 @@ class Stock:
         with self._changed:
             self._used.extend(copies)
             self._changed.notify_all()
-        if self._thread is None:
+        if not self._threads:
             while self._drop_next():
                 pass
 
@@ -127,16 +131,17 @@ class Stock:
         with self._changed:
             self._is_stopping = True
             self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join(_PATIENCE)
-            if self._thread.is_alive():
-                return [
-                    DatabaseError(
-                        "The databases of single tests were not all dropped in time.",
-                        remedy="The next run drops what is left.",
-                    )
-                ]
-            self._thread = None
+        deadline = time.monotonic() + _PATIENCE
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if any(thread.is_alive() for thread in self._threads):
+            return [
+                DatabaseError(
+                    "The databases of single tests were not all dropped in time.",
+                    remedy="The next run drops what is left.",
+                )
+            ]
+        self._threads.clear()
         for copies in self._ready:
             self._used.extend(copies)
         self._ready.clear()
@@ -149,25 +154,30 @@ class Stock:
                 self._problems.append(error)
             self._has_left_some = False
         self._server.close()
+        self._for_dropping.close()
         problems, self._problems = self._problems, []
         return problems
 
     # -- in the background --------------------------------------------------------------------
 
-    def _work(self) -> None:
+    def _keep_making(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._is_stopping or self._is_needed() or self._used)
+                self._changed.wait_for(lambda: self._is_stopping or self._is_needed())
                 if self._is_stopping:
                     return
-                self._is_making = self._is_needed()
-                self._is_dropping = not self._is_making
-            if self._is_making:
-                self._make_ahead()
-            else:
-                self._drop_next()
-                with self._changed:
-                    self._is_dropping = False
+                self._is_making = True
+            self._make_ahead()
+
+    def _keep_dropping(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_stopping or self._used)
+                if self._is_stopping:
+                    return
+            self._drop_next()
+            with self._changed:
+                self._changed.notify_all()
 
     def _is_needed(self) -> bool:
         return (
@@ -177,10 +187,10 @@ class Stock:
         )
 
     def _is_coming(self) -> bool:
-        """Whether waiting for the background is worth it: a drop may take long."""
-        if self._thread is None or self._is_stopping:
+        """Whether the background is at a copy, or about to be."""
+        if not self._threads or self._is_stopping:
             return False
-        return self._is_making or (self._is_needed() and not self._is_dropping)
+        return self._is_making or self._is_needed()
 
     def _make_ahead(self) -> None:
         made: Copies | None = None
@@ -198,6 +208,7 @@ class Stock:
             if not self._used:
                 return False
             owned = self._used.popleft()
+        owned.server = self._for_dropping
         try:
             owned.drop()
         except ServerError:

@@ -38,7 +38,8 @@ full_page_writes = off
 wal_level = minimal
 max_wal_senders = 0
 max_logical_replication_workers = 0
-max_wal_size = 1GB
+max_wal_size = 256MB
+min_wal_size = 32MB
 checkpoint_timeout = 1h
 
 # Nobody at work but the tests: a worker in a template would stop it from being cloned.

@@ -8,13 +8,14 @@ from contextlib import closing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from pgsandbox.servers import places
 from pgsandbox.servers.binaries import find
 from pgsandbox.servers.embedded import key_of
 from pgsandbox.servers.instance import Instance
 from pgsandbox.servers.server import Server
 from tests.kit.integration.plugin.projects import Project
 
-PRIVATE = Path(f"/tmp/pgsandbox-{os.geteuid()}")  # noqa: S108 - the kit checks its owner
+PRIVATE = places.bases()[0] / f"pgsandbox-{os.geteuid()}"
 _EXECNET = "exec(eval(sys.stdin.readline()))"
 """How execnet, and with it pytest-xdist, starts a worker."""
 _OWN_DATABASES = "select datname from pg_database where starts_with(datname, %s) order by 1"

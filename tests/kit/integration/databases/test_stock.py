@@ -54,10 +54,16 @@ def copies(server: LocalServer) -> set[str]:
     return {name for name in server.databases() if "_clone" in name}
 
 
-def pgsandbox_threads() -> list[str]:
-    """The names of the threads in the background."""
-    names = [thread.name for thread in threading.enumerate()]
-    return [name for name in names if name.startswith("pgsandbox-")]
+@pytest.fixture
+def threads() -> Callable[[], list[str]]:
+    """The names of the threads in the background, without those of the run that tests all this."""
+    before = set(threading.enumerate())
+
+    def threads() -> list[str]:
+        started = set(threading.enumerate()) - before
+        return [each.name for each in started if each.name.startswith("pgsandbox-")]
+
+    return threads
 
 
 def test_copies_are_ready_before_a_test_asks(
@@ -96,13 +102,15 @@ def test_no_name_is_given_twice(server: LocalServer, made: Stock) -> None:
     assert len(set(names)) == 5
 
 
-def test_a_test_that_nobody_expected_gets_its_copy(server: LocalServer, made: Stock) -> None:
+def test_a_test_that_nobody_expected_gets_its_copy(
+    server: LocalServer, made: Stock, threads: Callable[[], list[str]]
+) -> None:
     """It waits for it, and no thread is started."""
     (owned,) = made.take()
     made.give_back([owned])
 
     assert copies(server) == set()
-    assert pgsandbox_threads() == []
+    assert threads() == []
 
 
 def test_each_source_has_its_copy(server: LocalServer, leases: Leases, template: str) -> None:
@@ -128,7 +136,9 @@ def test_used_copies_are_dropped_in_the_background(
         wait_until(lambda: CLONE not in server.databases())
 
 
-def test_stopping_drops_all(server: LocalServer, made: Stock, wait_until: WaitUntil) -> None:
+def test_stopping_drops_all(
+    server: LocalServer, made: Stock, threads: Callable[[], list[str]]
+) -> None:
     """What is ready, what was used, and what is being made; the threads end."""
     made.expect(50)
     made.give_back(made.take())
@@ -136,7 +146,7 @@ def test_stopping_drops_all(server: LocalServer, made: Stock, wait_until: WaitUn
 
     assert problems == []
     assert copies(server) == set()
-    assert pgsandbox_threads() == []
+    assert threads() == []
     assert made.stop() == []
 
 

@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pgsandbox.errors import ServerDidNotStart
-from pgsandbox.servers import embedded, libpq, places
+from pgsandbox.servers import embedded, libpq
 from pgsandbox.servers.account import of_the_server
 from pgsandbox.servers.binaries import find
 from pgsandbox.servers.embedded import launch
@@ -139,7 +138,8 @@ def test_a_few_kilobytes_of_shared_memory_are_enough(users: Users) -> None:
 @can_mount
 def test_a_full_disk_is_named(users: Users) -> None:
     """The message says where there is no room, and nothing half done stays."""
-    user = users.run(command=_with_a_small(_TMP, "12m"), cache=f"{_TMP}/cache")
+    alone = ["env", f"PGSANDBOX_RUNDIR={_TMP}", *_with_a_small(_TMP, "12m")]
+    user = users.run(command=alone, cache=f"{_TMP}/cache")
     assert user.process.stdout is not None
     line = user.process.stdout.readline()
     complaint = user.complaint()
@@ -274,8 +274,7 @@ def test_a_folder_of_somebody_else_is_not_used(
     theirs = cache / f"pgsandbox-{os.geteuid()}"
     theirs.mkdir()
     os.chown(theirs, 65534, 65534)
-    monkeypatch.setattr(places, "_SHORT", str(cache))
-    monkeypatch.setattr(tempfile, "tempdir", str(cache))
+    monkeypatch.setenv("PGSANDBOX_RUNDIR", str(cache))
 
     with pytest.raises(ServerDidNotStart) as caught:
         embedded(reason="a test", cache=cache)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pgsandbox.servers import embedded
+from pgsandbox.servers import embedded, places
 from pgsandbox.servers.binaries import find
 from pgsandbox.servers.embedded import key_of
 from pgsandbox.servers.instance import Instance, clear_dead
@@ -23,7 +23,7 @@ print(connection.info.backend_pid, flush=True)
 connection.cursor().execute("DO $$ BEGIN LOOP END LOOP; END $$")
 """
 
-_PRIVATE = Path(f"/tmp/pgsandbox-{os.geteuid()}")  # noqa: S108 - the kit checks its owner
+_PRIVATE = places.bases()[0] / f"pgsandbox-{os.geteuid()}"
 
 _ORPHAN = """
 import fcntl, signal, sys
@@ -169,7 +169,7 @@ def test_a_first_starter_killed_at_any_moment_leaves_nothing(
     users = fresh_users
     pattern = _pattern(users)
     starter = users.start()
-    reached = until(lambda: any(_PRIVATE.glob(f"{pattern}/{moment}")))
+    reached = until(lambda: any(_PRIVATE.parent.glob(f"{_PRIVATE.name}/{pattern}/{moment}")))
     starter.kill()
     successor = users.start()
     new = successor.server()
@@ -189,7 +189,7 @@ def test_a_later_starter_killed_at_any_moment_leaves_nothing(users: Users, momen
     first.leave()
     pattern = _pattern(users)
     starter = users.start()
-    reached = until(lambda: any(_PRIVATE.glob(f"{pattern}/{moment}")))
+    reached = until(lambda: any(_PRIVATE.parent.glob(f"{_PRIVATE.name}/{pattern}/{moment}")))
     starter.kill()
     successor = users.start()
     new = successor.server()
@@ -206,11 +206,11 @@ def test_a_killed_starter_needs_no_successor_to_clear_up(users: Users, moment: s
     """Its watchdog is there before anything else and sees that nobody wants the server."""
     pattern = _pattern(users)
     starter = users.start()
-    reached = until(lambda: any(_PRIVATE.glob(f"{pattern}/{moment}")))
+    reached = until(lambda: any(_PRIVATE.parent.glob(f"{_PRIVATE.name}/{pattern}/{moment}")))
     starter.kill()
 
     assert reached
-    assert until(lambda: not any(_PRIVATE.glob(pattern)))
+    assert until(lambda: not any(_PRIVATE.parent.glob(f"{_PRIVATE.name}/{pattern}")))
 
 
 def test_clearing_up_spares_living_servers_of_other_keys(users: Users, tmp_path: Path) -> None:

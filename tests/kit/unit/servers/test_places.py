@@ -7,11 +7,19 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pgsandbox.errors import ServerDidNotStart
 from pgsandbox.servers import places
+
+
+@pytest.fixture(autouse=True)
+def without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine whose shared memory is small."""
+    monkeypatch.setattr(places, "_MEMORY", "/nonexistent")
+    monkeypatch.delenv("PGSANDBOX_RUNDIR", raising=False)
 
 
 @pytest.fixture
@@ -136,3 +144,38 @@ def test_a_machine_without_any_place_to_write_is_told_so(monkeypatch: pytest.Mon
         places._entrance()
 
     assert "/proc/pgsandbox-" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "flags", "is_used"),
+    [
+        (2_000_000_000, 600_000_000, 0, True),
+        (64_000_000, 64_000_000, 0, False),
+        (2_000_000_000, 400_000_000, 0, False),
+        (2_000_000_000, 600_000_000, os.ST_NOEXEC, False),
+    ],
+)
+def test_memory_is_used_where_there_is_enough(
+    monkeypatch: pytest.MonkeyPatch, short: Path, total: int, free: int, flags: int, is_used: bool
+) -> None:
+    """And where programs can be run from it, as the server's sometimes are."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as memory:
+        monkeypatch.setattr(places, "_MEMORY", memory)
+        monkeypatch.setattr(
+            places.shutil, "disk_usage", lambda _: SimpleNamespace(total=total, free=free)
+        )
+        monkeypatch.setattr(places.os, "statvfs", lambda _: SimpleNamespace(f_flag=flags))
+        with places.private_folder() as private:
+            found = private.parent
+
+    assert found == (Path(memory) if is_used else short)
+
+
+def test_a_folder_that_is_named_is_used(
+    monkeypatch: pytest.MonkeyPatch, short: Path, tmp_path: Path
+) -> None:
+    """Instead of memory and /tmp."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as named:
+        monkeypatch.setenv("PGSANDBOX_RUNDIR", named)
+        with places.private_folder() as private:
+            assert private.parent == Path(named)
