@@ -22,7 +22,7 @@ from sqlalchemy.pool import Pool
 
 from pgsandbox import guard
 from pgsandbox.errors import DatabaseNotRequested, Fact, ForeignDatabase, PgSandboxError
-from pgsandbox.sandbox import aftermath, creators, direct, origins, trespass
+from pgsandbox.sandbox import aftermath, creators, direct, origins, patience, trespass
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.drivers import module_of
 from pgsandbox.sandbox.enclosure import Enclosure
@@ -135,8 +135,11 @@ class Door:
 
     def verdict(self) -> list[PgSandboxError]:
         """Return what must make the test fail as it stands, at the end of its body."""
-        sandboxes = [each.sandbox for each in self.enclosures if each.sandbox is not None]
-        return [error for sandbox in sandboxes for error in sandbox.verdict()]
+        found: list[PgSandboxError] = []
+        for sandbox in [each.sandbox for each in self.enclosures if each.sandbox is not None]:
+            with patience.bounded(sandbox.physical):
+                found += sandbox.verdict()
+        return found
 
     def mark_reported(self, error: BaseException) -> None:
         """Remember that *error* has made the running test fail already."""

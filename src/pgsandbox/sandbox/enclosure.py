@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL, Dialect
 
 from pgsandbox import guard
 from pgsandbox.errors import Fact, NotInSandbox, PgSandboxError, TwoDrivers
-from pgsandbox.sandbox import direct, refusals
+from pgsandbox.sandbox import direct, patience, refusals
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.constraints import Constraints
 from pgsandbox.sandbox.drivers import SUPPORTED, module_of
@@ -169,8 +169,9 @@ class Enclosure:
             usable = Status.IN_TRANSACTION if self.standing else Status.IDLE
             idle = [each for each in self._physicals.values() if each.status() is usable]
             return self._ask(idle[0], test) if idle else []
-        errors = sandbox.finish()
         physical = sandbox.physical
+        with patience.bounded(physical):
+            errors = sandbox.finish()
         if self.standing and physical.status() is not Status.IN_TRANSACTION:
             self._lose()
         if physical.status() is Status.LOST:

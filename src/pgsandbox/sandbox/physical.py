@@ -45,6 +45,9 @@ class Physical(Protocol):
     def cancel(self) -> None:
         """Ask the server to stop the statement that runs; safe from any thread."""
 
+    def fileno(self) -> int:
+        """Return the descriptor of its socket."""
+
     def close(self) -> None:
         """Close the connection, in whatever state it is; never raises."""
 

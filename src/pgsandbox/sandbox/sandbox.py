@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleaved
-from pgsandbox.sandbox import refusals
+from pgsandbox.sandbox import patience, refusals
 from pgsandbox.sandbox.borrowed import in_failed_transaction, in_read_only_transaction
 from pgsandbox.sandbox.constraints import Constraints, constraints_of
 from pgsandbox.sandbox.frames import Ask, Executed, LogicalConnection, Run, Steps
@@ -203,16 +203,16 @@ class Sandbox:
 
     def _settle(self, connection: LogicalConnection) -> None:
         if connection.in_transaction:
-            before = connection.standing()
+            standing = connection.standing()
             self._commit(connection)
-            connection.take_over(before)
+            connection.take_over(standing)
 
     def has_written(self) -> bool:
         """Whether anything would be undone at its end; the server knows."""
         with self.lock:
             self._heal()
-            has_id = int(self.physical.rows(IDS)[0][0]) >= self._outer.places
-            return has_id or self.parameters.are_touched
+            ids = int(self.physical.rows(IDS)[0][0])
+            return ids >= self._outer.places or self.parameters.are_touched
 
     # -- the end ------------------------------------------------------------------------------
 
@@ -481,7 +481,8 @@ class Sandbox:
             return int(self.physical.rows(command.sql)[0][0])
         if "ROLLBACK TO" in command.sql:
             self.parameters.undone()
-        self.physical.execute(command.sql)
+        with patience.bounded(self.physical):
+            self.physical.execute(command.sql)
         return None
 
     # -- what can't be -------------------------------------------------------------------------
@@ -495,6 +496,5 @@ class Sandbox:
 
     def _outer_ended(self, statement: Statement | None) -> PgSandboxError:
         self.may_have_escaped = True
-        text = statement.text if statement else None
-        self._broken = refusals.outer_ended(text, self.test)
+        self._broken = refusals.outer_ended(statement.text if statement else None, self.test)
         return self._violation(self._broken)

@@ -75,6 +75,11 @@ class Physical:
             if is_idle:
                 self.execute("ROLLBACK")
 
+    def fileno(self) -> int:
+        """Return the descriptor of its socket."""
+        transport: Any = self.raw._transport
+        return int(transport.get_extra_info("socket").fileno())
+
     def status(self) -> Status:
         """Return where the transaction stands; after an error, which asyncpg hides, by asking."""
         if self.raw.is_closed():

@@ -61,6 +61,10 @@ class Physical:
             return Status.LOST
         return _STATUS[pq.TransactionStatus(self.raw.pgconn.transaction_status)]
 
+    def fileno(self) -> int:
+        """Return the descriptor of its socket."""
+        return int(self.raw.fileno())
+
     def cancel(self) -> None:
         """Ask the server to stop the running statement."""
         with contextlib.suppress(psycopg.Error):

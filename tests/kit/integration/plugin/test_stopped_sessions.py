@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from pgsandbox.servers import Server
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import databases
@@ -46,9 +48,12 @@ def test_a_client_that_stands_still(make_project: MakeProject, server: Server) -
         def test_debugged(db_session, pg):
             process, _ = client(pg)
             process.send_signal(signal.SIGSTOP)
+            with open("client", "w") as file:
+                file.write(str(process.pid))
     """
     project = make_project({"helpers.py": _HELPERS, "tests/integration/test_stop.py": test})
     outcome = project.run()
+    os.kill(int((project.path / "client").read_text()), signal.SIGKILL)
 
     assert "EscapedFromSandbox" in outcome.out
     assert outcome.code == 1
@@ -74,4 +79,53 @@ def test_a_session_that_stands_still(make_project: MakeProject, server: Server) 
     assert outcome.code == 1
     assert "AdministrationBlocked" in outcome.text
     assert f'pid {backend}, application "a debugger"' in outcome.text
+    assert outcome.seconds < _LIMIT
+
+
+_CONFTEST = """
+import os
+import signal
+
+import pytest
+from pgsandbox.sandbox import patience
+
+patience.LIMIT = 0.5
+stopped = []
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report):
+    if report.when == "teardown":  # so that dropping its database does not wait for it
+        while stopped:
+            os.kill(stopped.pop(), signal.SIGCONT)
+"""
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "asyncpg"])
+def test_the_tests_own_session_stands_still(make_project: MakeProject, driver: str) -> None:
+    """Its socket is shut when it has not answered in time, and the next test has another one."""
+    test = """
+        import os
+        import signal
+
+        import conftest
+        from models import Item
+        from sqlalchemy import func, select, text
+
+        def test_stops_it(db_session):
+            conftest.stopped.append(db_session.scalar(text("select pg_backend_pid()")))
+            db_session.add(Item(name="tea"))
+            db_session.flush()
+            os.kill(conftest.stopped[0], signal.SIGSTOP)
+
+        def test_next(db_session):
+            assert db_session.scalar(select(func.count(Item.id))) == 0
+    """
+    project = make_project(
+        {"conftest.py": _CONFTEST, "tests/integration/test_stop.py": test},
+        f'url = "postgresql+{driver}://nobody@127.0.0.1:1/shop"\nserver = "embedded"',
+    )
+    outcome = project.run("-p", "no:randomly")
+
+    assert "SandboxLost" in outcome.out
+    assert outcome.counts == {"passed": 2, "errors": 1}
     assert outcome.seconds < _LIMIT
