@@ -54,6 +54,8 @@ def _tables(url: str, *, is_short: bool) -> list[Table]:
         rows.workers(url, 2000, count=3),
         rows.without_database(url, 2000, count=5),
         rows.plugin_import(count=30),
+        rows.second_run(url, count=9),
+        rows.embedded_starts(count=5),
     ]
 
 

@@ -36,6 +36,8 @@ class Contender:
     """Which of `PLUGINS` it needs; the others are as if they were not installed."""
     file: str = "test_orders.py"
     """The tests."""
+    options: tuple[str, ...] = ()
+    """Further words for pytest."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def run(contender: Contender, tests: int, *, server: str, workers: int = 0) -> F
         command = [sys.executable, "-m", "pytest", "-c", str(SUITE / "pytest.ini")]
         command += ["--rootdir", str(folder), str(SUITE / contender.file)]
         command += [f"-pno:{name}" for name in PLUGINS if name != contender.plugin]
+        command += contender.options
         command += ["-n", str(workers)] if workers else ["-p", "no:xdist"]
         environment = {
             **os.environ,

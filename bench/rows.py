@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 
 from bench.measuring import Contender, Figures, clock, median_ratio, turns
@@ -15,6 +17,8 @@ RECIPE = Contender("hand-written recipe", "recipe")
 TRUNCATE = Contender("TRUNCATE after each test", "truncate")
 CREATE_DROP = Contender("create_all and drop_all", "create_drop")
 PYTEST_POSTGRESQL = Contender("pytest-postgresql", "pytest_postgresql", plugin="pytest_postgresql")
+
+REUSE = Contender("pgsandbox, --pg-reuse", "kit", plugin="pgsandbox", options=("--pg-reuse",))
 
 NO_DATABASE = Contender("with the plugin", "kit", plugin="pgsandbox", file="test_nothing.py")
 PLAIN = Contender("plain pytest", "recipe", file="test_nothing.py")
@@ -86,6 +90,57 @@ def without_database(server: str, tests: int, *, count: int) -> Table:
             for name, runs in found.items()
         ),
         ((f"with the plugin / plain, {tests} tests", ratio, 1.02),),
+    )
+
+
+def embedded_starts(*, count: int) -> Table:
+    """Say how long an embedded server takes to start, on a new machine and later."""
+    first, later = [], []
+    for _ in range(count):
+        with tempfile.TemporaryDirectory(prefix="bench-") as cache:
+            times = [_started(cache), _started(cache)]
+            first.append(times[0])
+            later.append(times[1])
+    return Table(
+        f"Start of an embedded server, {count} turns",
+        ("when", "s"),
+        (("first on a machine", _median(first)), ("later", _median(later))),
+        (
+            ("first start, s", statistics.median(first), 1.5),
+            ("later start, s", statistics.median(later), 0.3),
+        ),
+    )
+
+
+def _started(cache: str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-c", _START, cache], check=True, capture_output=True, text=True
+    )
+    return float(done.stdout)
+
+
+_START = """
+import sys, time
+from pathlib import Path
+from pgsandbox import servers
+began = time.perf_counter()
+server = servers.embedded(reason="for the benchmark", cache=Path(sys.argv[1]))
+print(time.perf_counter() - began)
+server.release()
+"""
+
+
+def second_run(server: str, *, count: int) -> Table:
+    """Compare the way to the first test, in a run whose schema is there, and in bare pytest."""
+    found = turns([PLAIN, KIT, REUSE], 2, server=server, count=count)
+    to_first = {name: [figures.to_first for figures in runs] for name, runs in found.items()}
+    pairs = zip(to_first[REUSE.name], to_first[PLAIN.name], strict=True)
+    over = statistics.median(one - other for one, other in pairs)
+    return Table(
+        f"From the start of the process to the first test, {count} turns",
+        ("run", "s"),
+        tuple((name, _median(times)) for name, times in to_first.items()),
+        (("second run over bare pytest, s", over, 0.5),),
     )
 
 
