@@ -64,8 +64,8 @@ class Physical:
         asyncpg returns rows by the extended protocol only, which takes one statement; what comes
         before runs in the same transaction.
         """
-        before, separator, query = sql.partition("; SELECT ")
-        if sql.startswith("SELECT ") or not separator:
+        before, separator, query = sql.rpartition("; SELECT ")
+        if not separator:
             return self._rows(sql)
         is_idle = self.status() is Status.IDLE
         self.execute(f"BEGIN; {before}" if is_idle else before)
