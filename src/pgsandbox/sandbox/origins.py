@@ -6,8 +6,10 @@ dialect of each new engine. Engines from before that are known by the place of t
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+import sysconfig
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -49,14 +51,43 @@ _LIBRARIES = frozenset(
 )
 
 
+_INSTALLED = tuple(
+    {sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+)
+_RUNNERS = frozenset({"_pytest", "pluggy"})
+"""Outwards from these there is no test any more, only the program that was started."""
+
+
 def place() -> str:
-    """Return the place in the caller's own code, past the libraries in between."""
+    """Return the place in the caller's own code, past the libraries in between.
+
+    Where none of the caller's own code is on the way, it is the place in the library that is least
+    likely to be known: not SQLAlchemy's, not a driver's, not a web framework's.
+    """
+    library = None
     for frame in _frames():
-        if _package_of(frame) not in _LIBRARIES:
-            return f"{os.path.relpath(frame.f_code.co_filename)}:{frame.f_lineno}"
+        package = _package_of(frame)
+        if package in _RUNNERS:
+            break
+        if package in _LIBRARIES:
+            continue
+        if not _is_installed(frame.f_code.co_filename):
+            return _shown(frame)
+        library = library or frame
+    if library is not None:
+        return _shown(library)
     thread = threading.current_thread()
     is_main = thread is threading.main_thread()
     return "an unknown place" if is_main else f'the thread "{thread.name}" of a library'
+
+
+@functools.cache
+def _is_installed(filename: str) -> bool:
+    return filename.startswith(("<frozen", *_INSTALLED))
+
+
+def _shown(frame: Any) -> str:
+    return f"{os.path.relpath(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 def _frames() -> Iterator[Any]:

@@ -52,7 +52,8 @@ def not_requested(attempt: Attempt) -> DatabaseNotRequested:
             "If a test is to use the database, let it request the fixture db_session, mark "
             "it with @pytest.mark.pgsandbox, or put it below one of the folders of the "
             "setting `paths`. Code that connects at import time, during collection or in "
-            "a thread that outlives its test has to wait until a test runs."
+            "a thread that outlives its test has to wait until a test runs. Code that makes or "
+            "drops tables for the tests can go: they are there before the first test."
         ),
     )
 

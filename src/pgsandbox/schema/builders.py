@@ -153,6 +153,11 @@ _REMEDY_FOR_EXTENSIONS = (
     "PGSANDBOX_BINDIR; or name a server that has it in TEST_DATABASE_URL; or remove the extension "
     "from `extensions`."
 )
+_REMEDY_FOR_AN_EXTENSION_THAT_IS_NOT_THERE = (
+    "A server has the extensions that were installed with it, and the embedded one few. Name "
+    "another server in TEST_DATABASE_URL, or let the embedded one use a PostgreSQL of this machine "
+    "that has the extension: PGSANDBOX_BINDIR is the directory of its programs."
+)
 _REMEDY_FOR_METADATA = (
     "If the statement needs an extension, name it in `extensions`; if only the migrations can make "
     'these tables, set `schema = "migrations"`.'
@@ -269,8 +274,16 @@ def _blaming(
                 *_facts_of(error),
                 *([Fact("output", _shortened("\n".join(said)))] if said else []),
             ],
-            remedy=remedy,
+            remedy=_REMEDY_FOR_AN_EXTENSION_THAT_IS_NOT_THERE if _lacks(error) else remedy,
         ) from error
+
+
+def _lacks(error: Exception) -> bool:
+    """Whether the project's own CREATE EXTENSION named one that the server does not have."""
+    state = getattr(getattr(error, "orig", None), "pgcode", None)
+    statement = str(getattr(error, "statement", None) or "").upper().split()
+    # PostgreSQL 14 does not find a file, later versions say what that means.
+    return state in {"0A000", "58P01"} and statement[:2] == ["CREATE", "EXTENSION"]
 
 
 def _facts_of(error: Exception) -> Iterator[Fact]:

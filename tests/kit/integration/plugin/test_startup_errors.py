@@ -140,11 +140,19 @@ def test_a_setting_that_cannot_be_used(
     assert said in outcome.err
 
 
+_EXTENSION = """
+from sqlalchemy import DDL, event
+
+event.listen(Base.metadata, "before_create", DDL("create extension if not exists postgis"))
+"""
+
+
 @pytest.mark.parametrize(
     ("settings", "models", "said"),
     [
         ("", MODELS + _GEOMETRY, ['type "geometry" does not exist', "CREATE TABLE places"]),
         ('extensions = ["postgis"]', MODELS, ['extension "postgis"', "embedded"]),
+        ("", MODELS + _EXTENSION, ["create extension if not exists postgis", "PGSANDBOX_BINDIR"]),
         (
             'seed = "models:seed"',
             MODELS + "def seed(session): raise KeyError('tea')",
@@ -163,6 +171,22 @@ def test_a_schema_that_cannot_be_built(
     assert _is_one_message(outcome)
     assert [each for each in said if each not in outcome.err] == []
     assert databases(server, project.name) == []
+
+
+def test_a_hook_that_makes_tables(make_project: MakeProject) -> None:
+    """It is refused when pytest starts, and told that there are tables without it."""
+    conftest = """
+        def pytest_sessionstart(session):
+            from models import Base
+            from sqlalchemy import create_engine
+
+            Base.metadata.create_all(create_engine("postgresql+psycopg2://localhost/shop"))
+    """
+    outcome = make_project({**_TEST, "tests/conftest.py": conftest}).run()
+
+    assert "DatabaseNotRequested" in outcome.text
+    assert re.search(r"running +pytest starts, and calls the hooks", outcome.text)
+    assert "Code that makes or drops tables for the tests can go" in outcome.text
 
 
 def test_a_conftest_that_connects(make_project: MakeProject) -> None:
