@@ -259,6 +259,27 @@ def test_a_recipe_of_the_projects_own(pg, db_session):
     assert db_session.scalar(COUNT) == 0
 
 
+@pytest.fixture
+def session_by_hand(pg):
+    """A suite's own session, in a transaction that its fixture rolls back."""
+    with create_engine(pg.url).connect() as connection:
+        outer = connection.begin()
+        with Session(connection, join_transaction_mode="create_savepoint") as session:
+            yield session
+        outer.rollback()
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_a_recipe_beside_the_application(session_by_hand, pg, db_session, turn):
+    """The recipe's rollback comes when the test is over, whatever was committed beside it."""
+    session_by_hand.add(Item(name="recipe"))
+    session_by_hand.flush()
+    with create_engine(pg.url).begin() as application:
+        application.execute(insert(Item).values(name="application"))
+
+    assert sorted(db_session.scalars(select(Item.name))) == ["application", "recipe"]
+
+
 @pytest.mark.parametrize("turn", [1, 2])
 def test_what_belongs_to_a_session_of_the_server_does_not_stay(connection, turn):
     """Prepared statements and the last value of a sequence survive a rollback, but not a test."""
