@@ -21,7 +21,7 @@ from pgsandbox.schema.compare import compare, tables_in_another_order
 from pgsandbox.schema.findings import Ignore, findings, left_over
 from pgsandbox.schema.objects import Catalog, Key
 from pgsandbox.schema.versions import version_tables
-from pgsandbox.wiring import DEFAULT, Run
+from pgsandbox.wiring import DEFAULT, Application, Run
 
 How = Literal["metadata", "migrations"]
 
@@ -36,13 +36,18 @@ class _Side:
     """The tables in each where Alembic keeps its versions."""
     server: str
     """One line about the server."""
+    app: Application | None
+    """The application, which is made once."""
 
 
-def compare_schemas(settings: Settings, *, column_order: bool = False) -> Report:
+def compare_schemas(
+    settings: Settings, *, column_order: bool = False, app: Application | None = None
+) -> Report:
     """Build the models and the migrations of *settings*, and report what differs.
 
-    Every bind with migrations is compared; with *column_order*, so is the order of columns. Raises
-    ConfigurationError where there are no migrations, SchemaNotBuilt where either can't be built.
+    Every bind with migrations is compared; with *column_order*, so is the order of columns.
+    *app* is the application if it is made already. Raises ConfigurationError where there are no
+    migrations, SchemaNotBuilt where either can't be built.
     """
     names = [name for name, place in _migrations(settings).items() if place is not None]
     if not names:
@@ -52,8 +57,8 @@ def compare_schemas(settings: Settings, *, column_order: bool = False) -> Report
             remedy='Set migrations = "migrations" in [tool.pgsandbox], which names the directory '
             "of the Alembic environment or its ini file; the setting schema may stay as it is.",
         )
-    models = _built(settings, "metadata", names)
-    migrated = _built(settings, "migrations", names)
+    models = _built(settings, "metadata", names, app)
+    migrated = _built(settings, "migrations", names, models.app)
     found: list[Finding] = []
     moved: list[str] = []
     compared = 0
@@ -93,8 +98,8 @@ def _migrations(settings: Settings) -> dict[str, Path | None]:
     return {DEFAULT: settings.migrations, **binds}
 
 
-def _built(settings: Settings, how: How, names: list[str]) -> _Side:
-    with _started(_only(settings, how)) as run:
+def _built(settings: Settings, how: How, names: list[str], app: Application | None) -> _Side:
+    with _started(_only(settings, how), app) as run:
         catalogs, versions = {}, {}
         for name in names:
             url = run.url_of(name)
@@ -102,16 +107,16 @@ def _built(settings: Settings, how: How, names: list[str]) -> _Side:
                 catalogs[name] = read_catalog(connection)
             place = _migrations(settings)[name]
             if how == "migrations" and place is not None:
-                with run.door.building(url.set(drivername="postgresql+psycopg2")):
+                with run.building(url.set(drivername="postgresql+psycopg2")):
                     versions[name] = version_tables(
                         place, url.set(drivername="postgresql+psycopg2")
                     )
-        return _Side(catalogs, versions, run.describe_server().partition(" (")[0])
+        return _Side(catalogs, versions, run.describe_server().partition(" (")[0], run.app)
 
 
 @contextlib.contextmanager
-def _started(settings: Settings) -> Iterator[Run]:
-    run = Run(settings)
+def _started(settings: Settings, app: Application | None) -> Iterator[Run]:
+    run = Run(settings, app=app)
     run.door.install()
     try:
         run.start()

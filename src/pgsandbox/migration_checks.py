@@ -49,7 +49,7 @@ class MigrationChecks:
     def models_match(self) -> Report:
         """Report what the models say and the migrations don't do, or the reverse."""
         with self._door_set_aside():
-            return compare_schemas(self.run.settings)
+            return compare_schemas(self.run.settings, app=self.run.app)
 
     def offline_is_online(self) -> Report:
         """Report where the SQL of ``upgrade --sql`` makes something else."""
@@ -113,7 +113,7 @@ class MigrationChecks:
         )
         try:
             url = server.url_of(owned.name)
-            through = self.run.door.building
+            through = self.run.building
             with through(url):
                 schema.MetadataBuilder((), settings.extensions).build(url)
             with Migrations(location, url, through=through) as migrations:

@@ -97,6 +97,11 @@ SETTINGS: tuple[Setting, ...] = (
         "The directory of the Alembic environment, or its ini file, from the project's root.",
         kinds.one(kinds.path, "a path from the project's root"),
     ),
+    Setting(
+        "app",
+        "The Flask application, or its factory, whose context models and migrations are read in.",
+        kinds.one(kinds.reference, '"package.module:create_app", or the application itself'),
+    ),
     _everywhere(
         "paths",
         "Tests below these are sandboxed without asking; others ask by fixture or marker.",

@@ -56,6 +56,8 @@ class Settings:
     """What the tables are made from."""
     migrations: Path | None
     """The Alembic environment or ini file."""
+    app: str | None
+    """A reference to the application, or its factory, whose context the schema is built in."""
     paths: tuple[Path, ...]
     """Where tests are sandboxed without asking."""
     redirect: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy.engine import Connection, Engine
@@ -77,6 +77,12 @@ def pg(_pgsandbox_run: ActivePlugin) -> Pg:
     says of statements is always the running test's.
     """
     return _pgsandbox_run.pg
+
+
+@pytest.fixture(scope="session")
+def pgsandbox_app(_pgsandbox_run: ActivePlugin) -> Any:
+    """The application that the setting ``app`` names; None without it."""
+    return _pgsandbox_run.run.app
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy import event, exc
@@ -35,6 +36,16 @@ from pgsandbox.sandbox.sandbox import Sandbox
 E = TypeVar("E", bound=PgSandboxError)
 
 _STATE = "pgsandbox.let_through"
+_PATIENCE = "SET lock_timeout = '10s'"
+
+
+@dataclass(eq=False)
+class _Building:
+    """The building of one schema: where it is made, and what was opened for it."""
+
+    url: URL
+    opened: list[Any] = field(default_factory=list)
+    """The pools' records of the connections."""
 
 
 class Door:
@@ -184,14 +195,29 @@ class Door:
         """Send every connection of this thread to *url*, for real, while its schema is built.
 
         Migrations open whatever their environment configures; they reach the fresh test database
-        and no other.
+        and no other. What an engine's pool keeps of it is closed at the end, so that the database
+        can be copied. Two connections that wait for each other are an error after 10 seconds.
         """
-        before = getattr(self._here, "building", None)
-        self._here.building = url
+        before = self._building
+        self._here.building = building = _Building(url)
         try:
             yield
         finally:
             self._here.building = before
+            for record in building.opened:
+                if record.dbapi_connection is not None and not record.in_use:
+                    with contextlib.suppress(Exception):  # its event loop may be closed
+                        aftermath.close_real(record.dbapi_connection)
+
+    @property
+    def _building(self) -> _Building | None:
+        """What this thread builds at the moment."""
+        building: _Building | None = getattr(self._here, "building", None)
+        return building
+
+    def _is_of_the_building(self, let_through: Any) -> bool:
+        """Whether a connection is of what this thread builds, and not of a former building."""
+        return isinstance(let_through, _Building) and let_through is self._building
 
     # -- the listeners ------------------------------------------------------------------------
 
@@ -199,16 +225,22 @@ class Door:
         self, dialect: Dialect, record: Any, args: tuple[Any, ...], parameters: dict[str, Any]
     ) -> Any:
         __tracebackhide__ = True
-        building = getattr(self._here, "building", None)
+        building = self._building
         if building is not None and dialect.name == "postgresql":
-            self._let_through[id(record)] = "building"
-            url = building.set(drivername=f"postgresql+{dialect.driver}")
+            self._let_through[id(record)] = building
+            url = building.url.set(drivername=f"postgresql+{dialect.driver}")
             here, there = dialect.create_connect_args(url)
             with direct.ours():
-                return dialect.connect(*here, **there)
+                made = dialect.connect(*here, **there)
+            building.opened.append(record)
+            with contextlib.closing(made.cursor()) as cursor:
+                cursor.execute(_PATIENCE)
+            made.commit()
+            return made
         if dialect.name != "postgresql":
             url = trespass.url_of_another_kind(dialect, args, parameters)
-            if self.is_requested and not any(trespass.is_same(url, each) for each in self._files):
+            is_judged = self.is_requested or building is not None
+            if is_judged and not any(trespass.is_same(url, each) for each in self._files):
                 raise self._foreign(url, dialect)
             return None
         target = guard.target_of(tuple(args), parameters, os.environ)
@@ -240,10 +272,9 @@ class Door:
         link = _link_of(connection)
         if link is None:
             let_through = record.info.get(_STATE)
-            is_building = getattr(self._here, "building", None) is not None
             if any(let_through is each.clone for each in self.enclosures if each.clone):
                 return
-            if let_through == "allowed" or (let_through == "building" and is_building):
+            if let_through == "allowed" or self._is_of_the_building(let_through):
                 return
             if creators.driver_of(connection) is None:
                 return
@@ -283,8 +314,8 @@ class Door:
             GuardError: it may not be made.
         """
         __tracebackhide__ = True
-        building = getattr(self._here, "building", None)
-        known = (*self._allowed, *([direct.target_of_url(building)] if building else []))
+        building = self._building
+        known = (*self._allowed, *([direct.target_of_url(building.url)] if building else []))
         if any(guard.is_same_database(target, each) for each in known):
             return
         url = _url_of(driver, target)
@@ -351,9 +382,9 @@ class Door:
         """
         __tracebackhide__ = True
         target = creators.target_of(connection)
-        building = getattr(self._here, "building", None)
-        if building and guard.is_same_database(target, direct.target_of_url(building)):
-            return "building"
+        building = self._building
+        if building and guard.is_same_database(target, direct.target_of_url(building.url)):
+            return building
         if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
             return "allowed"
         for enclosure in self.enclosures if self.is_requested else []:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 import sysconfig
 import traceback
@@ -164,8 +165,8 @@ _REMEDY_FOR_METADATA = (
 )
 _REMEDY_FOR_MIGRATIONS = (
     "They ran on an empty database, as on a new machine. If the statement needs an extension, name "
-    "it in `extensions`. Where env.py needs more than Alembic, an application's context, say, let "
-    'it take the connection that is given to it: config.attributes["connection"].'
+    "it in `extensions`. Where env.py needs an application's context, name the application, or its "
+    'factory, in the setting `app`: app = "package.module:create_app".'
 )
 _REMEDY_FOR_SEED = "It is called once with a Session, when the tables are there and empty."
 
@@ -233,11 +234,24 @@ def alembic_config(location: Path, url: URL, connection: Connection | None) -> C
     else:
         config = Config(str(location))
         _anchor(config, location.parent)
-    shown = url.render_as_string(hide_password=False)
+    shown = _with_driver_of(config, url).render_as_string(hide_password=False)
     config.set_main_option("sqlalchemy.url", shown.replace("%", "%%"))
     if connection is not None:
         config.attributes["connection"] = connection
     return config
+
+
+def _with_driver_of(config: Config, url: URL) -> URL:
+    """Return *url* for the driver that the ini file names.
+
+    An asynchronous env.py needs it: ``async_engine_from_config`` refuses any other.
+    """
+    # Raw, since the text may hold what only env.py puts in.
+    said = config.file_config.get(
+        config.config_ini_section, "sqlalchemy.url", raw=True, fallback=""
+    )
+    named = re.match(r"postgres(?:ql)?\+(\w+)://", said)
+    return url.set(drivername=f"postgresql+{named[1]}") if named else url
 
 
 def _anchor(config: Config, directory: Path) -> None:

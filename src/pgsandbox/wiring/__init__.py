@@ -8,7 +8,8 @@ the server and claims the databases, `heal` makes those anew that a test has cha
 from __future__ import annotations
 
 from pgsandbox.sandbox.direct import target_of_url as target_of
+from pgsandbox.wiring.application import Application
 from pgsandbox.wiring.choosing import choose_server, find_running
 from pgsandbox.wiring.run import DEFAULT, Home, Run
 
-__all__ = ["DEFAULT", "Home", "Run", "choose_server", "find_running", "target_of"]
+__all__ = ["DEFAULT", "Application", "Home", "Run", "choose_server", "find_running", "target_of"]

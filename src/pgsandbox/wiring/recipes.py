@@ -90,7 +90,7 @@ def fingerprint_of(
     fingerprint.add("pgsandbox", version)
     fingerprint.add("python", sys.version)
     fingerprint.add("distributions", "\n".join(distributions(sys.path)))
-    fingerprint.add("settings", (settings.schema, settings.seed, settings.metadata))
+    fingerprint.add("settings", (settings.schema, settings.seed, settings.metadata, settings.app))
     with databases.administration(server) as connection:
         for name, value in databases.circumstances(connection):
             fingerprint.add(f"server {name}", value)

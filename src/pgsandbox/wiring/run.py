@@ -20,6 +20,7 @@ from pgsandbox.databases.limits import Limits
 from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SchemaNotBuilt
 from pgsandbox.sandbox import Clone, Enclosure
 from pgsandbox.sandbox.direct import target_of_url as target_of
+from pgsandbox.wiring.application import Application, application_of, context_of
 from pgsandbox.wiring.choosing import choose_server
 from pgsandbox.wiring.recipes import Templates
 from pgsandbox.wiring.sources import (
@@ -57,8 +58,11 @@ class Home:
 class Run:
     """Everything that one process of a test run has of PostgreSQL."""
 
-    def __init__(self, settings: Settings, *, worker: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, worker: str | None = None, app: Application | None = None
+    ) -> None:
         self.settings = settings
+        self._app = app
         self.worker = worker
         self.uid = secrets.token_hex(8)
         """What the processes of one run share and no other run has."""
@@ -287,8 +291,23 @@ class Run:
             self._urls[key] = resolved_url(setting, key, self.settings)
         return self._urls[key]
 
+    @property
+    def app(self) -> Application | None:
+        """The application that the settings name, or that was given; made once."""
+        if self._app is None:
+            self._app = application_of(self.settings)
+        return self._app
+
+    @contextlib.contextmanager
+    def building(self, url: URL) -> Iterator[None]:
+        """Send this thread's connections to *url*, for real, in the application's context."""
+        app = self.app
+        with self.door.building(url), context_of(app):
+            yield
+
     def _wanted(self) -> Iterator[tuple[str, list[MetaData], URL | None, str, Path | None]]:
         settings = self.settings
+        _ = self.app  # whose factory may be what imports the models
         yield (
             DEFAULT,
             [m for each in settings.metadata for m in metadata_of(each, None)],
@@ -372,7 +391,7 @@ class Run:
 
     def _build(self, builder: schema.Builder, database: str) -> None:
         url = self.find_server().url_of(database)
-        with self.door.building(url):
+        with self.building(url):
             try:
                 builder.build(url)
             except SchemaNotBuilt as error:

@@ -99,6 +99,7 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
         allow=(),
         extensions=(),
         seed=None,
+        app=None,
         binds={},
         child_env=(),
         forbidden_imports=(),

@@ -1,0 +1,72 @@
+"""The application whose context is pushed where its schema is built.
+
+Nothing here imports Flask: an application is what has ``app_context()``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Protocol
+
+from pgsandbox import config, guard, schema
+from pgsandbox.config import Settings
+from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError
+
+
+class Application(Protocol):
+    """What an environment of Flask-Migrate needs to be there: a Flask application."""
+
+    def app_context(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the context in which ``current_app`` is this application."""
+
+
+def application_of(settings: Settings) -> Application | None:
+    """Return the application that the setting ``app`` names, made by its factory if it is one.
+
+    What the factory configures of logging is undone, and what it warns of is not said: it runs
+    where no test asked for it.
+    """
+    if settings.app is None:
+        return None
+    found: Any = config.resolve(settings.app)
+    reference = Fact("app", settings.app, settings.source_of("app"))
+    if not _is_application(found) and callable(found):
+        try:
+            with schema.logging_kept(), schema.quiet_warnings():
+                found = found()
+        except PgSandboxError:
+            raise
+        except Exception as error:
+            said = guard.masked(f"{type(error).__name__}: {error}")
+            raise ConfigurationError(
+                f"app refers to {settings.app}, and calling it failed.",
+                facts=[reference, Fact("error", said)],
+                remedy="It is called without arguments, before any test; let it return the "
+                "application.",
+            ) from error
+    return checked(found, reference)
+
+
+def checked(found: Any, source: Fact) -> Application:
+    """Return *found* if it is an application; *source* says where it is from.
+
+    Raises:
+        ConfigurationError: it has no ``app_context()``.
+    """
+    if _is_application(found):
+        return found  # type: ignore[no-any-return]  # what is asked for has just been looked at
+    raise ConfigurationError(
+        f"{source.name} gives no application: what is there has no app_context().",
+        facts=[source, Fact("type", type(found).__name__)],
+        remedy="Name a Flask application, or a callable without arguments that returns one. "
+        "Applications without a context need none: leave it out.",
+    )
+
+
+def context_of(application: Application | None) -> contextlib.AbstractContextManager[Any]:
+    """Return the context of *application*, or one that does nothing if there is none."""
+    return contextlib.nullcontext() if application is None else application.app_context()
+
+
+def _is_application(found: Any) -> bool:
+    return not isinstance(found, type) and callable(getattr(found, "app_context", None))

@@ -1,0 +1,236 @@
+"""Alembic environments as people really write them migrate the test database, and no other."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from alembic import command
+from alembic.config import Config
+
+from pgsandbox.servers import Server
+from tests.kit.integration.plugin.conftest import MakeProject
+from tests.kit.integration.plugin.projects import SECRET, Project, databases
+
+ITEMS = """
+    import sqlalchemy as sa
+    from alembic import op
+
+    revision, down_revision = "1", None
+
+    def upgrade():
+        op.create_table(
+            "items",
+            sa.Column("id", sa.Integer, primary_key=True),
+            sa.Column("name", sa.String, nullable=False, unique=True),
+        )
+
+    def downgrade():
+        op.drop_table("items")
+"""
+
+CHECKS = "from pgsandbox.plugin.migration_tests import *"
+
+SETTINGS = 'schema = "migrations"\nserver = "embedded"\nmigrations = "migrations"\n'
+
+NOBODY = f"dev:{SECRET}@127.0.0.1:1/<name>"
+"""A database that nobody can reach: whoever connects to it fails."""
+
+
+def diff(project: Project) -> subprocess.CompletedProcess[str]:
+    """Run ``pgsandbox schema diff`` in *project*."""
+    return subprocess.run(
+        [sys.executable, "-m", "pgsandbox", "schema", "diff"],
+        cwd=project.path,
+        env=project.environ(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def init(project: Project, template: str, url: str) -> None:
+    """Write what ``alembic init`` writes, with *url* where the template has its placeholder."""
+    config = Config(str(project.path / "alembic.ini"))
+    command.init(config, str(project.path / "migrations"), template=template)
+    ini = project.path / "alembic.ini"
+    ini.write_text(re.sub(r"driver://\S+", url.replace("<name>", project.name), ini.read_text()))
+    project.write({"migrations/versions/1_items.py": ITEMS})
+
+
+# -- Flask-Migrate ----------------------------------------------------------------------------
+
+SHOP = f"""
+    import logging.config
+    import os
+
+    from flask import Flask
+    from flask_migrate import Migrate
+    from flask_sqlalchemy import SQLAlchemy
+
+    db = SQLAlchemy()
+    migrate = Migrate(compare_type=True)
+    made = []
+
+    def create_app():
+        app = Flask(__name__)
+        made.append(app)
+        logging.config.dictConfig({{"version": 1, "root": {{"level": "DEBUG"}}}})
+        app.config["SQLALCHEMY_DATABASE_URI"] = os.environ.get(
+            "SHOP_URL", "postgresql+psycopg2://{NOBODY}"
+        )
+        db.init_app(app)
+        import shop_models
+        migrate.init_app(app, db)
+        return app
+"""
+
+SHOP_MODELS = """
+    from shop import db
+
+    class Item(db.Model):
+        __tablename__ = "items"
+        id = db.Column(db.Integer, primary_key=True)
+        name = db.Column(db.String, nullable=False, unique=True)
+"""
+
+SHOP_TESTS = """
+    import logging
+
+    import pytest
+    from shop_models import Item
+    from sqlalchemy import text
+
+    @pytest.mark.parametrize("time", range(2))
+    def test_a_row(db_session, time):
+        db_session.add(Item(name="tea"))
+        db_session.commit()
+        assert db_session.scalar(text("select version_num from alembic_version")) == "1"
+
+    @pytest.mark.pgsandbox(isolation="clone")
+    def test_a_clone(db_session):
+        assert db_session.query(Item).count() == 0
+
+    def test_the_app(pgsandbox_app):
+        import shop
+        assert shop.made == [pgsandbox_app]
+
+    def test_logging():
+        assert logging.getLogger().level == logging.WARNING
+"""
+
+
+INIT = "import shop, flask_migrate; shop.create_app().app_context().push(); flask_migrate.init()"
+
+
+def configure(project: Project, app: str) -> None:
+    """Write settings with *app* among them."""
+    project.configure(f'[tool.pgsandbox]\nmetadata = "shop:db"\n{app}\n{SETTINGS}')
+
+
+@pytest.fixture
+def shop(make_project: MakeProject) -> Project:
+    """An application with Flask-Migrate, whose models are registered by its factory."""
+    files = {"shop.py": SHOP, "shop_models.py": SHOP_MODELS}
+    project = make_project({**files, "tests/integration/test_shop.py": SHOP_TESTS})
+    configure(project, 'app = "shop:create_app"')
+    make = [sys.executable, "-c", INIT]
+    subprocess.run(make, cwd=project.path, env=project.environ(), check=True, capture_output=True)
+    project.write({"migrations/versions/1_items.py": ITEMS})
+    return project
+
+
+def test_flask_migrate(shop: Project, server: Server) -> None:
+    """Its env.py finds the application, which is made once; its pool keeps no clone waiting."""
+    outcome = shop.run()
+
+    assert (outcome.code, outcome.counts) == (0, {"passed": 5})
+    assert outcome.err == ""
+    assert databases(server, shop.name) == []
+
+
+def test_flask_migrate_in_workers_and_checks(shop: Project) -> None:
+    """Templates and the migrations' own checks run in the application's context, too."""
+    shop.write({"tests/integration/test_migrations.py": CHECKS})
+    outcome = shop.run("-p", "xdist", "-n", "1", "--pg-reuse", "-k", "not the_app")
+
+    assert (outcome.code, outcome.counts) == (0, {"passed": 10, "skipped": 2})
+
+
+def test_flask_migrate_at_the_command_line(shop: Project) -> None:
+    """``schema diff`` finds the models, which nobody but the factory imports."""
+    found = diff(shop)
+    shop.write({"shop_models.py": f"{SHOP_MODELS}        price = db.Column(db.Integer)\n"})
+    changed = diff(shop)
+
+    assert found.stderr == ""
+    assert found.returncode == 0
+    assert (changed.returncode, "public.items.price" in changed.stdout) == (1, True)
+
+
+def test_no_context(shop: Project) -> None:
+    """The error names the setting that is missing."""
+    configure(shop, "")
+    outcome = shop.run()
+
+    assert outcome.code == 4
+    assert "Working outside of application context" in outcome.err
+    assert 'in the setting `app`: app = "package.module:create_app"' in outcome.err
+
+
+def test_a_database_of_another_kind(shop: Project) -> None:
+    """An application that falls back to SQLite has its file left alone, and the run says why."""
+    outcome = shop.run(SHOP_URL=f"sqlite:///{shop.path}/dev.db")
+
+    assert outcome.code == 4
+    assert "ForeignDatabase" in outcome.err
+    assert not (shop.path / "dev.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("app", "said"),
+    [
+        ("shop:fail", "app refers to shop:fail, and calling it failed."),
+        ("shop:db", "app gives no application: what is there has no app_context()."),
+    ],
+)
+def test_what_is_no_application(shop: Project, app: str, said: str) -> None:
+    """It is said what the setting names, before anything is built."""
+    with (shop.path / "shop.py").open("a") as file:
+        file.write("\ndef fail():\n    raise RuntimeError('no configuration')\n")
+    configure(shop, f'app = "{app}"')
+    outcome = shop.run()
+
+    assert outcome.code == 4
+    assert said in outcome.err
+
+
+# -- Alembic's other templates ------------------------------------------------------------------
+
+ROWS = """
+    from models import Item
+    from sqlalchemy import text
+
+    def test_a_row(db_session):
+        db_session.add(Item(name="tea"))
+        db_session.commit()
+        assert db_session.scalar(text("select count(*) from items")) == 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("driver", "arguments"), [("asyncpg", ()), ("psycopg", ("-p", "xdist", "-n", "1"))]
+)
+def test_the_asynchronous_template(
+    make_project: MakeProject, driver: str, arguments: tuple[str, ...]
+) -> None:
+    """``async_engine_from_config`` gets the driver of the ini file, and the kit's database."""
+    project = make_project({"tests/integration/test_rows.py": ROWS}, SETTINGS)
+    init(project, "async", f"postgresql+{driver}://{NOBODY}")
+    project.write({"tests/integration/test_migrations.py": CHECKS})
+    outcome = project.run(*arguments)
+
+    assert (outcome.code, outcome.counts) == (0, {"passed": 7, "skipped": 2})
