@@ -19,8 +19,8 @@ from pgsandbox.reports import Finding, Report, in_order
 from pgsandbox.schema.catalog import read_catalog
 from pgsandbox.schema.compare import compare, tables_in_another_order
 from pgsandbox.schema.findings import Ignore, findings, left_over
-from pgsandbox.schema.objects import Catalog, Key
-from pgsandbox.schema.versions import version_tables
+from pgsandbox.schema.objects import Catalog
+from pgsandbox.schema.versions import version_tables, without_versions
 from pgsandbox.wiring import DEFAULT, Application, Run
 
 How = Literal["metadata", "migrations"]
@@ -64,7 +64,7 @@ def compare_schemas(
     compared = 0
     for name in names:
         left = models.catalogs[name]
-        right = _without_versions(migrated, name, left)
+        right = without_versions(migrated.catalogs[name], migrated.version_tables[name], left)
         differences = compare(left, right, column_order=column_order)
         found += [_in_bind(each, name) for each in findings(differences, right)]
         moved += [] if column_order else tables_in_another_order(left, right)
@@ -79,18 +79,6 @@ def compare_schemas(
         tables = ", ".join(moved)
         summary.append(f"the order of columns, which is not compared, differs in {tables}")
     return Report(in_order(reported), "; ".join(summary) + ".")
-
-
-def _without_versions(migrated: _Side, name: str, models: Catalog) -> Catalog:
-    """Return the migrated schema without Alembic's own tables, and schemas made for these alone."""
-    tables = migrated.version_tables[name]
-    catalog = migrated.catalogs[name]
-    names = {key.identity for key in catalog if key.kind == "relation"}
-    homes = {catalog[Key("relation", table)].parent for table in tables if table in names}
-    left = catalog.without(tables)
-    emptied = {each for each in homes if each and each not in models and not any(left.below(each))}
-    kept = {key: each for key, each in left.objects.items() if key not in emptied}
-    return Catalog(MappingProxyType(kept))
 
 
 def _migrations(settings: Settings) -> dict[str, Path | None]:

@@ -95,7 +95,10 @@ SETTINGS: tuple[Setting, ...] = (
     _everywhere(
         "migrations",
         "The directory of the Alembic environment, or its ini file, from the project's root.",
-        kinds.one(kinds.path, "a path from the project's root"),
+        kinds.one(
+            kinds.path,
+            "a path from the project's root; `alembic.ini:name` is a section of the file",
+        ),
     ),
     Setting(
         "app",

@@ -218,7 +218,7 @@ def _migrations_of(root: Path, values: Mapping[str, Value], where: str) -> Value
             "Alembic environment or its ini file.",
         )
     path = root / migrations.value
-    if path.exists():
+    if path.exists() or _is_section(path):
         return replace(migrations, value=path)
     raise ConfigurationError(
         f"migrations names {shown(migrations.value)}, and there is no such directory or file.",
@@ -228,8 +228,16 @@ def _migrations_of(root: Path, values: Mapping[str, Value], where: str) -> Value
             Fact("looked at", str(path)),
         ],
         remedy="Name the directory of the Alembic environment, the one with env.py in it, or its "
-        "ini file, from the directory of pyproject.toml.",
+        "ini file, from the directory of pyproject.toml; alembic.ini:name is a section in that.",
     )
+
+
+def _is_section(path: Path) -> bool:
+    """Whether *path* is an ini file with one of its sections, as in ``alembic.ini:billing``."""
+    name, colon, section = path.name.rpartition(":")
+    if not (colon and path.with_name(name).is_file()):
+        return False
+    return f"[{section}]" in path.with_name(name).read_text("utf-8").splitlines()
 
 
 def _bind_of(root: Path, name: str, table: object) -> Bind:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import os
 import re
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy
 from sqlalchemy import Connection, MetaData
@@ -107,7 +108,8 @@ class MigrationsBuilder:
         """Yield all files of the environment, its ini file, and the module of the seed."""
         yield from _module_files(self.seed)
         folder = self.location if self.location.is_dir() else self.location.parent
-        yield from (folder / "alembic.ini", folder.parent / "alembic.ini", self.location)
+        ini, _, _ = ini_section(self.location)
+        yield from (folder / "alembic.ini", folder.parent / "alembic.ini", ini)
         if self.location.is_dir():
             yield from (
                 file
@@ -224,21 +226,40 @@ def _name_of(seed: Seed) -> str:
 
 def alembic_config(location: Path, url: URL, connection: Connection | None) -> Config:
     """Return the configuration of the environment at *location*, with *connection* to use."""
-    from alembic.config import Config  # optional, as above
-
     if location.is_dir():
         nearby = [location / "alembic.ini", location.parent / "alembic.ini"]
         ini = next((file for file in nearby if file.is_file()), None)
-        config = Config(str(ini) if ini else None)
+        config = _config(ini, location.parent)
         config.set_main_option("script_location", str(location).replace("%", "%%"))
     else:
-        config = Config(str(location))
+        config = _config(*ini_section(location))
         _anchor(config, location.parent)
     shown = _with_driver_of(config, url).render_as_string(hide_password=False)
     config.set_main_option("sqlalchemy.url", shown.replace("%", "%%"))
     if connection is not None:
         config.attributes["connection"] = connection
     return config
+
+
+def ini_section(location: Path) -> tuple[Path, Path, str]:
+    """Return the ini file that *location* names, its directory, and the section in it.
+
+    ``alembic.ini:billing`` is what ``alembic -n billing`` reads.
+    """
+    name, colon, section = location.name.rpartition(":")
+    if colon and not location.exists():
+        return location.with_name(name), location.parent, section
+    return location, location.parent, "alembic"
+
+
+def _config(ini: Path | None, directory: Path, section: str = "alembic") -> Config:
+    """Return what Alembic reads in *ini*, and in a pyproject.toml beside it from 1.16 on."""
+    from alembic.config import Config  # optional, as above
+
+    more: dict[str, Any] = {}
+    if "toml_file" in inspect.signature(Config).parameters:
+        more["toml_file"] = str(directory / "pyproject.toml")
+    return Config(str(ini) if ini else None, ini_section=section, **more)
 
 
 def _with_driver_of(config: Config, url: URL) -> URL:

@@ -28,6 +28,7 @@ from pgsandbox.schema.builders import alembic_config, quiet_warnings
 from pgsandbox.schema.catalog import read_catalog
 from pgsandbox.schema.logs import logging_kept
 from pgsandbox.schema.objects import Catalog
+from pgsandbox.schema.versions import version_table_of, without_versions
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -72,7 +73,7 @@ class Migrations:
         self.url = url
         self.location = location
         self._through = through
-        self._version_table = "public.alembic_version"
+        self._version_tables: frozenset[str] = frozenset()
         self.statements: list[str] = []
         """What the last migration sent."""
 
@@ -117,10 +118,10 @@ class Migrations:
         return tuple(known[script.revision] for script in reversed([*wanted]))
 
     def catalog(self) -> Catalog:
-        """Return the database's schema, without Alembic's own table."""
+        """Return the database's schema, without Alembic's own table and a schema for it alone."""
         found = read_catalog(self.connection.connection.driver_connection)  # type: ignore[arg-type]
         self.connection.rollback()
-        return found.without(frozenset({self._version_table}))
+        return without_versions(found, self._version_tables)
 
     # -- what can be done ---------------------------------------------------------------------
 
@@ -191,8 +192,7 @@ class Migrations:
     def _steps(
         self, revisions: tuple[Revision, ...], context: MigrationContext, *, is_upgrade: bool
     ) -> Iterator[RevisionStep]:
-        schema = context.version_table_schema or "public"
-        self._version_table = f"{schema}.{context.version_table}"
+        self._version_tables |= {version_table_of(context)}
         scripts = self._scripts
         for revision in revisions:
             script = scripts.get_revision(revision.name)

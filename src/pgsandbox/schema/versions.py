@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy.engine import URL
 
 from pgsandbox.schema.builders import alembic_config, connected
 from pgsandbox.schema.logs import logging_kept
+from pgsandbox.schema.objects import Catalog, Key
 
 
 def version_tables(location: Path, url: URL) -> frozenset[str]:
@@ -25,9 +27,7 @@ def version_tables(location: Path, url: URL) -> frozenset[str]:
     found: set[str] = set()
 
     def look(_: Any, context: Any) -> list[Any]:
-        quote = context.dialect.identifier_preparer.quote
-        schema = context.version_table_schema or context.connection.dialect.default_schema_name
-        found.add(f"{quote(schema)}.{quote(context.version_table)}")
+        found.add(version_table_of(context))
         return []
 
     with connected(url) as connection, logging_kept():
@@ -39,3 +39,27 @@ def version_tables(location: Path, url: URL) -> frozenset[str]:
                 script.run_env()
         connection.rollback()
     return frozenset(found)
+
+
+def version_table_of(context: Any) -> str:
+    """Return the qualified name of the version table of Alembic's migration *context*."""
+    quote = context.dialect.identifier_preparer.quote
+    schema = context.version_table_schema or context.dialect.default_schema_name or "public"
+    return f"{quote(schema)}.{quote(context.version_table)}"
+
+
+def without_versions(
+    catalog: Catalog, tables: frozenset[str], models: Catalog | None = None
+) -> Catalog:
+    """Return *catalog* without Alembic's own *tables*, and schemas made for these alone.
+
+    A schema that *models* have stays, and so does ``public``, which every database begins with.
+    """
+    names = {key.identity for key in catalog if key.kind == "relation"}
+    homes = {catalog[Key("relation", table)].parent for table in tables if table in names}
+    left = catalog.without(tables)
+    there = {Key("schema", "public"), *(models or ())}
+    made = [each for each in homes if each and each not in there]
+    emptied = {each for each in made if not any(left.below(each))}
+    kept = {key: each for key, each in left.objects.items() if key not in emptied}
+    return Catalog(MappingProxyType(kept))

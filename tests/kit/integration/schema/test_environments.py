@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from alembic import command
@@ -12,7 +13,7 @@ from alembic.config import Config
 
 from pgsandbox.servers import Server
 from tests.kit.integration.plugin.conftest import MakeProject
-from tests.kit.integration.plugin.projects import SECRET, Project, databases
+from tests.kit.integration.plugin.projects import SECRET, Project, databases, execute
 
 ITEMS = """
     import sqlalchemy as sa
@@ -234,3 +235,114 @@ def test_the_asynchronous_template(
     outcome = project.run(*arguments)
 
     assert (outcome.code, outcome.counts) == (0, {"passed": 7, "skipped": 2})
+
+
+ENV = """
+    from alembic import context
+    from sqlalchemy import create_engine, text
+
+    {before}
+    def run(connection):
+        context.configure(connection=connection, {options})
+        with context.begin_transaction():
+            context.run_migrations()
+
+    if context.is_offline_mode():
+        context.configure(dialect_name="postgresql", {options})
+        with context.begin_transaction():
+            context.run_migrations()
+    else:
+        {online}
+"""
+
+
+def test_settings_of_its_own(make_project: MakeProject, server: Server) -> None:
+    """A database that a variable names, and that answers, is left as it is."""
+    project = make_project({"tests/integration/test_migrations.py": CHECKS}, SETTINGS)
+    env = ENV.format(
+        before="import os",
+        options="compare_type=True",
+        online='with create_engine(os.environ["SHOP_URL"]).connect() as each: run(each)',
+    )
+    project.write({"migrations/env.py": env, "migrations/versions/1_items.py": ITEMS})
+    name = f"{project.name}_dev"
+    execute(server, "create database {}", name)
+    url = server.url_of(name).render_as_string(hide_password=False)
+    outcome = project.run(SHOP_URL=url)
+    with closing(server.connect(name)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select count(*) from pg_class where relname in ('items', 'alembic_version')"
+        )
+        [(tables,)] = cursor.fetchall()
+    execute(server, "drop database {}", name)
+
+    assert (outcome.code, outcome.counts) == (0, {"passed": 6, "skipped": 2})
+    assert tables == 0
+
+
+def test_a_schema_for_the_versions(make_project: MakeProject) -> None:
+    """It is Alembic's, whatever its name: nothing that a downgrade has left."""
+    project = make_project({"tests/integration/test_migrations.py": CHECKS}, SETTINGS)
+    env = ENV.format(
+        before="create = text('create schema if not exists \"Meta Data\"')",
+        options='version_table_schema="Meta Data", version_table="Done"',
+        online='given = context.config.attributes["connection"]; given.execute(create);'
+        " given.commit(); run(given)",
+    )
+    project.write({"migrations/env.py": env, "migrations/versions/1_items.py": ITEMS})
+    outcome = project.run("-k", "not offline")
+
+    assert (outcome.code, outcome.counts) == (0, {"passed": 5, "skipped": 2, "deselected": 1})
+
+
+SECTIONS = """
+    [alembic]
+    script_location = migrations
+    [billing]
+    script_location = %(here)s/billing
+    sqlalchemy.url = postgresql+psycopg://nobody@127.0.0.1:1/%(NAME)s
+    version_locations = %(here)s/billing/versions
+"""
+
+
+def test_a_section_of_the_ini_file(make_project: MakeProject) -> None:
+    """What ``alembic -n billing`` runs builds the database of a bind."""
+    project = make_project({"alembic.ini": SECTIONS, "tests/integration/test_rows.py": ROWS})
+    given = 'with create_engine(context.config.get_main_option("sqlalchemy.url")).connect() as c:'
+    env = ENV.format(before="", options="", online=f"{given} run(c)")
+    project.write({"migrations/env.py": env, "migrations/versions/1_items.py": ITEMS})
+    bills = ITEMS.replace("items", "bills")
+    project.write({"billing/env.py": env, "billing/versions/1_bills.py": bills})
+    project.write(
+        {
+            "tests/integration/test_bill.py": """
+                def test_it(pg):
+                    count = "select count(*) from bills"
+                    assert pg.outside(count, of="billing") == 0
+            """,
+            "tests/integration/test_migrations.py": CHECKS,
+        }
+    )
+    project.configure(
+        '[tool.pgsandbox]\nmetadata = "models:Base"\nserver = "embedded"\n'
+        'schema = "migrations"\nmigrations = "alembic.ini"\n'
+        "[tool.pgsandbox.binds.billing]\n"
+        'metadata = "models:Base"\nschema = "migrations"\nmigrations = "alembic.ini:billing"'
+    )
+    outcome = project.run("-k", "not models_say and not offline")
+
+    assert (outcome.code, outcome.counts) == (0, {"passed": 6, "skipped": 2, "deselected": 2})
+
+
+def test_a_section_that_there_is_not(make_project: MakeProject) -> None:
+    """It is not taken for the name of a file."""
+    project = make_project(
+        {"alembic.ini": SECTIONS},
+        SETTINGS.replace('= "migrations"\nserver', '= "metadata"\nserver').replace(
+            '"migrations"', '"alembic.ini:bills"'
+        ),
+    )
+    outcome = project.run()
+
+    assert outcome.code == 4
+    assert "alembic.ini:name is a section in that" in outcome.err
