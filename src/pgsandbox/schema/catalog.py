@@ -6,11 +6,13 @@ differently and the server understands alike reads alike.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -23,7 +25,10 @@ from pgsandbox.schema.queries import (
     COMMENTS,
     DEPENDENCIES,
     MEMBERS_OF_EXTENSIONS,
+    OF_TABLES,
+    OWN,
     STAND_INS,
+    STATISTICS,
 )
 from pgsandbox.schema.queries_of_the_rest import EVERYTHING
 
@@ -50,10 +55,21 @@ def read_catalog(connection: Connection) -> Catalog:
     It is read in the connection's open transaction, or in one of its own that is rolled back. An
     open one is left as it was.
     """
+    with reading_in(connection) as cursor:
+        return read(cursor).catalog()
+
+
+@contextlib.contextmanager
+def reading_in(connection: Connection) -> Iterator[Cursor]:
+    """Give a cursor of *connection* that asks as `read_catalog` says."""
     with connection.cursor() as cursor:
         cursor.execute("BEGIN" if connection.autocommit else "SAVEPOINT pgsandbox_catalog")
         try:
-            return _read(cursor)
+            cursor.execute(
+                "select set_config(key, value, true) from json_each_text(%s)",
+                (json.dumps(_PARAMETERS),),
+            )
+            yield cursor
         finally:
             if connection.autocommit:
                 cursor.execute("ROLLBACK")
@@ -62,34 +78,80 @@ def read_catalog(connection: Connection) -> Catalog:
                 cursor.execute("RELEASE SAVEPOINT pgsandbox_catalog")
 
 
-def _read(cursor: Cursor) -> Catalog:
-    cursor.execute(
-        "select set_config(key, value, true) from json_each_text(%s)", (json.dumps(_PARAMETERS),)
-    )
+@dataclass
+class Reading:
+    """The objects that were found, and by what the server knows them."""
+
+    found: dict[Key, SchemaObject]
+    """Each without what it needs."""
+    addresses: dict[Address, Key]
+    owners: dict[Key, int]
+    """The OID of the relation that each is, or is a part of."""
+    needs: dict[Key, frozenset[Key]]
+
+    def without(self, relations: set[int]) -> Reading:
+        """Return what else was found."""
+        gone = {key for key, oid in self.owners.items() if oid in relations}
+        return Reading(
+            {key: each for key, each in self.found.items() if key not in gone},
+            {address: key for address, key in self.addresses.items() if key not in gone},
+            {key: oid for key, oid in self.owners.items() if key not in gone},
+            {},
+        )
+
+    def catalog(self, last: Catalog | None = None) -> Catalog:
+        """Return it as a catalog, with those objects of *last* that are unchanged."""
+        known = last.objects if last is not None else {}
+        made: dict[Key, SchemaObject] = {}
+        for key, found in self.found.items():
+            needs = (self.needs.get(key, _NOTHING) | found.origins) - {key}
+            before = known.get(key)
+            is_as_before = before is not None and before.facets is found.facets
+            if before is not None and is_as_before and before.needs == needs:
+                made[key] = before
+            else:
+                made[key] = replace(found, needs=needs)
+        return Catalog(MappingProxyType(made))
+
+
+_NOTHING: frozenset[Key] = frozenset()
+
+
+def read(
+    cursor: Cursor, relations: list[int] | None = None, besides: Reading | None = None
+) -> Reading:
+    """Return what *cursor* finds: everything, or *relations* and their parts *besides* the rest."""
     members = {
         (cls, oid): extension for cls, oid, extension in _rows(cursor, MEMBERS_OF_EXTENSIONS)
     }
     comments = {(cls, oid, sub): text for cls, oid, sub, text in _rows(cursor, COMMENTS)}
-    found: dict[Key, SchemaObject] = {}
-    addresses: dict[Address, Key] = {}
-    for query in EVERYTHING:
-        for row in _rows(cursor, query):
+    reading = besides or Reading({}, {}, {}, {})
+    for query in EVERYTHING if relations is None else _OF_SOME_TABLES:
+        for row in _rows(cursor, query, () if relations is None else (relations,)):
             address: Address = row[:3]
             made = None if row[:2] in members else _object(row, comments.get(address))
             # What belongs to a thing that is not the project's, an extension's table, isn't either.
-            if made is not None and (made.parent is None or made.parent in found):
-                found[made.key] = made
-                addresses[address] = made.key
-    needs = _needs(cursor, addresses, members)
-    return Catalog(
-        MappingProxyType(
-            {key: _with(each, needs.get(key, frozenset())) for key, each in found.items()}
-        )
+            if made is not None and (made.parent is None or made.parent in reading.found):
+                reading.found[made.key] = made
+                reading.addresses[address] = made.key
+                if made.key.kind in ("relation", "sequence"):
+                    reading.owners[made.key] = row[1]
+                elif made.parent in reading.owners:
+                    reading.owners[made.key] = reading.owners[made.parent]
+    reading.needs = _needs(cursor, reading.addresses, members)
+    return reading
+
+
+_OF_SOME_TABLES = tuple(
+    query.replace("%", "%%").replace(
+        OWN, f"{OWN} and {'s.stxrelid' if query is STATISTICS else 'c.oid'} = any(%s::oid[])"
     )
+    for query in OF_TABLES
+)
 
 
-def _rows(cursor: Cursor, query: str) -> list[tuple[Any, ...]]:
-    cursor.execute(query)
+def _rows(cursor: Cursor, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    cursor.execute(query, values or None)
     return cursor.fetchall()
 
 
@@ -115,20 +177,6 @@ def _object(row: tuple[Any, ...], comment: str | None) -> SchemaObject:
 
 
 _AS_WRITTEN = ("body", "index-comment", "column-comments")
-
-
-def _with(found: SchemaObject, needs: frozenset[Key]) -> SchemaObject:
-    return SchemaObject(
-        found.key,
-        found.name,
-        found.label,
-        found.facets,
-        found.create,
-        found.parent,
-        (needs | found.origins) - {found.key},
-        found.origins,
-        found.position,
-    )
 
 
 def _needs(

@@ -46,6 +46,8 @@ def compare(left: Catalog, right: Catalog, *, column_order: bool = False) -> lis
 
     With *column_order* it counts where a table's columns stand in another order, too.
     """
+    if not column_order and _are_alike(left, right):
+        return []
     left, renames = paired(left, right)
     candidates = _candidates(left, right)
     folded = fold(left, right, candidates)
@@ -64,6 +66,13 @@ def tables_in_another_order(left: Catalog, right: Catalog) -> list[str]:
     """Return the tables whose columns stand in another order."""
     left, _ = paired(left, right)
     return [each.key.identity for each in _moved(left, right)]
+
+
+def _are_alike(left: Catalog, right: Catalog) -> bool:
+    """Whether there is nothing to look for: the same names, and the same said of each."""
+    return left.objects.keys() == right.objects.keys() and all(
+        each is right[key] or each.facets == right[key].facets for key, each in left.objects.items()
+    )
 
 
 def _candidates(left: Catalog, right: Catalog) -> Candidates:
