@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, Table
+from sqlalchemy import (
+    JSON,
+    Connection,
+    MetaData,
+    String,
+    Table,
+    Text,
+    cast,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pgsandbox import guard
@@ -265,7 +276,9 @@ def _write(connection: Connection, given: MigrationRows) -> Finding | None:
     try:
         for name, rows in given.rows.items():
             if rows:
-                connection.execute(_table(connection, name).insert(), [dict(row) for row in rows])
+                table = _table(connection, name)
+                connection.execute(table.insert(), [dict(row) for row in rows])
+                _advance_sequences(connection, table)
         connection.commit()
     except SQLAlchemyError as error:
         connection.rollback()
@@ -280,6 +293,16 @@ def _write(connection: Connection, given: MigrationRows) -> Finding | None:
     return None
 
 
+def _advance_sequences(connection: Connection, table: Table) -> None:
+    """Let the sequences of *table* go on behind its rows, as they do where rows were not given."""
+    name = connection.dialect.identifier_preparer.format_table(table)
+    for column in table.columns:
+        sequence = connection.scalar(select(func.pg_get_serial_sequence(name, column.name)))
+        if sequence is not None:
+            last = select(func.max(column)).scalar_subquery()
+            connection.execute(select(func.setval(sequence, last)).where(last >= 1))
+
+
 def _table(connection: Connection, name: str) -> Table:
     schema, _, table = name.rpartition(".")
     return Table(table, MetaData(), schema=schema or None, autoload_with=connection)
@@ -290,10 +313,11 @@ def _missing_rows(
 ) -> list[Finding]:
     found = []
     for name, rows in expected.items():
-        rows_there = connection.execute(_table(connection, name).select()).mappings()
-        there = [dict(row) for row in rows_there]
+        table = _table(connection, name)
+        there = [dict(row) for row in connection.execute(table.select()).mappings()]
         for row in rows:
-            alike = [each for each in there if _is_like(each, row)]
+            wanted = _as_read(connection, table, row)
+            alike = [each for each in there if _is_like(each, wanted)]
             if len(alike) != 1:
                 found.append(
                     Finding(
@@ -306,6 +330,25 @@ def _missing_rows(
                 )
     connection.rollback()
     return found
+
+
+def _as_read(connection: Connection, table: Table, row: Row) -> Row:
+    """Return *row* as the server gives it back, where a text stands for a value of another type."""
+    texts = {
+        name: cast(literal(value, Text), table.columns[name].type)
+        for name, value in row.items()
+        if isinstance(value, str)
+        and name in table.columns
+        and not isinstance(table.columns[name].type, String | JSON)
+    }
+    if not texts:
+        return row
+    try:
+        read = connection.execute(select(*(each.label(name) for name, each in texts.items())))
+        return {**row, **read.mappings().one()}
+    except SQLAlchemyError:  # it is not of that type, and no row is like it
+        connection.rollback()
+        return row
 
 
 def _is_like(row: Row, expected: Row) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg2
@@ -109,6 +110,23 @@ def test_branches_and_a_project_without_migrations(opened: Open) -> None:
     assert checks.every_step(opened()) == []
 
 
+def test_branches_that_depend_and_are_merged(opened: Open) -> None:
+    """A merge goes down into both of its branches, and a revision after what it depends on."""
+    migrations = opened(*SHOP, ("create table others ()", "drop table others"), heads=True)
+    versions = migrations.location / "versions"
+    (versions / "4.py").write_text(
+        'revision, down_revision, depends_on = "4", None, "3"\nbranch_labels = ("side",)\n'
+        "from alembic import op\ndef upgrade(): op.execute('alter table others add a int')\n"
+        "def downgrade(): op.execute('alter table others drop a')\n"
+    )
+    (versions / "5.py").write_text(
+        'revision, down_revision = "5", ("2", "4")\ndef upgrade(): pass\ndef downgrade(): pass\n'
+    )
+
+    assert checks.every_step(migrations) == []
+    assert sorted(each.name for each in migrations.revisions) == ["1", "2", "3", "4", "5"]
+
+
 def test_two_heads(opened: Open) -> None:
     """Both are named."""
     [finding] = checks.single_head(opened(*SHOP, ("select 1", "select 1"), heads=True))
@@ -189,6 +207,44 @@ def test_rows_on_their_way(
     found = checks.rows_survive(opened(*SHOP, (up, down)), rows)
 
     assert _codes(found) == ["row-lost"] * codes
+
+
+TABLE = (
+    "create table s.t (id serial primary key, mood mood, moods mood[], document jsonb, "
+    'at timestamptz, of uuid, "Its Name" text)'
+)
+KINDS = (
+    f"create schema s; create type mood as enum ('good', 'bad'); {TABLE}",
+    "drop table s.t; drop type mood; drop schema s",
+)
+
+
+def test_rows_of_every_kind(opened: Open) -> None:
+    """A text that the server takes for a value is that value, in whatever form it comes back."""
+    row = {
+        "mood": "good",
+        "moods": ["bad"],
+        "document": {"a": [1, None]},
+        "at": "2026-01-01 00:00+05",
+        "of": "00000000-0000-0000-0000-00000000000A",
+        "Its Name": "x",
+    }
+    moved = {**row, "at": datetime(2025, 12, 31, 19, tzinfo=UTC)}
+    late = {**row, "at": "2026-01-01 00:00+00"}
+    steps = (KINDS, ("select 1", "select 1"))
+    sound = MigrationRows("1", {"s.t": [row]}, after="2", expected={"s.t": [moved]})
+    lost = MigrationRows("1", {"s.t": [row]}, after="2", expected={"s.t": [late]})
+
+    assert checks.rows_survive(opened(*steps), sound) == []
+    assert _codes(checks.rows_survive(opened(*steps), lost)) == ["row-lost"]
+
+
+def test_a_migration_that_adds_a_row(opened: Open) -> None:
+    """Its number is the next one, as it would be if the rows had not been given with theirs."""
+    given = MigrationRows("1", {"s.t": [{"id": 1}, {"id": 7}]}, after="2")
+    add = ("insert into s.t (mood) values ('bad')", "delete from s.t where mood = 'bad'")
+
+    assert checks.rows_survive(opened(KINDS, add), given) == []
 
 
 @pytest.mark.parametrize(
