@@ -36,7 +36,7 @@ from pgsandbox.sandbox.sandbox import Sandbox
 E = TypeVar("E", bound=PgSandboxError)
 
 _STATE = "pgsandbox.let_through"
-_PATIENCE = "SET lock_timeout = '10s'"
+_PATIENCE = "SET lock_timeout = '3s'"
 
 
 @dataclass(eq=False)
@@ -196,7 +196,7 @@ class Door:
 
         Migrations open whatever their environment configures; they reach the fresh test database
         and no other. What an engine's pool keeps of it is closed at the end, so that the database
-        can be copied. Two connections that wait for each other are an error after 10 seconds.
+        can be copied. Two connections that wait for each other are an error after 3 seconds.
         """
         before = self._building
         self._here.building = building = _Building(url)

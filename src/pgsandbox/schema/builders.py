@@ -170,6 +170,12 @@ _REMEDY_FOR_MIGRATIONS = (
     "it in `extensions`. Where env.py needs an application's context, name the application, or its "
     'factory, in the setting `app`: app = "package.module:create_app".'
 )
+_REMEDY_FOR_LOCKS = (
+    "Two connections of the environment wait for each other. Where it migrates several databases "
+    "at once, they are one while it is built: let each have a section of the ini file, or a "
+    'directory, of its own, and name that in its bind: migrations = "alembic.ini:name".'
+)
+_LOCK_NOT_AVAILABLE = "55P03"  # lock_not_available (manual, appendix A)
 _REMEDY_FOR_SEED = "It is called once with a Session, when the tables are there and empty."
 
 
@@ -309,8 +315,14 @@ def _blaming(
                 *_facts_of(error),
                 *([Fact("output", _shortened("\n".join(said)))] if said else []),
             ],
-            remedy=_REMEDY_FOR_AN_EXTENSION_THAT_IS_NOT_THERE if _lacks(error) else remedy,
+            remedy=_remedy_for(error) or remedy,
         ) from error
+
+
+def _remedy_for(error: Exception) -> str | None:
+    if _lacks(error):
+        return _REMEDY_FOR_AN_EXTENSION_THAT_IS_NOT_THERE
+    return _REMEDY_FOR_LOCKS if _has_waited(error) else None
 
 
 def _lacks(error: Exception) -> bool:
@@ -319,6 +331,10 @@ def _lacks(error: Exception) -> bool:
     statement = str(getattr(error, "statement", None) or "").upper().split()
     # PostgreSQL 14 does not find a file, later versions say what that means.
     return state in {"0A000", "58P01"} and statement[:2] == ["CREATE", "EXTENSION"]
+
+
+def _has_waited(error: Exception) -> bool:
+    return getattr(getattr(error, "orig", None), "pgcode", None) == _LOCK_NOT_AVAILABLE
 
 
 def _facts_of(error: Exception) -> Iterator[Fact]:

@@ -346,3 +346,16 @@ def test_a_section_that_there_is_not(make_project: MakeProject) -> None:
 
     assert outcome.code == 4
     assert "alembic.ini:name is a section in that" in outcome.err
+
+
+def test_several_databases_in_one_go(make_project: MakeProject) -> None:
+    """All are one while it is built: that does not wait for ever, and says what to write."""
+    project = make_project({"tests/integration/test_rows.py": ROWS}, SETTINGS)
+    init(project, "multidb", f"postgresql+psycopg2://{NOBODY}")
+    one_of_both = ITEMS.replace("def upgrade():", "def upgrade(engine_name):")
+    project.write({"migrations/versions/1_items.py": one_of_both})
+    outcome = project.run()
+
+    assert outcome.code == 4
+    assert "canceling statement due to lock timeout" in outcome.err
+    assert "Two connections of the environment wait for each other." in outcome.err
