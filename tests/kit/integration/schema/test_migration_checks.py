@@ -158,6 +158,20 @@ def test_a_step_that_does_not_go_back(
     assert {finding.path.rpartition("/")[2] for finding in found if finding.path} == {"3.py"}
 
 
+def test_a_step_that_is_another_the_second_time(opened: Open) -> None:
+    """Its downgrade undoes what the catalog shows, and not the row that the upgrade looks at."""
+    up = """
+        do $$ begin
+            if exists (select from items) then create index i on items (price);
+            else create index i on items (name); end if;
+        end $$;
+        insert into items (id) values (1) on conflict do nothing
+    """
+    [finding] = checks.every_step(opened(*SHOP, (up, "drop index i")))
+
+    assert (finding.code, finding.details["what"]) == ("not-repeated", "index-keys")
+
+
 def test_an_enum_that_the_downgrade_of_its_table_forgets(opened: Open) -> None:
     """It stays at base, which one step alone would not show if nothing makes it again."""
     step = ("create type mood as enum ('good'); create table t (m mood)", "drop table t")
