@@ -70,7 +70,7 @@ def run(contender: Contender, tests: int, *, server: str, workers: int = 0) -> F
         command += contender.options
         command += ["-n", str(workers)] if workers else ["-p", "no:xdist"]
         environment = {
-            **os.environ,
+            **{name: text for name, text in os.environ.items() if "XDIST" not in name},
             "PYTHONPATH": os.pathsep.join([str(folder), str(SUITE)]),
             "PYTHONDONTWRITEBYTECODE": "",
             "TEST_DATABASE_URL": _with_database(server, "bench_kit_test"),

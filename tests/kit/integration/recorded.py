@@ -25,6 +25,7 @@ _DIFFERS_PER_RUN = (
     (re.compile(r"\bPostgreSQL \d+\.\d+"), "PostgreSQL 18.4"),
     (re.compile(r"\b(\w+)\.(\w+) AS \1_\2\b"), r"\1.\2"),  # SQLAlchemy 2.0
     (re.compile(r"sqlalche\.me/e/\d+/"), "sqlalche.me/e/21/"),
+    (re.compile(r"(?<=/)dev/shm(?=/pgsandbox-)"), "tmp"),
     (re.compile(r"/pgsandbox-\d+/[\w/-]+"), "/pgsandbox-1000/0d3f7eee05"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \w+ \[\d+\] "), ""),
     (re.compile(r"\b\d+\.\d\d ?s\b"), "N s"),
