@@ -140,6 +140,12 @@ SETTINGS: tuple[Setting, ...] = (
         "A callable that takes a Session and adds the rows that every test starts from.",
         kinds.one(kinds.reference, '"package.module:callable"'),
     ),
+    _everywhere(
+        "restart-sequences",
+        "Let sequences begin anew in each sandboxed test, for assertions that name ids.",
+        kinds.switch(),
+        False,
+    ),
     Setting(
         "binds",
         "Further databases: for each name its url, metadata, schema and migrations.",

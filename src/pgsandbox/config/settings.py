@@ -70,6 +70,8 @@ class Settings:
     """PostgreSQL extensions to create."""
     seed: str | None
     """A reference to what adds the rows that every test starts from."""
+    restart_sequences: bool
+    """Whether sequences begin anew in each sandboxed test."""
     binds: Mapping[str, Bind]
     """The further databases by name."""
     child_env: tuple[str, ...]

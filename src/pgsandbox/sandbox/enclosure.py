@@ -19,6 +19,7 @@ from pgsandbox.sandbox.frames import Executed
 from pgsandbox.sandbox.physical import Physical, Status
 from pgsandbox.sandbox.refusals import CLONE
 from pgsandbox.sandbox.sandbox import Sandbox
+from pgsandbox.sandbox.sequences import Sequences
 from pgsandbox.sandbox.witness import Witness
 
 
@@ -29,7 +30,9 @@ class Enclosure:
     since two drivers can't share a transaction.
     """
 
-    def __init__(self, name: str, url: URL, target: guard.Target) -> None:
+    def __init__(
+        self, name: str, url: URL, target: guard.Target, *, restarts_sequences: bool = False
+    ) -> None:
         self.name = name
         """What the settings call it: ``default``, or the name of a bind."""
         self.url = url
@@ -57,6 +60,8 @@ class Enclosure:
         self._physicals: dict[str, Physical] = {}
         self._constraints: Constraints | None = None
         self._witness: Witness | None = None
+        self._restarts_sequences = restarts_sequences
+        self._sequences: Sequences | None = None
 
     def open(self, driver: str) -> None:
         """Connect by *driver*, and remember the database as it is now, before any test."""
@@ -90,6 +95,8 @@ class Enclosure:
         beneath = self.standing[-1] if self.standing else None
         physical = beneath.physical if beneath else self._physical(dialect)
         constraints = beneath.stack.constraints if beneath else self._constraints
+        if beneath is None and self._sequences is not None:
+            self._sequences.restart(physical)
         sandbox = Sandbox(physical, test, constraints, self._witness, beneath)
         if beneath is None:
             self._constraints = sandbox.constraints
@@ -238,7 +245,7 @@ class Enclosure:
             physical.close()
         self._physicals.clear()
         self._lose()
-        self._constraints = self._witness = None
+        self._constraints = self._witness = self._sequences = None
         self.is_in_doubt = False
 
     def driver_of(self, dialect: Dialect, test: str) -> Any:
@@ -277,6 +284,7 @@ class Enclosure:
         self._physicals[dialect.driver] = made
         if self._witness is None:
             self._witness = Witness(made)
+            self._sequences = Sequences(made) if self._restarts_sequences else None
         else:
             self._witness.expect_session()
         return made

@@ -358,7 +358,12 @@ class Run:
                 leases=self._leases,
             )
         test_url = server.url_of(owned.name, f"postgresql+{driver}")
-        enclosure = Enclosure(name, test_url, target_of(test_url))
+        enclosure = Enclosure(
+            name,
+            test_url,
+            target_of(test_url),
+            restarts_sequences=settings.restart_sequences,
+        )
         home = Home(enclosure, owned, builder, application, template)
         try:
             if template is None:

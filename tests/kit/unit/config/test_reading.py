@@ -100,6 +100,7 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
         extensions=(),
         seed=None,
         app=None,
+        restart_sequences=False,
         binds={},
         child_env=(),
         forbidden_imports=(),
