@@ -34,7 +34,7 @@ def main() -> int:
     sys.stdout.write(report)
     if options.record:
         RESULTS.mkdir(exist_ok=True)
-        file = RESULTS / f"{dt.datetime.now(dt.UTC).date()}.md"
+        file = RESULTS / "latest.md"
         file.write_text(report)
         sys.stderr.write(f"recorded in {file}\n")
     missed = [name for table in tables for name, found, limit in table.targets if found > limit]
@@ -73,21 +73,27 @@ def _machine() -> str:
 
 
 def _report(tables: list[Table], about: str) -> str:
-    parts = [f"Machine: {about}.\n"]
+    date = dt.datetime.now(dt.UTC).date()
+    parts = ["# Measured by the benchmark\n", *_section("machine", [f"{date}: {about}.\n"])]
     for table in tables:
         parts.append(f"## {table.title}\n")
-        parts.append(_line(table.columns))
-        parts.append(_line(tuple("---" for _ in table.columns)))
-        parts.extend(_line(row) for row in table.rows)
-        parts.append("")
-        for name, found, limit in table.targets:
-            verdict = "reached" if found <= limit else "MISSED"
-            parts.append(f"{name}: {found:.3f}, at most {limit:.3f}: {verdict}.\n")
+        parts.extend(_section(table.name, _cells(table)))
     return "\n".join(parts) + "\n"
 
 
-def _line(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _cells(table: Table) -> list[str]:
+    rows = [table.columns, tuple("---" for _ in table.columns), *table.rows]
+    lines = [f"| {' | '.join(cells)} |" for cells in rows]
+    said = []
+    for name, found, limit in table.targets:
+        verdict = "reached" if found <= limit else "missed"
+        said.append(f"Target: {name} at most {limit:.2f}. Found {found:.2f}: {verdict}.\n")
+    return [*lines, "", *said]
+
+
+def _section(name: str, lines: list[str]) -> list[str]:
+    """Return *lines* as a section that the site's pages can include."""
+    return [f"<!-- --8<-- [start:{name}] -->", *lines, f"<!-- --8<-- [end:{name}] -->\n"]
 
 
 sys.exit(main())

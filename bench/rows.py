@@ -28,6 +28,8 @@ PLAIN = Contender("plain pytest", "recipe", file="test_nothing.py")
 class Table:
     """A table of figures, as the page and the terminal show it."""
 
+    name: str
+    """What a page includes it by."""
     title: str
     """What it measures."""
     columns: tuple[str, ...]
@@ -49,6 +51,7 @@ def isolation(server: str, tests: int, *, count: int, is_long: bool) -> Table:
         share = median_ratio(_per_test(found[CLONE.name]), _per_test(found[PYTEST_POSTGRESQL.name]))
         targets.append((f"clone / pytest-postgresql, {tests} tests", share, 0.2))
     return Table(
+        f"isolation-{tests}",
         f"Time per test, {tests} tests, {count} turns",
         ("isolation", "ms per test", "against the recipe", "whole run, s"),
         tuple(_row(name, runs, found[RECIPE.name]) for name, runs in found.items()),
@@ -62,6 +65,7 @@ def workers(server: str, tests: int, *, count: int) -> Table:
     paired = turns([RECIPE, KIT], tests, server=server, count=count, workers=2)
     gain = {name: median_ratio(_whole(alone[name]), _whole(paired[name])) for name in alone}
     return Table(
+        "workers",
         f"Two workers, {tests} tests, {count} turns",
         ("isolation", "whole run, s", "whole run with -n 2, s", "speed-up"),
         tuple(
@@ -83,6 +87,7 @@ def without_database(server: str, tests: int, *, count: int) -> Table:
     found = turns([PLAIN, NO_DATABASE], tests, server=server, count=count)
     ratio = median_ratio(_per_test(found[NO_DATABASE.name]), _per_test(found[PLAIN.name]))
     return Table(
+        "without-database",
         f"Tests that use no database, {tests} tests, {count} turns",
         ("pytest", "ms per test", "whole run, s"),
         tuple(
@@ -102,6 +107,7 @@ def embedded_starts(*, count: int) -> Table:
             first.append(times[0])
             later.append(times[1])
     return Table(
+        "embedded",
         f"Start of an embedded server, {count} turns",
         ("when", "s"),
         (("first on a machine", _median(first)), ("later", _median(later))),
@@ -137,6 +143,7 @@ def second_run(server: str, *, count: int) -> Table:
     pairs = zip(to_first[REUSE.name], to_first[PLAIN.name], strict=True)
     over = statistics.median(one - other for one, other in pairs)
     return Table(
+        "second-run",
         f"From the start of the process to the first test, {count} turns",
         ("run", "s"),
         tuple((name, _median(times)) for name, times in to_first.items()),
@@ -158,6 +165,7 @@ def plugin_import(*, count: int) -> Table:
     ]
     added = 1000 * statistics.median(one - other for one, other in pairs)
     return Table(
+        "plugin",
         f"pytest --version, {count} turns",
         ("plugin", "ms"),
         (
