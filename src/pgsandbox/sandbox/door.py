@@ -77,6 +77,7 @@ class Door:
         )
         self._here = threading.local()
         self._watching: list[Callable[[], None]] = []
+        self._are_drivers_free = False
         self._let_through: dict[int, Any] = {}
         """Why a real connection is being made, by the identity of the pool's record of it.
 
@@ -98,7 +99,9 @@ class Door:
         module_of("psycopg2")
         for target, name, listener in self._listeners:
             event.listen(target, name, listener, insert=True)
-        self._watching += [origins.watch_engines(), direct.watch(self._called)]
+        self._watching.append(origins.watch_engines())
+        if not self._are_drivers_free:
+            self._watching.append(direct.watch(self._called))
 
     def remove(self) -> None:
         """Leave every engine alone again."""
@@ -111,6 +114,7 @@ class Door:
 
     def free_the_drivers(self) -> None:
         """Judge engines only, and no longer what calls a driver's own connect."""
+        self._are_drivers_free = True
         self._watching.pop()()
 
     # -- the running test ---------------------------------------------------------------------

@@ -21,7 +21,7 @@ from tests.kit.external import external_server
 from tests.kit.integration.plugin.projects import Outcome, Project
 
 _XDIST = ("-p", "xdist", "-n", "2")
-_ATTEMPTS = 20
+_ATTEMPTS = 60
 _LIMIT = 60.0
 _LIMIT_OF_CLEARING = 5.0
 """Seconds in which what nobody uses any more is gone by itself."""

@@ -122,6 +122,12 @@ class Runs:
         self.project.write({name: text})
 
 
+def said(outcome: Outcome, word: str) -> list[str]:
+    """What the test of a run printed after *word*."""
+    (line,) = (line for line in outcome.out.splitlines() if word in line)
+    return line.partition(word)[2].split()
+
+
 @pytest.fixture(scope="module")
 def make_runs(make_project: MakeProject, quiet: External) -> Callable[..., Runs]:
     """Make a project whose schema was built by a first run."""
@@ -150,11 +156,12 @@ def migrated(make_runs: Callable[..., Runs]) -> Runs:
 
 def test_the_second_run_builds_nothing(seeded: Runs) -> None:
     """Nor does one of two workers, which find what a single process has built."""
+    first = seeded.run()
     before = seeded.builds
     again = seeded.run()
     seeded.run("-p", "xdist", "-n", "2")
 
-    assert "rows: tea milk none" in again.out
+    assert said(again, "rows:") == said(first, "rows:") != []
     assert seeded.builds == before
 
 
@@ -209,33 +216,33 @@ def test_a_changed_test_builds_nothing(seeded: Runs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new", "columns"),
+    ("name", "old", "new", "column"),
     [
-        ("migrations/versions/items.sql", "name text", "name text, a int", "id name a"),
+        ("migrations/versions/items.sql", "name text", "name text, a int", "a"),
         (
             "migrations/versions/0001_items.py",
             "read_text())",
             "read_text() + '; alter table items add b int')",
-            "id name a b",
+            "b",
         ),
         (
             "migrations/env.py",
             "run_migrations()",
             "run_migrations(); context.execute('alter table items add c int')",
-            "id name a b c",
+            "c",
         ),
     ],
     ids=["sql", "migration", "environment"],
 )
 def test_a_changed_migration_builds_anew(
-    migrated: Runs, name: str, old: str, new: str, columns: str
+    migrated: Runs, name: str, old: str, new: str, column: str
 ) -> None:
     """A template that hides a broken migration would be worse than none."""
     file = migrated.project.path / name
     file.write_text(file.read_text().replace(old, new))
     changed = migrated.run()
 
-    assert f"columns: {columns}\n" in changed.out
+    assert column in said(changed, "columns:")
 
 
 def test_a_migration_that_became_broken_fails(migrated: Runs) -> None:
