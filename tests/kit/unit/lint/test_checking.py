@@ -248,7 +248,7 @@ def test_the_summary_counts(tmp_path):
 def test_the_rules_take_little_more_than_the_parser(tmp_path):
     """The peer is Python's own parser, measured in the same moment.
 
-    Alone it is 3 to 5 times the parser's time; coverage, which does not slow the parser, makes it 25.
+    Alone it takes 3 to 5 times as long; coverage, which does not slow the parser, makes it 25.
     """
     texts = [file.read_text() for file in (ROOT / "tests/integration").glob("test_*.py")]
     for number, text in enumerate(texts):
