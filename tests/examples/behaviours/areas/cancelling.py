@@ -9,6 +9,8 @@ from behaviour import on
 from stage import ASYNC, SYNC
 
 _SLOW = "SELECT count(*) FROM generate_series(1, 2000000000)"
+_BEGUN = "DO $$ BEGIN RAISE NOTICE 'begun'; PERFORM pg_sleep(9); END $$"
+"""The server sends the notice at once, so whoever hears it knows that the statement runs."""
 _INSERT = "INSERT INTO items (name) VALUES ('{}')"
 
 
@@ -191,29 +193,30 @@ async def command_timeout(stage):
 
 async def a_cancelled_task(stage):
     """The task's statement is cancelled on the server; asyncpg's connection goes on."""
-    one, two = await stage.open_async(), await stage.open_async()
+    one = await stage.open_async()
+    begun = asyncio.Event()
+    one.add_log_listener(lambda *_: begun.set())
     transaction = one.transaction()
     await transaction.start()
     await stage.run_async(one, _INSERT.format("a"))
-    task = asyncio.create_task(one.fetch(_SLOW))
-    await asyncio.sleep(0)
-    await two.fetch("SELECT 1")
+    task = asyncio.create_task(one.execute(_BEGUN))
+    await begun.wait()
     task.cancel()
     with stage.noting("task", asyncio.CancelledError):
         await task
     await stage.fetch(one, "SELECT 1")
     await transaction.rollback()
     await stage.fetch(one, "SELECT name FROM items")
-    await stage.fetch(two, "SELECT 1")
 
 
 async def a_cancelled_task_of_psycopg(stage):
     """psycopg cancels and waits for the answer."""
     one = await stage.open_async("psycopg")
+    begun = asyncio.Event()
+    one.add_notice_handler(lambda _: begun.set())
     await stage.run_async(one, _INSERT.format("a"))
-    task = asyncio.create_task(one.execute(_SLOW))
-    while one.info.transaction_status != 1:
-        await asyncio.sleep(0)
+    task = asyncio.create_task(one.execute(_BEGUN))
+    await begun.wait()
     task.cancel()
     with stage.noting("task", asyncio.CancelledError):
         await task
