@@ -3,6 +3,7 @@
 import time
 
 from behaviour import Behaviour
+
 from pgsandbox.errors import NotInSandbox
 
 

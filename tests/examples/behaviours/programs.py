@@ -50,7 +50,6 @@ _WEIGHTS = {
     "notice": 1,
     "reconnect": 1,
 }
-_OUTSIDE_TOO = {"begin", "commit", "rollback"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class Program:
 
 def program(seed: int) -> Program:
     """Return the program of *seed*."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311  # repeatable, not secret
     count = chance.choice([2, 2, 3, 4])
     kinds = [chance.choice(KINDS) for _ in range(count)]
     clients = [Client(place) for place in range(count)]
@@ -109,9 +108,12 @@ def program(seed: int) -> Program:
         step = _step(chance, client, verb, number, is_quiet=is_quiet)
         if step:
             steps.append(step)
-    for client in chance.sample(clients, count):
-        if client.is_open:
-            steps.append(Step(client.place, chance.choice(["COMMIT", "COMMIT", "ROLLBACK"])))
+    ends = ("COMMIT", "COMMIT", "ROLLBACK")
+    steps += [
+        Step(client.place, chance.choice(ends))
+        for client in chance.sample(clients, count)
+        if client.is_open
+    ]
     steps += [Step(place, "SELECT number, client FROM parts ORDER BY 1") for place in range(count)]
     return Program(seed, kinds, steps)
 
@@ -132,6 +134,7 @@ def _step(
         return Step(place, "SELECT number, client FROM parts ORDER BY 1")
     # DDL waits for nobody where each has tables of its own.
     table, name = f"made_{place}", chance.choice("pq")
+    end = chance.choice(["DROP", "PRESERVE ROWS"])
     insert = f"INSERT INTO parts (number, client) VALUES ({key}, {place})"
     fails = verb in ("fail", "duplicate", "failing text")
     sql = {
@@ -144,11 +147,11 @@ def _step(
         "read": f"SELECT number FROM parts WHERE {mine} ORDER BY 1",
         "lock": f"SELECT number FROM parts WHERE {mine} ORDER BY 1 FOR UPDATE",
         "fail": chance.choice(["SELECT 1/0", "SELECT * FROM nowhere", "SELEC 1"]),
-        "duplicate": f"INSERT INTO parts (number, client) VALUES ({key}, {place}), ({key}, {place})",
+        "duplicate": f"{insert}, ({key}, {place})",
         "create": f"CREATE TABLE {table} AS SELECT {number} AS a",
         "drop": f"DROP TABLE {table}",
         "use": f"SELECT * FROM {table}",
-        "temporary": f"CREATE TEMP TABLE scratch ON COMMIT {chance.choice(['DROP', 'PRESERVE ROWS'])} AS SELECT {key} AS a",
+        "temporary": f"CREATE TEMP TABLE scratch ON COMMIT {end} AS SELECT {key} AS a",
         "set": f"SET my.word = '{number}'",
         "set local": f"SET LOCAL my.word = 'local {number}'",
         "show": "SELECT current_setting('my.word', true)",
@@ -158,7 +161,9 @@ def _step(
         "declare": f"DECLARE {name} CURSOR FOR SELECT generate_series({number}, {number + 5})",
         "fetch": f"FETCH 2 FROM {name}",
         "close": f"CLOSE {name}",
-        "text": f"{insert}; SELECT {number}; SAVEPOINT t; RELEASE t" if client.is_open else f"{insert}; SELECT {number}",
+        "text": f"{insert}; SELECT {number}; SAVEPOINT t; RELEASE t"
+        if client.is_open
+        else f"{insert}; SELECT {number}",
         "failing text": f"{insert}; SELECT 1/0; SELECT 2",
         "parameters": "SELECT $1::int",
         "notice": f"DO $$ BEGIN RAISE NOTICE 'of {place}'; END $$",
@@ -179,28 +184,24 @@ _MAY_FAIL = {
 
 def _control(chance: random.Random, client: Client, verb: str) -> Step | None:
     name = chance.choice("st")
+    # Most programs know whether they are in a transaction; the others get a warning.
+    is_careless = chance.random() < 0.1
     match verb:
-        case "begin":
-            if client.is_open and chance.random() > 0.1:
-                return None  # most programs know that they are in a transaction
+        case "begin" if not client.is_open or is_careless:
             client.is_open = True
-            return Step(client.place, "BEGIN")
-        case "commit" | "rollback":
-            if not client.is_open and chance.random() > 0.1:
-                return None
+            sql = "BEGIN"
+        case "commit" | "rollback" if client.is_open or is_careless:
             client.ends()
-            return Step(client.place, verb.upper())
-        case "savepoint":
-            if client.is_open and not client.has_failed:
-                client.savepoints.append(name)
-                return Step(client.place, f"SAVEPOINT {name}")
+            sql = verb.upper()
+        case "savepoint" if client.is_open and not client.has_failed:
+            client.savepoints.append(name)
+            sql = f"SAVEPOINT {name}"
+        case "release" | "rollback to" if client.is_open and name in client.savepoints:
+            client.has_failed &= verb != "rollback to"
+            sql = f"{verb.upper()} {name}"
         case _:
-            if not client.is_open or name not in client.savepoints:
-                return None
-            if verb == "rollback to":
-                client.has_failed = False
-            return Step(client.place, f"{verb.upper()} {name}")
-    return None
+            return None
+    return Step(client.place, sql)
 
 
 _SETUP = (

@@ -15,11 +15,12 @@ from typing import Any
 import asyncpg
 import psycopg
 import psycopg2
-from pgsandbox import errors
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from pgsandbox import errors
 
 SYNC = ("psycopg2", "psycopg")
 """The drivers of `Stage.open`."""
@@ -34,7 +35,7 @@ _NAMED = [
 _VARIES = (
     (re.compile(r"0x[0-9a-f]+"), "0x"),
     (re.compile(r"\b(PID|pid) \d+"), "pid"),
-    (re.compile(r'connection to server .* failed: (?=FATAL|ERROR)', re.DOTALL), ""),
+    (re.compile(r"connection to server .* failed: (?=FATAL|ERROR)", re.DOTALL), ""),
 )
 _STATUS = {0: "idle", 1: "active", 2: "in transaction", 3: "failed", 4: "unknown"}
 _DIAGNOSED = ("constraint_name", "table_name", "column_name", "datatype_name")
@@ -135,7 +136,7 @@ class Stage:
         """Write down with which error the block ends, or that it ends without."""
         try:
             yield
-        except (Exception, *kinds) as error:
+        except (Exception, *kinds) as error:  # noqa: BLE001  # it belongs into the transcript
             self.say(label, self.described(error))
         else:
             self.say(label, "no error")

@@ -13,12 +13,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
-from tests.kit.differential.comparing import Verdict, table
+from tests.kit.differential.comparing import Compared, Verdict, table
 from tests.kit.differential.playing import Stage
+from tests.kit.integration.recorded import EXAMPLES
 
 
 def main() -> int:
@@ -41,14 +44,33 @@ def main() -> int:
             *(["-k", options.k] if options.k else []),
             first="clone" if options.twice_real else "sandbox",
         )
+    _print(compared, is_whole=options.all)
+    return int(any(each.verdict in (Verdict.DIFFERENT, Verdict.UNREAL) for each in compared))
+
+
+def _print(compared: list[Compared], *, is_whole: bool) -> None:
     named = {Verdict.DIFFERENT, Verdict.UNREAL}
-    if options.all:
+    if is_whole:
         named |= {Verdict.REFUSED, Verdict.LIMITED}
     for each in compared:
         if each.verdict in named:
-            print(each)
-    print(f"\n{table(compared)}")
-    return int(any(each.verdict in (Verdict.DIFFERENT, Verdict.UNREAL) for each in compared))
+            program = f"\n{_program(each.name)}" if each.area == "programs" else ""
+            print(f"{each}{program}")
+    print(f"\n{table(compared)}\n")
+    refusals = Counter(each.why for each in compared if each.verdict is Verdict.REFUSED)
+    for name, count in refusals.most_common():
+        print(f"{count:>5} refused by {name}")
+    ends = Counter(each.end for each in compared if each.end)
+    for name, count in ends.most_common():
+        print(f"{count:>5} whose test ends with {name}")
+
+
+def _program(name: str) -> str:
+    """Return the steps of the program of that name, as its own project writes them."""
+    seed = name.partition(".")[2]
+    script = f"from programs import program; print(program({seed}))"
+    project = EXAMPLES / "behaviours"
+    return subprocess.check_output([sys.executable, "-c", script], cwd=project, text=True)
 
 
 if __name__ == "__main__":

@@ -79,29 +79,40 @@ def compare(
 ) -> Compared:
     """Return the verdict on one behaviour.
 
-    *limits* has the names of the behaviours that are declared to differ, with the limit. One that
-    is declared and does not differ is as wrong as one that differs and is not declared.
+    *limits* has the names of the behaviours that are declared to differ, for all drivers where no
+    driver is named, with the limit. One that is declared and does not differ is as wrong as one
+    that differs and is not declared.
     """
     wrong = _failure_of(real)
     if wrong:
         return Compared(name, Verdict.UNREAL, f"on real connections: {wrong}")
-    ends = "; ".join(sandboxed.ends)
     place = _first_difference(sandboxed, real)
-    if place is None:
-        unnamed = [end for end in sandboxed.ends if not end.isidentifier()]
-        if unnamed:
-            return Compared(name, Verdict.DIFFERENT, f"at the end of the test: {unnamed[0]}")
-        if name in limits:
-            return Compared(name, Verdict.DIFFERENT, "declared as a limit, and does not differ")
-        return Compared(name, Verdict.SAME, end=ends)
+    verdict, why = _same(name, sandboxed, limits) if place is None else _other(name, place, limits)
+    return Compared(name, verdict, why, "; ".join(sandboxed.ends))
+
+
+def _same(name: str, sandboxed: Transcript, limits: Mapping[str, str]) -> tuple[Verdict, str]:
+    # What the sandbox says by name at the end of a test is no difference of the behaviour.
+    unnamed = [end for end in sandboxed.ends if not end.isidentifier()]
+    if unnamed:
+        return Verdict.DIFFERENT, f"at the end of the test: {unnamed[0]}"
+    if _limit_of(name, limits):
+        return Verdict.DIFFERENT, "declared as a limit, and does not differ"
+    return Verdict.SAME, ""
+
+
+def _other(name: str, place: tuple[str, str], limits: Mapping[str, str]) -> tuple[Verdict, str]:
     mine, theirs = place
     if _REFUSED in mine:
-        refusal = mine.partition(_REFUSED)[2].split()[0].strip("[]();,")
-        return Compared(name, Verdict.REFUSED, refusal, ends)
-    if name in limits:
-        return Compared(name, Verdict.LIMITED, limits[name], ends)
-    why = f"\n    real     {theirs}\n    sandbox  {mine}"
-    return Compared(name, Verdict.DIFFERENT, why, ends)
+        return Verdict.REFUSED, mine.partition(_REFUSED)[2].split()[0].strip("[]();,")
+    limit = _limit_of(name, limits)
+    if limit:
+        return Verdict.LIMITED, limit
+    return Verdict.DIFFERENT, f"\n    real     {theirs}\n    sandbox  {mine}"
+
+
+def _limit_of(name: str, limits: Mapping[str, str]) -> str:
+    return limits.get(name) or limits.get(name.partition("[")[0], "")
 
 
 def table(all_compared: Iterable[Compared], *, by_area: bool = True) -> str:
@@ -133,8 +144,8 @@ def _failure_of(real: Transcript) -> str:
 def _first_difference(sandboxed: Transcript, real: Transcript) -> tuple[str, str] | None:
     assert real.lines is not None
     if sandboxed.lines is None:
-        ends = "; ".join(sandboxed.ends)
-        return (f"{ends or 'it hangs, or its process dies'}", f"{len(real.lines)} lines")
+        end = sandboxed.ends[0] if sandboxed.ends else "it hangs, or its process dies"
+        return f"{_REFUSED if end.isidentifier() else ''}{end}", f"{len(real.lines)} lines"
     if sandboxed.lines == real.lines:
         return None
     longest = max(len(sandboxed.lines), len(real.lines))

@@ -1,9 +1,40 @@
 """The behaviours that are declared to differ in the sandbox, each with its limit.
 
-Each limit stands in the documentation's list (docs/testing/isolation.md, Limits).
+The limits are those of the documentation's list (docs/testing/isolation.md, Limits). A behaviour
+that is refused by name needs no line here.
 """
 
 from __future__ import annotations
 
-LIMITS: dict[str, str] = {}
-"""The limit by the behaviour's name."""
+_ROW_LOCKS = "row locks lock nobody out"
+_TABLE_LOCKS = "locks of tables lock nobody out"
+_LEVELS = "all transactions share one, at READ COMMITTED"
+
+LIMITS: dict[str, str] = {
+    "limits.now_of_two_transactions": "now() stands still",
+    "limits.now_within_a_transaction": "now() stands still",
+    "limits.transaction_numbers": "the whole test is one transaction",
+    "limits.a_repeatable_snapshot": _LEVELS,
+    "limits.serializable_conflicts": _LEVELS,
+    "limits.levels_by_set": _LEVELS,
+    "limits.levels_of_async_drivers": _LEVELS,
+    "limits.an_uncommitted_row_is_unseen": "uncommitted rows are seen; the end of the test says so",
+    "locks.row_locks_of_two": _ROW_LOCKS,
+    "locks.rows_that_are_skipped": _ROW_LOCKS,
+    "locks.an_update_of_the_same_row": _ROW_LOCKS,
+    "locks.the_same_key_by_two": _ROW_LOCKS,
+    "locks.locks_of_tables": _TABLE_LOCKS,
+}
+"""The limit by the behaviour's name, of one driver or of all."""
+
+FAULTS = frozenset(
+    {
+        "async_engines.an_engine_without_a_pool[asyncpg]",
+        "async_engines.an_engine_without_a_pool[psycopg]",
+        "engines.listeners_of_the_application[psycopg]",
+        "engines.listeners_of_the_application[psycopg2]",
+        "engines.raw_connections[psycopg]",
+        "engines.raw_connections[psycopg2]",
+    }
+)
+"""The behaviours that differ silently and should not: the list may only become shorter."""

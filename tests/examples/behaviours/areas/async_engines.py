@@ -76,12 +76,16 @@ async def streamed_in_turns(stage, driver):
     engine = stage.async_engine(driver)
     async with engine.connect() as one, engine.connect() as two:
         first = await one.stream(text("SELECT generate_series(1, 6) + :a"), {"a": 0})
-        second = await two.stream(text("SELECT generate_series(11, 16), CAST(:b AS text)"), {"b": "x"})
+        second = await two.stream(
+            text("SELECT generate_series(11, 16), CAST(:b AS text)"), {"b": "x"}
+        )
         for _ in range(3):
             stage.say("first", await first.fetchmany(2))
             stage.say("second", await second.fetchmany(1))
             async with engine.begin() as three:
-                await three.execute(text("SELECT CAST(:a AS int), CAST(:b AS int)"), {"a": 1, "b": 2})
+                await three.execute(
+                    text("SELECT CAST(:a AS int), CAST(:b AS int)"), {"a": 1, "b": 2}
+                )
         await first.close()
         await second.close()
 
@@ -133,11 +137,20 @@ async def beside_a_synchronous_engine(stage, driver, other):
 @on("asyncpg")
 async def prepared_statements_of_the_dialect(stage, driver):
     """prepared_statement_cache_size and names of the application's own."""
-    engine = stage.async_engine(driver, connect_args={"statement_cache_size": 0, "prepared_statement_cache_size": 0})
+    engine = stage.async_engine(
+        driver, connect_args={"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+    )
     async with engine.connect() as one, engine.connect() as two:
         for number in range(3):
             stage.say("one", await one.scalar(text("SELECT CAST(:a AS int)"), {"a": number}))
-            stage.say("two", (await two.execute(text("SELECT CAST(:a AS text), CAST(:b AS int)"), {"a": "x", "b": number})).all())
+            stage.say(
+                "two",
+                (
+                    await two.execute(
+                        text("SELECT CAST(:a AS text), CAST(:b AS int)"), {"a": "x", "b": number}
+                    )
+                ).all(),
+            )
 
 
 @on(*ASYNC)
@@ -149,7 +162,10 @@ async def raw_connections(stage, driver):
         stage.say("kind", type(raw.driver_connection).__name__)
         if driver == "asyncpg":
             stage.say("fetched", await raw.driver_connection.fetch("SELECT $1::int", 7))
-            stage.say("copied", await raw.driver_connection.copy_records_to_table("items", records=[(1, "a", 0)]))
+            stage.say(
+                "copied",
+                await raw.driver_connection.copy_records_to_table("items", records=[(1, "a", 0)]),
+            )
         else:
             cursor = await raw.driver_connection.execute("SELECT %s::int", (7,))
             stage.say("fetched", await cursor.fetchall())
@@ -194,7 +210,12 @@ async def errors(stage, driver):
     """Class and SQLSTATE through two layers."""
     engine = stage.async_engine(driver)
     async with engine.connect() as connection:
-        for sql in ("SELECT 1/0", "SELECT * FROM nowhere", "INSERT INTO items (name) VALUES (NULL)", "SELEC 1"):
+        for sql in (
+            "SELECT 1/0",
+            "SELECT * FROM nowhere",
+            "INSERT INTO items (name) VALUES (NULL)",
+            "SELEC 1",
+        ):
             with stage.noting(sql):
                 await connection.execute(text(sql))
             await connection.rollback()

@@ -37,24 +37,60 @@ def statement_timeout(stage, driver):
     """57014, in a transaction and outside."""
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
     _play(
-        stage, one, "SET statement_timeout = '50ms'", _SLOW, "SELECT 1", "BEGIN", _INSERT.format("a"), "SAVEPOINT s", _SLOW,
-        "SELECT 1", "ROLLBACK TO s", "SET LOCAL statement_timeout = 0", "SELECT count(*) FROM generate_series(1, 1000000)", "COMMIT", _SLOW,
-    )  # fmt: skip
-    _play(stage, two, "SHOW statement_timeout", "SELECT count(*) FROM generate_series(1, 1000000)", "SELECT name FROM items")
+        stage,
+        one,
+        "SET statement_timeout = '50ms'",
+        _SLOW,
+        "SELECT 1",
+        "BEGIN",
+        _INSERT.format("a"),
+        "SAVEPOINT s",
+        _SLOW,
+        "SELECT 1",
+        "ROLLBACK TO s",
+        "SET LOCAL statement_timeout = 0",
+        "SELECT count(*) FROM generate_series(1, 1000000)",
+        "COMMIT",
+        _SLOW,
+    )
+    _play(
+        stage,
+        two,
+        "SHOW statement_timeout",
+        "SELECT count(*) FROM generate_series(1, 1000000)",
+        "SELECT name FROM items",
+    )
 
 
 @on(*SYNC)
 def statement_timeout_of_a_text(stage, driver):
     """Over several statements of one text."""
     one = stage.open(driver, autocommit=True)
-    _play(stage, one, "SET statement_timeout = '50ms'", f"{_INSERT.format('a')}; {_SLOW}", f"BEGIN; {_INSERT.format('b')}; COMMIT; {_SLOW}", "SELECT name FROM items")
+    _play(
+        stage,
+        one,
+        "SET statement_timeout = '50ms'",
+        f"{_INSERT.format('a')}; {_SLOW}",
+        f"BEGIN; {_INSERT.format('b')}; COMMIT; {_SLOW}",
+        "SELECT name FROM items",
+    )
 
 
 @on(*SYNC)
 def idle_settings_are_kept(stage, driver):
     """Time-outs that do not strike."""
     one = stage.open(driver, autocommit=True)
-    _play(stage, one, "SET idle_in_transaction_session_timeout = '60s'", "BEGIN", "SELECT 1", "SHOW idle_in_transaction_session_timeout", "COMMIT", "SET LOCAL lock_timeout = '1s'", "SHOW lock_timeout")
+    _play(
+        stage,
+        one,
+        "SET idle_in_transaction_session_timeout = '60s'",
+        "BEGIN",
+        "SELECT 1",
+        "SHOW idle_in_transaction_session_timeout",
+        "COMMIT",
+        "SET LOCAL lock_timeout = '1s'",
+        "SHOW lock_timeout",
+    )
 
 
 @on(*SYNC)
@@ -133,7 +169,10 @@ def by_pid(stage, driver):
     cursor.execute("SELECT pg_backend_pid()")
     stage.say("is my own", cursor.fetchone()[0] == one.info.backend_pid)
     stage.run(one, "SELECT count(*) FROM pg_stat_activity WHERE pid = pg_backend_pid()")
-    cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE pid IN (%s, %s)", (one.info.backend_pid, two.info.backend_pid))
+    cursor.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid IN (%s, %s)",
+        (one.info.backend_pid, two.info.backend_pid),
+    )
     stage.say("in the catalog", cursor.fetchone())
 
 

@@ -49,7 +49,15 @@ def made_good_before_the_commit(stage, driver):
 def raised_in_autocommit(stage, driver):
     """At the statement itself."""
     one = stage.open(driver, autocommit=True)
-    _play(stage, one, _BROKEN.format(1), _PARENT.format(1), _BROKEN.format(1), "DELETE FROM parents", _PARTS)
+    _play(
+        stage,
+        one,
+        _BROKEN.format(1),
+        _PARENT.format(1),
+        _BROKEN.format(1),
+        "DELETE FROM parents",
+        _PARTS,
+    )
 
 
 @on(*SYNC)
@@ -57,11 +65,28 @@ def set_constraints(stage, driver):
     """IMMEDIATE checks at once, and holds for one transaction."""
     one = stage.open(driver, autocommit=True)
     _play(
-        stage, one, "SET CONSTRAINTS ALL IMMEDIATE", "BEGIN", "SET CONSTRAINTS ALL IMMEDIATE", _BROKEN.format(1),
-        "ROLLBACK", "BEGIN", _BROKEN.format(1), "SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK", "BEGIN", _BROKEN.format(1),
-        _PARENT.format(1), "SET CONSTRAINTS parts_parent_fkey IMMEDIATE", _BROKEN.format(2), "COMMIT", "BEGIN",
-        "SET CONSTRAINTS nowhere IMMEDIATE", "ROLLBACK", _PARTS,
-    )  # fmt: skip
+        stage,
+        one,
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "BEGIN",
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        _BROKEN.format(1),
+        "ROLLBACK",
+        "BEGIN",
+        _BROKEN.format(1),
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "ROLLBACK",
+        "BEGIN",
+        _BROKEN.format(1),
+        _PARENT.format(1),
+        "SET CONSTRAINTS parts_parent_fkey IMMEDIATE",
+        _BROKEN.format(2),
+        "COMMIT",
+        "BEGIN",
+        "SET CONSTRAINTS nowhere IMMEDIATE",
+        "ROLLBACK",
+        _PARTS,
+    )
 
 
 @on(*SYNC)
@@ -80,9 +105,26 @@ def set_constraints_of_one_connection(stage, driver):
 def back_to_a_savepoint(stage, driver):
     """What broke it is undone before the commit; SET CONSTRAINTS goes back, too."""
     one = stage.open(driver)
-    _play(stage, one, "SAVEPOINT s", _BROKEN.format(1), "SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK TO s", _PARENT.format(2), _BROKEN.format(2))
+    _play(
+        stage,
+        one,
+        "SAVEPOINT s",
+        _BROKEN.format(1),
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "ROLLBACK TO s",
+        _PARENT.format(2),
+        _BROKEN.format(2),
+    )
     one.commit()
-    _play(stage, one, "SAVEPOINT s", "SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK TO s", _BROKEN.format(3), _PARENT.format(3))
+    _play(
+        stage,
+        one,
+        "SAVEPOINT s",
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "ROLLBACK TO s",
+        _BROKEN.format(3),
+        _PARENT.format(3),
+    )
     one.commit()
     _play(stage, one, _PARTS)
 
@@ -106,14 +148,29 @@ def deferred_unique_and_triggers(stage, driver):
     """Unique constraints and constraint triggers can wait, too."""
     one = stage.open(driver, autocommit=True)
     _play(
-        stage, one, "CREATE TABLE t (a int UNIQUE DEFERRABLE INITIALLY DEFERRED, b int UNIQUE DEFERRABLE)",
-        "INSERT INTO t VALUES (1, 1), (2, 2)", "UPDATE t SET a = 3 - a, b = 3 - b", "BEGIN", "UPDATE t SET a = 5",
-        "COMMIT", "SELECT * FROM t ORDER BY a",
-        "CREATE FUNCTION checks() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'checked %', NEW.a; RETURN NULL; END $$",
-        "CREATE CONSTRAINT TRIGGER later AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION checks()",
-        "BEGIN", "INSERT INTO t VALUES (7, 7)", "INSERT INTO t VALUES (8, 8)", "SELECT 1", "COMMIT",
-        "BEGIN", "INSERT INTO t VALUES (9, 9)", "ROLLBACK", "INSERT INTO t VALUES (10, 10)",
-    )  # fmt: skip
+        stage,
+        one,
+        "CREATE TABLE t (a int UNIQUE DEFERRABLE INITIALLY DEFERRED, b int UNIQUE DEFERRABLE)",
+        "INSERT INTO t VALUES (1, 1), (2, 2)",
+        "UPDATE t SET a = 3 - a, b = 3 - b",
+        "BEGIN",
+        "UPDATE t SET a = 5",
+        "COMMIT",
+        "SELECT * FROM t ORDER BY a",
+        "CREATE FUNCTION checks() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE"
+        " 'checked %', NEW.a; RETURN NULL; END $$",
+        "CREATE CONSTRAINT TRIGGER later AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR"
+        " EACH ROW EXECUTE FUNCTION checks()",
+        "BEGIN",
+        "INSERT INTO t VALUES (7, 7)",
+        "INSERT INTO t VALUES (8, 8)",
+        "SELECT 1",
+        "COMMIT",
+        "BEGIN",
+        "INSERT INTO t VALUES (9, 9)",
+        "ROLLBACK",
+        "INSERT INTO t VALUES (10, 10)",
+    )
 
 
 @on(*SYNC)
@@ -121,10 +178,14 @@ def a_deferred_trigger_that_writes(stage, driver):
     """What it writes at the commit is committed, or undone with it."""
     one, two = stage.open(driver), stage.open(driver)
     _play(
-        stage, one,
-        "CREATE FUNCTION writes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO parents VALUES (NEW.id); IF NEW.name = 'bad' THEN RAISE 'bad'; END IF; RETURN NULL; END $$",
-        "CREATE CONSTRAINT TRIGGER later AFTER INSERT ON items DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION writes()",
-    )  # fmt: skip
+        stage,
+        one,
+        "CREATE FUNCTION writes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO"
+        " parents VALUES (NEW.id); IF NEW.name = 'bad' THEN RAISE 'bad'; END IF; RETURN"
+        " NULL; END $$",
+        "CREATE CONSTRAINT TRIGGER later AFTER INSERT ON items DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION writes()",
+    )
     one.commit()
     for name in ("good", "bad"):
         stage.run(one, "INSERT INTO items (id, name) VALUES (%s, %s)", (len(name), name))

@@ -1,5 +1,6 @@
 """COPY in both directions, in every format, with errors, and with another connection meanwhile."""
 
+import datetime as dt
 import io
 
 from behaviour import on
@@ -35,7 +36,13 @@ def _copy_out(stage, connection, driver, sql):
 def text_in_and_out(stage, driver):
     """Tabs, backslashes, NULLs."""
     one, two = stage.open(driver), stage.open(driver)
-    _copy_in(stage, one, driver, "COPY items (id, name, amount) FROM STDIN", b"1\ta\\tb\t3\n2\t\\\\x\t4\n")
+    _copy_in(
+        stage,
+        one,
+        driver,
+        "COPY items (id, name, amount) FROM STDIN",
+        b"1\ta\\tb\t3\n2\t\\\\x\t4\n",
+    )
     stage.run(one, _NAMES)
     one.commit()
     stage.run(two, _NAMES)
@@ -48,7 +55,12 @@ def csv(stage, driver):
     one = stage.open(driver)
     data = b'id,name,amount\n1,"a,""b""",3\n2,"line\nbreak",0\n'
     _copy_in(stage, one, driver, "COPY items FROM STDIN (FORMAT csv, HEADER)", data)
-    _copy_out(stage, one, driver, "COPY items TO STDOUT (FORMAT csv, HEADER, FORCE_QUOTE (name), DELIMITER ';')")
+    _copy_out(
+        stage,
+        one,
+        driver,
+        "COPY items TO STDOUT (FORMAT csv, HEADER, FORCE_QUOTE (name), DELIMITER ';')",
+    )
     one.rollback()
     stage.run(one, _NAMES)
 
@@ -65,10 +77,12 @@ def binary(stage, driver):
         out.seek(0)
         two.cursor().copy_expert("COPY t FROM STDIN (FORMAT binary)", out)
     else:
-        with one.cursor().copy("COPY t TO STDOUT (FORMAT binary)") as source:
-            with two.cursor().copy("COPY t FROM STDIN (FORMAT binary)") as target:
-                for part in source:
-                    target.write(part)
+        with (
+            one.cursor().copy("COPY t TO STDOUT (FORMAT binary)") as source,
+            two.cursor().copy("COPY t FROM STDIN (FORMAT binary)") as target,
+        ):
+            for part in source:
+                target.write(part)
     one.commit()
     two.commit()
     stage.run(one, "SELECT * FROM t ORDER BY a")
@@ -107,9 +121,13 @@ def out_fails_in_the_middle(stage, driver):
     one = stage.open(driver, autocommit=True)
     with stage.noting("copy"):
         if driver == "psycopg2":
-            one.cursor().copy_expert("COPY (SELECT 6 / (3 - n) FROM generate_series(1, 5) n) TO STDOUT", io.BytesIO())
+            one.cursor().copy_expert(
+                "COPY (SELECT 6 / (3 - n) FROM generate_series(1, 5) n) TO STDOUT", io.BytesIO()
+            )
         else:
-            with one.cursor().copy("COPY (SELECT 6 / (3 - n) FROM generate_series(1, 5) n) TO STDOUT") as copy:
+            with one.cursor().copy(
+                "COPY (SELECT 6 / (3 - n) FROM generate_series(1, 5) n) TO STDOUT"
+            ) as copy:
                 for row in copy.rows():
                     stage.say("row", row)
     stage.note(one)
@@ -236,9 +254,7 @@ def of_every_type(stage, driver):
     """Rows of typed values, in text and in binary."""
     one = stage.open(driver)
     stage.run(one, "CREATE TABLE t (a int, b text, c date, d numeric, e bytea, f int[])")
-    import datetime  # noqa: PLC0415
-
-    row = (1, "ü\t\\", datetime.date(2026, 1, 2), None, b"\0\xff", [1, None])
+    row = (1, "ü\t\\", dt.date(2026, 1, 2), None, b"\0\xff", [1, None])
     for form in ("text", "binary"):
         with one.cursor().copy(f"COPY t (a, b, c, d, e, f) FROM STDIN (FORMAT {form})") as copy:
             copy.set_types(["int4", "text", "date", "numeric", "bytea", "int4[]"])
@@ -253,8 +269,16 @@ async def by_asyncpg(stage):
     stage.say("in", await one.copy_records_to_table("items", records=[(1, "a", 0), (2, "b", 5)]))
     stage.say("in", await one.copy_to_table("items", source=io.BytesIO(b"3,c,1\n"), format="csv"))
     out = io.BytesIO()
-    stage.say("out", await two.copy_from_table("items", output=out, columns=["id", "name"], format="csv", header=True))
-    stage.say("out", await two.copy_from_query("SELECT $1::int, name FROM items WHERE id = 2", 7, output=out))
+    stage.say(
+        "out",
+        await two.copy_from_table(
+            "items", output=out, columns=["id", "name"], format="csv", header=True
+        ),
+    )
+    stage.say(
+        "out",
+        await two.copy_from_query("SELECT $1::int, name FROM items WHERE id = 2", 7, output=out),
+    )
     stage.say("copied", out.getvalue())
     with stage.noting("duplicate"):
         await one.copy_records_to_table("items", records=[(4, "d", 0), (1, "a", 0)])
@@ -321,7 +345,13 @@ async def a_hundred_thousand_rows(stage, driver):
 def in_a_text_with_others(stage, driver):
     """COPY FROM STDIN between two statements; the drivers differ, the server does not."""
     one = stage.open(driver, autocommit=True)
-    _copy_in(stage, one, driver, "INSERT INTO items (id, name) VALUES (1, 'first'); COPY items (id, name) FROM STDIN", b"2\ta\n")
+    _copy_in(
+        stage,
+        one,
+        driver,
+        "INSERT INTO items (id, name) VALUES (1, 'first'); COPY items (id, name) FROM STDIN",
+        b"2\ta\n",
+    )
     stage.run(one, _NAMES)
     stage.run(one, "SELECT 1")
 

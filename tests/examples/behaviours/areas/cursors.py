@@ -100,7 +100,15 @@ def same_name_on_two_connections(stage, driver):
 def same_name_twice_on_one(stage, driver):
     """The second is an error."""
     one = stage.open(driver)
-    _play(stage, one, f"DECLARE c CURSOR FOR {_ROWS}", f"DECLARE c CURSOR FOR {_ROWS}", "ROLLBACK", "CLOSE c", "FETCH c")
+    _play(
+        stage,
+        one,
+        f"DECLARE c CURSOR FOR {_ROWS}",
+        f"DECLARE c CURSOR FOR {_ROWS}",
+        "ROLLBACK",
+        "CLOSE c",
+        "FETCH c",
+    )
 
 
 @on(*SYNC)
@@ -108,9 +116,18 @@ def outside_of_a_transaction(stage, driver):
     """Only WITH HOLD may."""
     one = stage.open(driver, autocommit=True)
     _play(
-        stage, one, f"DECLARE c CURSOR FOR {_ROWS}", f"DECLARE h CURSOR WITH HOLD FOR {_ROWS}", "FETCH 2 FROM h",
-        "BEGIN", "FETCH 2 FROM h", "ROLLBACK", "FETCH 2 FROM h", "CLOSE ALL", "FETCH 1 FROM h",
-    )  # fmt: skip
+        stage,
+        one,
+        f"DECLARE c CURSOR FOR {_ROWS}",
+        f"DECLARE h CURSOR WITH HOLD FOR {_ROWS}",
+        "FETCH 2 FROM h",
+        "BEGIN",
+        "FETCH 2 FROM h",
+        "ROLLBACK",
+        "FETCH 2 FROM h",
+        "CLOSE ALL",
+        "FETCH 1 FROM h",
+    )
 
 
 @on(*SYNC)
@@ -118,10 +135,17 @@ def updated_where_current_of(stage, driver):
     """A row is changed through the cursor."""
     one = stage.open(driver)
     _play(
-        stage, one, "INSERT INTO items (name) VALUES ('a'), ('b')", "DECLARE c CURSOR FOR SELECT name FROM items ORDER BY id FOR UPDATE",
-        "FETCH 1 FROM c", "UPDATE items SET amount = 9 WHERE CURRENT OF c", "SELECT name, amount FROM items ORDER BY id",
-        "DELETE FROM items WHERE CURRENT OF c", "MOVE 5 IN c", "DELETE FROM items WHERE CURRENT OF c",
-    )  # fmt: skip
+        stage,
+        one,
+        "INSERT INTO items (name) VALUES ('a'), ('b')",
+        "DECLARE c CURSOR FOR SELECT name FROM items ORDER BY id FOR UPDATE",
+        "FETCH 1 FROM c",
+        "UPDATE items SET amount = 9 WHERE CURRENT OF c",
+        "SELECT name, amount FROM items ORDER BY id",
+        "DELETE FROM items WHERE CURRENT OF c",
+        "MOVE 5 IN c",
+        "DELETE FROM items WHERE CURRENT OF c",
+    )
     one.rollback()
 
 
@@ -226,9 +250,12 @@ def binary_results(stage, driver):
     """Binary values of the extended protocol."""
     one = stage.open(driver)
     stage.run(
-        one, "SELECT %s::int, %s::numeric, now() IS NOT NULL, %s::bytea, '{1,2}'::int[], 'x'::text, NULL",
-        (1, 2.5, b"\0\1"), binary=True,
-    )  # fmt: skip
+        one,
+        "SELECT %s::int, %s::numeric, now() IS NOT NULL, %s::bytea, '{1,2}'::int[],"
+        " 'x'::text, NULL",
+        (1, 2.5, b"\0\1"),
+        binary=True,
+    )
     one.rollback()
 
 
@@ -285,8 +312,12 @@ def dictionaries(stage, driver):
         psycopg2.extras.register_uuid(conn_or_curs=two)
         psycopg2.extras.register_default_json(two)
     stage.run(two, "SELECT '{\"a\": [1]}'::json, '00000000-0000-0000-0000-000000000001'::uuid")
-    psycopg2.extras.execute_values(two.cursor(), "INSERT INTO items (name) VALUES %s", [("a",), ("b",)])
-    psycopg2.extras.execute_batch(two.cursor(), "UPDATE items SET amount = %s WHERE name = %s", [(1, "a"), (2, "b")])
+    psycopg2.extras.execute_values(
+        two.cursor(), "INSERT INTO items (name) VALUES %s", [("a",), ("b",)]
+    )
+    psycopg2.extras.execute_batch(
+        two.cursor(), "UPDATE items SET amount = %s WHERE name = %s", [(1, "a"), (2, "b")]
+    )
     stage.run(two, "SELECT name, amount FROM items ORDER BY name")
     two.commit()
 
@@ -309,7 +340,9 @@ async def iterated_on_asyncpg(stage):
     """async for with a prefetch, and statements of another connection in its body."""
     one, two = await stage.open_async(), await stage.open_async()
     async with one.transaction():
-        async for row in one.cursor("SELECT n, $1::text FROM generate_series(1, 5) n", "p", prefetch=2):
+        async for row in one.cursor(
+            "SELECT n, $1::text FROM generate_series(1, 5) n", "p", prefetch=2
+        ):
             stage.say("row", row)
             await stage.run_async(two, "INSERT INTO items (name) VALUES ($1)", str(row[0]))
     await stage.fetch(one, "SELECT name FROM items ORDER BY 1")

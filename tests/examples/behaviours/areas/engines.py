@@ -165,7 +165,9 @@ def insertmanyvalues(stage, driver):
         session.commit()
         stage.say("ordered", [item.id for item in items] == sorted(item.id for item in items))
         names = [{"name": f"core {number}"} for number in range(120)]
-        found = session.scalars(insert(Item).returning(Item.name, sort_by_parameter_order=True), names)
+        found = session.scalars(
+            insert(Item).returning(Item.name, sort_by_parameter_order=True), names
+        )
         stage.say("returned", found.all() == [each["name"] for each in names])
         session.rollback()
         stage.say("count", session.scalar(select(func.count(Item.id))))
@@ -249,7 +251,10 @@ def isolation_levels(stage, driver):
     engine = stage.engine(driver)
     with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
         stage.say("level", connection.scalar(text("SHOW transaction_isolation")))
-    with stage.noting("level"), engine.connect().execution_options(isolation_level="SERIALIZABLE") as connection:
+    with (
+        stage.noting("level"),
+        engine.connect().execution_options(isolation_level="SERIALIZABLE") as connection,
+    ):
         stage.say("level", connection.scalar(text("SHOW transaction_isolation")))
     with stage.noting("level"), engine.connect() as connection:
         stage.say("level", connection.scalar(text("SHOW transaction_isolation")))
@@ -259,9 +264,9 @@ def isolation_levels(stage, driver):
 def read_only_connections(stage, driver):
     """postgresql_readonly for one connection."""
     engine = stage.engine(driver, pool_size=1)
-    with engine.connect().execution_options(postgresql_readonly=True) as connection:
-        with stage.noting("write"):
-            connection.execute(insert(Item).values(name="a"))
+    read_only = engine.execution_options(postgresql_readonly=True)
+    with read_only.connect() as connection, stage.noting("write"):
+        connection.execute(insert(Item).values(name="a"))
     with engine.begin() as connection:
         connection.execute(insert(Item).values(name="b"))
     _names(stage, engine)
@@ -322,7 +327,7 @@ def raw_connections(stage, driver):
 @on(*SYNC)
 def ddl_by_metadata(stage, driver):
     """create_all and drop_all in a transaction, and reflection."""
-    from sqlalchemy import Column, Integer, MetaData, Table, inspect  # noqa: PLC0415
+    from sqlalchemy import Column, Integer, MetaData, Table, inspect
 
     engine = stage.engine(driver)
     made = MetaData()
@@ -355,7 +360,10 @@ def executemany_by_core(stage, driver):
     engine = stage.engine(driver)
     with engine.begin() as connection:
         connection.execute(insert(Item), [{"name": name} for name in "abc"])
-        found = connection.execute(text("UPDATE items SET amount = :a WHERE name = :n"), [{"a": 1, "n": "a"}, {"a": 2, "n": "b"}, {"a": 3, "n": "z"}])
+        found = connection.execute(
+            text("UPDATE items SET amount = :a WHERE name = :n"),
+            [{"a": 1, "n": "a"}, {"a": 2, "n": "b"}, {"a": 3, "n": "z"}],
+        )
         stage.say("count", found.rowcount)
     with stage.noting("duplicate"), engine.begin() as connection:
         connection.execute(insert(Item), [{"name": "d"}, {"name": "a"}])

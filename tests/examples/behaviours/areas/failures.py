@@ -21,7 +21,10 @@ _WRONG = (
     "SELECT 1 WHERE 1",
     "SELECT (SELECT 1 UNION SELECT 2)",
     "SELECT array[1, 2][1][1] || 'x' || 1::bool",
-    "DO $$ BEGIN RAISE EXCEPTION 'mine' USING ERRCODE = 'XX123', HINT = 'a hint', DETAIL = 'a detail', CONSTRAINT = 'c', TABLE = 't', COLUMN = 'k'; END $$",
+    (
+        "DO $$ BEGIN RAISE EXCEPTION 'mine' USING ERRCODE = 'XX123', HINT = 'a hint', DETAIL ="
+        " 'a detail', CONSTRAINT = 'c', TABLE = 't', COLUMN = 'k'; END $$"
+    ),
 )
 
 
@@ -63,7 +66,13 @@ async def classes_of_async_drivers(stage, driver):
 def positions(stage, driver):
     """Counted in characters of the text that the driver sent."""
     one = stage.open(driver, autocommit=True)
-    for sql in ("SELECT nothing", "SELECT 'ü€', nothing", "\n\n SELECT\tnothing", "SELECT 1 FROM items WHERE nme = 1", "INSERT INTO items (nme) VALUES (1)"):
+    for sql in (
+        "SELECT nothing",
+        "SELECT 'ü€', nothing",
+        "\n\n SELECT\tnothing",
+        "SELECT 1 FROM items WHERE nme = 1",
+        "INSERT INTO items (nme) VALUES (1)",
+    ):
         stage.run(one, sql)
     stage.run(one, "SELECT %s::int, nothing", (1,))
 
@@ -72,12 +81,29 @@ def positions(stage, driver):
 def details_and_hints(stage, driver):
     """All that the server says."""
     one = stage.open(driver, autocommit=True)
-    for sql in (*_WRONG[6:10], _WRONG[-1], "SELECT nam FROM items", "INSERT INTO parts (number, parent) VALUES (1, 7); SET CONSTRAINTS ALL IMMEDIATE", "DROP TABLE parents"):
+    for sql in (
+        *_WRONG[6:10],
+        _WRONG[-1],
+        "SELECT nam FROM items",
+        "INSERT INTO parts (number, parent) VALUES (1, 7); SET CONSTRAINTS ALL IMMEDIATE",
+        "DROP TABLE parents",
+    ):
         try:
             one.cursor().execute(sql)
         except Exception as error:  # noqa: BLE001  # the driver's
-            stage.say("said", error.diag.message_detail, error.diag.message_hint, error.diag.context, error.diag.internal_query)
-            stage.say("severity", error.diag.severity, error.diag.severity_nonlocalized, error.diag.schema_name)
+            stage.say(
+                "said",
+                error.diag.message_detail,
+                error.diag.message_hint,
+                error.diag.context,
+                error.diag.internal_query,
+            )
+            stage.say(
+                "severity",
+                error.diag.severity,
+                error.diag.severity_nonlocalized,
+                error.diag.schema_name,
+            )
             stage.say("source", error.diag.source_function)
 
 
@@ -86,10 +112,23 @@ def only_a_rollback_helps(stage, driver):
     """25P02 for everything else."""
     one = stage.open(driver, autocommit=True)
     for sql in (
-        "BEGIN", "SELECT 1/0", "SELECT 1", "", "BEGIN", "SAVEPOINT s", "RELEASE s", "SET work_mem = '5MB'",
-        "SHOW work_mem", "DECLARE c CURSOR FOR SELECT 1", "FETCH c", "PREPARE p AS SELECT 1", "LISTEN x",
-        "PREPARE TRANSACTION 'x'", "COMMIT", "SELECT 1",
-    ):  # fmt: skip
+        "BEGIN",
+        "SELECT 1/0",
+        "SELECT 1",
+        "",
+        "BEGIN",
+        "SAVEPOINT s",
+        "RELEASE s",
+        "SET work_mem = '5MB'",
+        "SHOW work_mem",
+        "DECLARE c CURSOR FOR SELECT 1",
+        "FETCH c",
+        "PREPARE p AS SELECT 1",
+        "LISTEN x",
+        "PREPARE TRANSACTION 'x'",
+        "COMMIT",
+        "SELECT 1",
+    ):
         if sql:
             stage.run(one, sql)
 
@@ -111,7 +150,11 @@ def duplicate_after_the_others_commit(stage, driver):
     one.commit()
     stage.run(two, "INSERT INTO items (name) VALUES ('same')")
     two.rollback()
-    stage.run(two, "INSERT INTO items (name) VALUES ('same') ON CONFLICT (name) DO UPDATE SET amount = 5 RETURNING amount")
+    stage.run(
+        two,
+        "INSERT INTO items (name) VALUES ('same') ON CONFLICT (name) DO UPDATE SET amount ="
+        " 5 RETURNING amount",
+    )
     two.commit()
     stage.run(one, "SELECT name, amount FROM items")
 
@@ -121,10 +164,16 @@ def in_a_function(stage, driver):
     """With its context, and caught by a handler."""
     one = stage.open(driver, autocommit=True)
     for sql in (
-        "CREATE FUNCTION divides(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1 / $1; END $$",
+        (
+            "CREATE FUNCTION divides(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1 /"
+            " $1; END $$"
+        ),
         "SELECT divides(1)",
         "SELECT divides(0)",
-        "CREATE FUNCTION catches(int) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN divides($1)::text; EXCEPTION WHEN division_by_zero THEN RETURN SQLERRM; END $$",
+        (
+            "CREATE FUNCTION catches(int) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN"
+            " divides($1)::text; EXCEPTION WHEN division_by_zero THEN RETURN SQLERRM; END $$"
+        ),
         "SELECT catches(0)",
         "SELECT catches(1)",
     ):
@@ -137,7 +186,10 @@ def notices_reach_their_connection(stage, driver):
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
     for sql in (
         "DROP TABLE IF EXISTS nowhere",
-        "DO $$ BEGIN RAISE NOTICE 'a % b', 1; RAISE WARNING 'warned'; RAISE INFO 'info'; RAISE LOG 'log'; RAISE DEBUG 'debug'; END $$",
+        (
+            "DO $$ BEGIN RAISE NOTICE 'a % b', 1; RAISE WARNING 'warned'; RAISE INFO 'info';"
+            " RAISE LOG 'log'; RAISE DEBUG 'debug'; END $$"
+        ),
         "SET client_min_messages = debug1",
         "DO $$ BEGIN RAISE DEBUG 'debug'; END $$",
         "SET client_min_messages = error",
@@ -184,7 +236,7 @@ async def arguments_of_asyncpg(stage):
 
 async def another_operation_in_progress(stage):
     """asyncpg says so itself."""
-    import asyncio  # noqa: PLC0415
+    import asyncio
 
     one = await stage.open_async()
     slow = asyncio.ensure_future(one.fetchval("SELECT count(*) FROM generate_series(1, 300000)"))

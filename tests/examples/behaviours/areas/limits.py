@@ -1,4 +1,4 @@
-"""What one transaction can't give: time, snapshots, isolation, what runs outside of transactions."""
+"""What one transaction can't give: time, snapshots, isolation, VACUUM and its like."""
 
 from behaviour import on
 from stage import ASYNC, SYNC
@@ -26,7 +26,13 @@ def now_of_two_transactions(stage, driver):
 def now_within_a_transaction(stage, driver):
     """It stands still, clock_timestamp() goes on."""
     one = stage.open(driver)
-    for column in ("now()", "transaction_timestamp()", "current_timestamp", "clock_timestamp()", "statement_timestamp()"):
+    for column in (
+        "now()",
+        "transaction_timestamp()",
+        "current_timestamp",
+        "clock_timestamp()",
+        "statement_timestamp()",
+    ):
         found = []
         for _ in range(2):
             cursor = one.cursor()
@@ -73,8 +79,23 @@ def serializable_conflicts(stage, driver):
 def levels_by_set(stage, driver):
     """SET TRANSACTION, SET SESSION CHARACTERISTICS, default_transaction_isolation."""
     one = stage.open(driver, autocommit=True)
-    _play(stage, one, "BEGIN", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SHOW transaction_isolation", "ROLLBACK", "SHOW transaction_isolation")
-    _play(stage, one, "SET default_transaction_isolation = 'serializable'", "BEGIN", "SHOW transaction_isolation", "ROLLBACK")
+    _play(
+        stage,
+        one,
+        "BEGIN",
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "SHOW transaction_isolation",
+        "ROLLBACK",
+        "SHOW transaction_isolation",
+    )
+    _play(
+        stage,
+        one,
+        "SET default_transaction_isolation = 'serializable'",
+        "BEGIN",
+        "SHOW transaction_isolation",
+        "ROLLBACK",
+    )
 
 
 @on(*SYNC)
@@ -94,7 +115,12 @@ def snapshots_are_exported(stage, driver):
 def outside_of_transactions(stage, driver):
     """VACUUM, indexes made concurrently."""
     one = stage.open(driver, autocommit=True)
-    for sql in ("VACUUM items", "CREATE INDEX CONCURRENTLY made ON items (amount)", "DROP INDEX CONCURRENTLY made", "REINDEX TABLE CONCURRENTLY items"):
+    for sql in (
+        "VACUUM items",
+        "CREATE INDEX CONCURRENTLY made ON items (amount)",
+        "DROP INDEX CONCURRENTLY made",
+        "REINDEX TABLE CONCURRENTLY items",
+    ):
         stage.run(one, sql)
 
 
@@ -110,7 +136,15 @@ def vacuum(stage, driver):
 def two_phase_by_sql(stage, driver):
     """PREPARE TRANSACTION."""
     one = stage.open(driver, autocommit=True)
-    _play(stage, one, "BEGIN", "INSERT INTO items (name) VALUES ('a')", "PREPARE TRANSACTION 'mine'", "ROLLBACK", "COMMIT PREPARED 'mine'")
+    _play(
+        stage,
+        one,
+        "BEGIN",
+        "INSERT INTO items (name) VALUES ('a')",
+        "PREPARE TRANSACTION 'mine'",
+        "ROLLBACK",
+        "COMMIT PREPARED 'mine'",
+    )
 
 
 @on("psycopg2", "psycopg")
@@ -153,7 +187,11 @@ def who_is_connected(stage, driver):
     """pg_stat_activity has one line for each connection."""
     one = stage.open(driver, application_name="seen one")
     stage.open(driver, application_name="seen two")
-    stage.run(one, "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'seen %' ORDER BY 1")
+    stage.run(
+        one,
+        "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'seen %'"
+        " ORDER BY 1",
+    )
     one.rollback()
 
 

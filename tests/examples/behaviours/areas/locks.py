@@ -28,7 +28,13 @@ def try_lock_of_a_session(stage, driver, other):
     """The second connection gets false, the first one counts."""
     one, two = _two(stage, driver, other)
     _play(stage, one, "SELECT pg_try_advisory_lock(7)", "SELECT pg_try_advisory_lock(7)")
-    _play(stage, two, "SELECT pg_try_advisory_lock(7)", "SELECT pg_try_advisory_lock(7, 0)", "SELECT pg_try_advisory_lock(8)")
+    _play(
+        stage,
+        two,
+        "SELECT pg_try_advisory_lock(7)",
+        "SELECT pg_try_advisory_lock(7, 0)",
+        "SELECT pg_try_advisory_lock(8)",
+    )
     _play(stage, one, "SELECT pg_advisory_unlock(7)")
     _play(stage, two, "SELECT pg_try_advisory_lock(7)")
     _play(stage, one, "SELECT pg_advisory_unlock(7)", "SELECT pg_advisory_unlock(7)")
@@ -41,7 +47,13 @@ def unlock_of_someone_elses(stage, driver):
     """False, with a warning, and the lock stays."""
     one, two = _two(stage, driver)
     _play(stage, one, "SELECT pg_advisory_lock(7)")
-    _play(stage, two, "SELECT pg_advisory_unlock(7)", "SELECT pg_advisory_unlock_all()", "SELECT pg_try_advisory_lock(7)")
+    _play(
+        stage,
+        two,
+        "SELECT pg_advisory_unlock(7)",
+        "SELECT pg_advisory_unlock_all()",
+        "SELECT pg_try_advisory_lock(7)",
+    )
     _play(stage, one, "SELECT pg_advisory_unlock(7)")
 
 
@@ -50,8 +62,20 @@ def shared_locks(stage, driver):
     """Shared with shared, not with exclusive."""
     one, two = _two(stage, driver)
     _play(stage, one, "SELECT pg_advisory_lock_shared(7)")
-    _play(stage, two, "SELECT pg_try_advisory_lock_shared(7)", "SELECT pg_try_advisory_lock(7)", "SELECT pg_advisory_unlock_shared(7)")
-    _play(stage, one, "SELECT pg_try_advisory_lock(7)", "SELECT pg_advisory_unlock(7)", "SELECT pg_advisory_unlock_shared(7)")
+    _play(
+        stage,
+        two,
+        "SELECT pg_try_advisory_lock_shared(7)",
+        "SELECT pg_try_advisory_lock(7)",
+        "SELECT pg_advisory_unlock_shared(7)",
+    )
+    _play(
+        stage,
+        one,
+        "SELECT pg_try_advisory_lock(7)",
+        "SELECT pg_advisory_unlock(7)",
+        "SELECT pg_advisory_unlock_shared(7)",
+    )
     _play(stage, two, "SELECT pg_try_advisory_lock(7)", "SELECT pg_advisory_unlock(7)")
 
 
@@ -111,7 +135,13 @@ def freed_by_close(stage, driver):
     one, two = _two(stage, driver)
     _play(stage, one, "SELECT pg_advisory_lock(7)", "SELECT pg_advisory_lock(7)")
     one.close()
-    _play(stage, two, "SET lock_timeout = '10s'", "SELECT pg_advisory_lock(7)", "SELECT pg_advisory_unlock(7)")
+    _play(
+        stage,
+        two,
+        "SET lock_timeout = '10s'",
+        "SELECT pg_advisory_lock(7)",
+        "SELECT pg_advisory_unlock(7)",
+    )
 
 
 @on(*SYNC)
@@ -119,8 +149,25 @@ def a_wait_with_a_timeout(stage, driver):
     """55P03 by lock_timeout, 57014 by statement_timeout."""
     one, two = _two(stage, driver)
     _play(stage, one, "SELECT pg_advisory_lock(7)")
-    _play(stage, two, "SET lock_timeout = '50ms'", "SELECT pg_advisory_lock(7)", "SELECT pg_advisory_xact_lock_shared(7)", "SET lock_timeout = 0", "SET statement_timeout = '50ms'", "SELECT pg_advisory_lock(7)")
-    _play(stage, two, "BEGIN", "SELECT pg_advisory_lock(7)", "SELECT 1", "ROLLBACK", "RESET statement_timeout")
+    _play(
+        stage,
+        two,
+        "SET lock_timeout = '50ms'",
+        "SELECT pg_advisory_lock(7)",
+        "SELECT pg_advisory_xact_lock_shared(7)",
+        "SET lock_timeout = 0",
+        "SET statement_timeout = '50ms'",
+        "SELECT pg_advisory_lock(7)",
+    )
+    _play(
+        stage,
+        two,
+        "BEGIN",
+        "SELECT pg_advisory_lock(7)",
+        "SELECT 1",
+        "ROLLBACK",
+        "RESET statement_timeout",
+    )
     _play(stage, one, "SELECT pg_advisory_unlock(7)")
     _play(stage, two, "SELECT pg_advisory_lock(7)", "SELECT pg_advisory_unlock(7)")
 
@@ -182,7 +229,14 @@ def in_the_catalog(stage, driver):
     """pg_locks shows them; each of two keys has its place."""
     one, two = _two(stage, driver)
     _play(stage, one, "SELECT pg_advisory_lock(7)", "SELECT pg_advisory_lock_shared(1, 2)")
-    _play(stage, two, _HELD, "SELECT pg_try_advisory_lock_shared(1, 2)", _HELD, f"SELECT count(DISTINCT pid) {_HERE}")
+    _play(
+        stage,
+        two,
+        _HELD,
+        "SELECT pg_try_advisory_lock_shared(1, 2)",
+        _HELD,
+        f"SELECT count(DISTINCT pid) {_HERE}",
+    )
     for connection in (one, two):
         _play(stage, connection, "SELECT pg_advisory_unlock_all()", _HELD)
 
@@ -195,11 +249,21 @@ def in_a_larger_query(stage, driver):
         "SELECT n, pg_try_advisory_lock(n) FROM generate_series(1, 3) n",
         "SELECT 1 WHERE pg_try_advisory_lock(hashtext('a job'))",
         "DO $$ BEGIN PERFORM pg_advisory_lock(50); END $$",
-        "CREATE FUNCTION takes(bigint) RETURNS boolean LANGUAGE sql AS 'SELECT pg_try_advisory_lock($1)'",
+        (
+            "CREATE FUNCTION takes(bigint) RETURNS boolean LANGUAGE sql AS 'SELECT"
+            " pg_try_advisory_lock($1)'"
+        ),
         "SELECT takes(60)",
     ):
         stage.run(one, sql)
-    _play(stage, two, "SELECT n, pg_try_advisory_lock(n) FROM generate_series(2, 4) n", "SELECT pg_try_advisory_lock(hashtext('a job'))", "SELECT pg_try_advisory_lock(50)", "SELECT takes(60)")
+    _play(
+        stage,
+        two,
+        "SELECT n, pg_try_advisory_lock(n) FROM generate_series(2, 4) n",
+        "SELECT pg_try_advisory_lock(hashtext('a job'))",
+        "SELECT pg_try_advisory_lock(50)",
+        "SELECT takes(60)",
+    )
     stage.run(one, "SELECT pg_advisory_unlock_all()")
     stage.run(two, "SELECT takes(60)")
     stage.run(two, "SELECT pg_advisory_unlock_all()")

@@ -35,7 +35,12 @@ def _pair(stage, driver, other=None):
     return stage.open(driver, autocommit=True), stage.open(other or driver, autocommit=True)
 
 
-@on(("psycopg2", "psycopg2"), ("psycopg", "psycopg"), ("psycopg2", "psycopg"), ("psycopg", "psycopg2"))
+@on(
+    ("psycopg2", "psycopg2"),
+    ("psycopg", "psycopg"),
+    ("psycopg2", "psycopg"),
+    ("psycopg", "psycopg2"),
+)
 def to_another_connection(stage, driver, other):
     """With and without a payload."""
     one, two = _pair(stage, driver, other)
@@ -77,7 +82,17 @@ def never_after_a_rollback(stage, driver):
     """Also to a savepoint."""
     one, two = _pair(stage, driver)
     stage.run(one, "LISTEN channel")
-    for sql in ("BEGIN", "NOTIFY channel, 'undone'", "ROLLBACK", "BEGIN", "NOTIFY channel, 'kept'", "SAVEPOINT s", "NOTIFY channel, 'undone'", "ROLLBACK TO s", "COMMIT"):
+    for sql in (
+        "BEGIN",
+        "NOTIFY channel, 'undone'",
+        "ROLLBACK",
+        "BEGIN",
+        "NOTIFY channel, 'kept'",
+        "SAVEPOINT s",
+        "NOTIFY channel, 'undone'",
+        "ROLLBACK TO s",
+        "COMMIT",
+    ):
         stage.run(two, sql)
     _say_received(stage, one, "received")
     _is_quiet(stage, one, "more")
@@ -157,7 +172,8 @@ def by_a_trigger(stage, driver):
         one,
         "CREATE FUNCTION tells() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN PERFORM pg_notify('items', TG_OP || ' ' || NEW.name); RETURN NEW; END $$;"
-        " CREATE TRIGGER tells AFTER INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION tells()",
+        " CREATE TRIGGER tells AFTER INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION"
+        " tells()",
     )
     stage.run(one, "LISTEN items")
     stage.run(two, "INSERT INTO items (name) VALUES ('undone')")
@@ -226,7 +242,9 @@ async def a_waiting_listener_of_psycopg(stage):
     await one.execute("LISTEN channel")
 
     async def wait():
-        return [(each.channel, each.payload) async for each in one.notifies(timeout=10, stop_after=2)]
+        return [
+            (each.channel, each.payload) async for each in one.notifies(timeout=10, stop_after=2)
+        ]
 
     task = asyncio.create_task(wait())
     await asyncio.sleep(0)

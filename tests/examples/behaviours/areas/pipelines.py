@@ -77,7 +77,14 @@ def a_commit_inside(stage, driver):
     """COMMIT and ROLLBACK as statements of a pipeline."""
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
     with one.pipeline() as pipeline:
-        for sql in ("BEGIN", _INSERT.replace("%s", "'a'"), "COMMIT", "BEGIN", _INSERT.replace("%s", "'b'"), "ROLLBACK"):
+        for sql in (
+            "BEGIN",
+            _INSERT.replace("%s", "'a'"),
+            "COMMIT",
+            "BEGIN",
+            _INSERT.replace("%s", "'b'"),
+            "ROLLBACK",
+        ):
             one.execute(sql)
         pipeline.sync()
         stage.run(two, _NAMES)

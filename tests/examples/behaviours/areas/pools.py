@@ -54,7 +54,13 @@ async def of_asyncpg(stage):
             await one.execute("BEGIN")
             await one.execute(_INSERT.format("undone"))
         async with pool.acquire() as two:
-            for sql in ("SHOW work_mem", "SELECT * FROM scratch", "SELECT pg_advisory_unlock(7)", "SELECT * FROM pg_listening_channels()", "SELECT name FROM items"):
+            for sql in (
+                "SHOW work_mem",
+                "SELECT * FROM scratch",
+                "SELECT pg_advisory_unlock(7)",
+                "SELECT * FROM pg_listening_channels()",
+                "SELECT name FROM items",
+            ):
                 with stage.noting(sql):
                     stage.say("rows", await two.fetch(sql))
 
@@ -71,9 +77,13 @@ async def of_asyncpg_with_callbacks(stage):
         calls.append("setup")
         await connection.execute("SET my.word = 'set up'")
 
-    async with asyncpg.create_pool(stage.dsn(), min_size=1, max_size=1, init=init, setup=setup) as pool:
+    async with asyncpg.create_pool(
+        stage.dsn(), min_size=1, max_size=1, init=init, setup=setup
+    ) as pool:
         for _ in range(2):
-            stage.say("fetched", await pool.fetchrow("SELECT '\"x\"'::json, current_setting('my.word')"))
+            stage.say(
+                "fetched", await pool.fetchrow("SELECT '\"x\"'::json, current_setting('my.word')")
+            )
     stage.say("calls", calls)
 
 
@@ -130,7 +140,7 @@ async def of_asyncpg_with_an_error(stage):
 @on("psycopg2", "psycopg")
 def of_sqlalchemy_over_a_creator(stage, driver):
     """An engine whose connections the application makes by itself."""
-    from sqlalchemy import text  # noqa: PLC0415
+    from sqlalchemy import text
 
     engine = stage.engine(driver, creator=lambda: stage.open(driver, keep=False), pool_size=1)
     with engine.begin() as connection:

@@ -23,7 +23,18 @@ def one_name_on_two_connections(stage, driver):
 def prepared_in_a_transaction_that_rolls_back(stage, driver):
     """A prepared statement is not transactional."""
     one = stage.open(driver, autocommit=True)
-    _play(stage, one, "BEGIN", "PREPARE p AS SELECT 1", "ROLLBACK", "EXECUTE p", "BEGIN", "DEALLOCATE p", "ROLLBACK", "EXECUTE p")
+    _play(
+        stage,
+        one,
+        "BEGIN",
+        "PREPARE p AS SELECT 1",
+        "ROLLBACK",
+        "EXECUTE p",
+        "BEGIN",
+        "DEALLOCATE p",
+        "ROLLBACK",
+        "EXECUTE p",
+    )
 
 
 @on(*SYNC)
@@ -33,7 +44,10 @@ def listed_for_their_connection(stage, driver):
     _play(stage, one, "PREPARE mine AS SELECT 1", 'PREPARE "Also mine" AS SELECT 2')
     _play(stage, two, "PREPARE theirs AS SELECT 3")
     for connection in (one, two):
-        stage.run(connection, "SELECT name, from_sql FROM pg_prepared_statements WHERE from_sql ORDER BY 1")
+        stage.run(
+            connection,
+            "SELECT name, from_sql FROM pg_prepared_statements WHERE from_sql ORDER BY 1",
+        )
 
 
 @on(*SYNC)
@@ -44,7 +58,13 @@ def executed_with_writes(stage, driver):
     one.commit()
     _play(stage, one, "EXECUTE add ('a')")
     one.rollback()
-    _play(stage, one, "EXECUTE add ('b')", "EXPLAIN (COSTS off) EXECUTE add ('c')", "CREATE TABLE made AS EXECUTE add ('d')")
+    _play(
+        stage,
+        one,
+        "EXECUTE add ('b')",
+        "EXPLAIN (COSTS off) EXECUTE add ('c')",
+        "CREATE TABLE made AS EXECUTE add ('d')",
+    )
     one.rollback()
     stage.run(two, "SELECT name FROM items")
 
@@ -53,7 +73,14 @@ def executed_with_writes(stage, driver):
 def after_a_change_of_the_table(stage, driver):
     """cached plan must not change result type."""
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
-    _play(stage, one, "CREATE TABLE t (a int)", "INSERT INTO t VALUES (1)", "PREPARE p AS SELECT * FROM t", "EXECUTE p")
+    _play(
+        stage,
+        one,
+        "CREATE TABLE t (a int)",
+        "INSERT INTO t VALUES (1)",
+        "PREPARE p AS SELECT * FROM t",
+        "EXECUTE p",
+    )
     stage.run(two, "ALTER TABLE t ADD b int DEFAULT 2")
     _play(stage, one, "EXECUTE p", "DEALLOCATE p", "PREPARE p AS SELECT * FROM t", "EXECUTE p")
 
@@ -62,7 +89,14 @@ def after_a_change_of_the_table(stage, driver):
 def with_parameters_of_their_own(stage, driver):
     """Placeholders of the server in PREPARE, of the driver in EXECUTE."""
     one = stage.open(driver, autocommit=True)
-    _play(stage, one, "PREPARE p (int, text) AS SELECT $1 * 2, $2 || '!'", "EXECUTE p (4, 'x')", "EXECUTE p (4)", "EXECUTE p ('y', 'x')")
+    _play(
+        stage,
+        one,
+        "PREPARE p (int, text) AS SELECT $1 * 2, $2 || '!'",
+        "EXECUTE p (4, 'x')",
+        "EXECUTE p (4)",
+        "EXECUTE p ('y', 'x')",
+    )
     stage.run(one, "PREPARE q AS SELECT $1")
     stage.run(one, "EXECUTE q (5)")
 
@@ -191,10 +225,15 @@ async def the_unnamed_statement_of_two(stage, driver):
 
 async def records_while_others_prepare(stage):
     """A cursor of one is read while the other parses statements of other parameters."""
-    one, two = await stage.open_async(statement_cache_size=0), await stage.open_async(statement_cache_size=0)
+    one, two = (
+        await stage.open_async(statement_cache_size=0),
+        await stage.open_async(statement_cache_size=0),
+    )
     async with one.transaction():
         found = []
-        async for row in one.cursor("SELECT n, $1::text FROM generate_series(1, 6) n", "p", prefetch=2):
+        async for row in one.cursor(
+            "SELECT n, $1::text FROM generate_series(1, 6) n", "p", prefetch=2
+        ):
             found.append(row[0])
             await stage.fetch(two, "SELECT $1::int, $2::int, $3::int", row[0], 2, 3)
         stage.say("found", found)
@@ -214,7 +253,17 @@ def libpq_describe(stage, driver):
     """Row descriptions: names, types, modifiers."""
     one = stage.open(driver)
     cursor = one.cursor()
-    cursor.execute("SELECT 1::int2 AS a, 'x'::varchar(7) AS b, 1.5::numeric(5, 2) AS c, NULL AS d, name FROM items")
+    cursor.execute(
+        "SELECT 1::int2 AS a, 'x'::varchar(7) AS b, 1.5::numeric(5, 2) AS c, NULL AS d, name"
+        " FROM items"
+    )
     for column in cursor.description:
-        stage.say("column", column.name, column.type_code, column.internal_size, column.precision, column.scale)
+        stage.say(
+            "column",
+            column.name,
+            column.type_code,
+            column.internal_size,
+            column.precision,
+            column.scale,
+        )
     one.rollback()

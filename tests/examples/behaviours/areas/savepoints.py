@@ -56,7 +56,7 @@ def quoted_names(stage, driver):
         'SAVEPOINT "sele""ct"',
         'RELEASE SAVEPOINT "sele""ct"',
         'ROLLBACK TO SAVEPOINT "a b"',
-        'SAVEPOINT Mine',
+        "SAVEPOINT Mine",
         'RELEASE "mine"',
         "ROLLBACK WORK",
     ):
@@ -153,7 +153,7 @@ def released_then_rolled_back(stage, driver):
 @on("psycopg")
 def blocks_of_psycopg(stage, driver):
     """Blocks nest as savepoints, and Rollback leaves the one that it names."""
-    import psycopg  # noqa: PLC0415
+    import psycopg
 
     one = stage.open(driver)
     with one.transaction() as outer:

@@ -15,9 +15,21 @@ def _play(stage, connection, *statements):
 def set_belongs_to_one_connection(stage, driver):
     """The other one keeps its default."""
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
-    _play(stage, one, "SET work_mem = '5MB'", "SET datestyle = 'German'", "SET timezone = 'Asia/Tokyo'")
+    _play(
+        stage,
+        one,
+        "SET work_mem = '5MB'",
+        "SET datestyle = 'German'",
+        "SET timezone = 'Asia/Tokyo'",
+    )
     for connection in (one, two, one):
-        _play(stage, connection, "SHOW work_mem", "SHOW datestyle", "SELECT timestamptz '2026-01-01 00:00+00'::text")
+        _play(
+            stage,
+            connection,
+            "SHOW work_mem",
+            "SHOW datestyle",
+            "SELECT timestamptz '2026-01-01 00:00+00'::text",
+        )
     _play(stage, two, "SET timezone = 'UTC'")
     _play(stage, one, "RESET work_mem", "SHOW work_mem", "SHOW timezone")
 
@@ -27,10 +39,23 @@ def set_is_undone_by_rollback(stage, driver):
     """A SET in a transaction that rolls back never was."""
     one = stage.open(driver, autocommit=True)
     _play(
-        stage, one, "SET work_mem = '5MB'", "BEGIN", "SET work_mem = '6MB'", "SHOW work_mem",
-        "ROLLBACK", "SHOW work_mem", "BEGIN", "SET work_mem = '7MB'", "COMMIT", "SHOW work_mem",
-        "BEGIN", "RESET work_mem", "ROLLBACK", "SHOW work_mem",
-    )  # fmt: skip
+        stage,
+        one,
+        "SET work_mem = '5MB'",
+        "BEGIN",
+        "SET work_mem = '6MB'",
+        "SHOW work_mem",
+        "ROLLBACK",
+        "SHOW work_mem",
+        "BEGIN",
+        "SET work_mem = '7MB'",
+        "COMMIT",
+        "SHOW work_mem",
+        "BEGIN",
+        "RESET work_mem",
+        "ROLLBACK",
+        "SHOW work_mem",
+    )
 
 
 @on(*SYNC)
@@ -38,11 +63,22 @@ def set_local_ends_with_its_transaction(stage, driver):
     """By commit as by rollback; outside of one it is a warning."""
     one = stage.open(driver, autocommit=True)
     _play(
-        stage, one, "SET LOCAL work_mem = '5MB'", "SHOW work_mem", "BEGIN",
-        "SET LOCAL work_mem = '6MB'", "SHOW work_mem", "COMMIT", "SHOW work_mem", "BEGIN",
-        "SET work_mem = '7MB'", "SET LOCAL work_mem = '8MB'", "SHOW work_mem", "COMMIT",
+        stage,
+        one,
+        "SET LOCAL work_mem = '5MB'",
         "SHOW work_mem",
-    )  # fmt: skip
+        "BEGIN",
+        "SET LOCAL work_mem = '6MB'",
+        "SHOW work_mem",
+        "COMMIT",
+        "SHOW work_mem",
+        "BEGIN",
+        "SET work_mem = '7MB'",
+        "SET LOCAL work_mem = '8MB'",
+        "SHOW work_mem",
+        "COMMIT",
+        "SHOW work_mem",
+    )
 
 
 @on(*SYNC)
@@ -65,8 +101,20 @@ def custom_settings_of_two_connections(stage, driver):
     """As row security reads them."""
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
     _play(stage, one, "SET my.tenant = 'one'")
-    _play(stage, two, "SELECT current_setting('my.tenant', true)", "SELECT current_setting('my.tenant')", "SET my.tenant = 'two'")
-    _play(stage, one, "SELECT current_setting('my.tenant')", "RESET my.tenant", "SELECT current_setting('my.tenant')")
+    _play(
+        stage,
+        two,
+        "SELECT current_setting('my.tenant', true)",
+        "SELECT current_setting('my.tenant')",
+        "SET my.tenant = 'two'",
+    )
+    _play(
+        stage,
+        one,
+        "SELECT current_setting('my.tenant')",
+        "RESET my.tenant",
+        "SELECT current_setting('my.tenant')",
+    )
     _play(stage, two, "SHOW my.tenant", "RESET ALL", "SHOW my.tenant")
 
 
@@ -75,9 +123,16 @@ def settings_in_a_failed_transaction(stage, driver):
     """SET fails with 25P02, and what was SET before the error is undone."""
     one = stage.open(driver, autocommit=True)
     _play(
-        stage, one, "BEGIN", "SET work_mem = '6MB'", "SELECT 1/0", "SET work_mem = '7MB'",
-        "SHOW work_mem", "ROLLBACK", "SHOW work_mem",
-    )  # fmt: skip
+        stage,
+        one,
+        "BEGIN",
+        "SET work_mem = '6MB'",
+        "SELECT 1/0",
+        "SET work_mem = '7MB'",
+        "SHOW work_mem",
+        "ROLLBACK",
+        "SHOW work_mem",
+    )
 
 
 @on(*SYNC)
@@ -85,22 +140,60 @@ def search_path_of_two_connections(stage, driver):
     """One name is two tables."""
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
     _play(
-        stage, one, "CREATE SCHEMA north", "CREATE SCHEMA south", "CREATE TABLE north.places (n text)",
-        "CREATE TABLE south.places (n text)", "SET search_path = north", "INSERT INTO places VALUES ('n')",
-    )  # fmt: skip
-    _play(stage, two, "SELECT * FROM places", "SET search_path TO south, public", "INSERT INTO places VALUES ('s')", "SELECT * FROM places")
-    _play(stage, one, "SELECT * FROM places", "SELECT current_schemas(false)", "SET search_path TO DEFAULT", "SHOW search_path")
-    _play(stage, two, "SELECT current_schema()", "BEGIN", "SET LOCAL search_path = nowhere", "SELECT * FROM items", "ROLLBACK", "SELECT * FROM items")
+        stage,
+        one,
+        "CREATE SCHEMA north",
+        "CREATE SCHEMA south",
+        "CREATE TABLE north.places (n text)",
+        "CREATE TABLE south.places (n text)",
+        "SET search_path = north",
+        "INSERT INTO places VALUES ('n')",
+    )
+    _play(
+        stage,
+        two,
+        "SELECT * FROM places",
+        "SET search_path TO south, public",
+        "INSERT INTO places VALUES ('s')",
+        "SELECT * FROM places",
+    )
+    _play(
+        stage,
+        one,
+        "SELECT * FROM places",
+        "SELECT current_schemas(false)",
+        "SET search_path TO DEFAULT",
+        "SHOW search_path",
+    )
+    _play(
+        stage,
+        two,
+        "SELECT current_schema()",
+        "BEGIN",
+        "SET LOCAL search_path = nowhere",
+        "SELECT * FROM items",
+        "ROLLBACK",
+        "SELECT * FROM items",
+    )
 
 
 @on(*SYNC)
 def options_at_connect(stage, driver):
     """As given in the URL or by keyword."""
-    one = stage.open(driver, options="-c work_mem=5MB -c my.word=hello", application_name="worker 7")
+    one = stage.open(
+        driver, options="-c work_mem=5MB -c my.word=hello", application_name="worker 7"
+    )
     two = stage.open(driver)
     for connection in (one, two):
         _play(stage, connection, "SHOW work_mem", "SELECT current_setting('my.word', true)")
-    _play(stage, one, "SHOW application_name", "SET work_mem = '6MB'", "RESET work_mem", "SHOW work_mem")
+    _play(
+        stage,
+        one,
+        "SHOW application_name",
+        "SET work_mem = '6MB'",
+        "RESET work_mem",
+        "SHOW work_mem",
+    )
 
 
 @on(*SYNC)
@@ -116,9 +209,18 @@ def wrong_options_at_connect(stage, driver):
 @on(*_PAIRS)
 def application_name_of_two_drivers(stage, first, second):
     """Each connection has its own, also in parameter statuses."""
-    one, two = stage.open(first, application_name="first"), stage.open(second, application_name="second")
+    one, two = (
+        stage.open(first, application_name="first"),
+        stage.open(second, application_name="second"),
+    )
     _play(stage, one, "SHOW application_name")
-    _play(stage, two, "SHOW application_name", "SET application_name = 'third'", "SHOW application_name")
+    _play(
+        stage,
+        two,
+        "SHOW application_name",
+        "SET application_name = 'third'",
+        "SHOW application_name",
+    )
     two.commit()
     _play(stage, one, "SHOW application_name")
     for connection in (one, two):
@@ -129,7 +231,15 @@ def application_name_of_two_drivers(stage, first, second):
 def parameter_statuses(stage, driver):
     """The server tells of changes to the connection that made them."""
     one, two = stage.open(driver), stage.open(driver)
-    names = ["TimeZone", "DateStyle", "client_encoding", "standard_conforming_strings", "server_encoding", "integer_datetimes", "is_superuser"]
+    names = [
+        "TimeZone",
+        "DateStyle",
+        "client_encoding",
+        "standard_conforming_strings",
+        "server_encoding",
+        "integer_datetimes",
+        "is_superuser",
+    ]
     for connection in (one, two):
         stage.say("at first", [connection.info.parameter_status(name) for name in names])
     _play(stage, one, "SET timezone = 'Asia/Tokyo'", "SET datestyle = 'German'")
@@ -161,78 +271,20 @@ def client_encoding(stage, driver):
 
 
 @on(*SYNC)
-def role_of_one_connection(stage, driver):
-    """SET ROLE holds for its connection, and ends with a rollback."""
-    one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
-    who = "SELECT current_user = session_user, current_user = 'pg_monitor'"
-    _play(stage, one, "SET ROLE pg_monitor", who, "INSERT INTO items (name) VALUES ('a')")
-    _play(stage, two, who, "INSERT INTO items (name) VALUES ('b')")
-    _play(stage, one, "SHOW role", "RESET ROLE", who, "BEGIN", "SET ROLE pg_monitor", who, "ROLLBACK", who)
-    _play(stage, one, "BEGIN", "SET LOCAL ROLE pg_monitor", who, "COMMIT", who, "SET ROLE NONE", who)
-
-
-@on(*SYNC)
-def session_authorization_of_one_connection(stage, driver):
-    """So does SET SESSION AUTHORIZATION."""
-    one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
-    who = "SELECT session_user = 'pg_monitor', current_user = 'pg_monitor'"
-    _play(stage, one, "SET SESSION AUTHORIZATION pg_monitor", who, "SELECT name FROM items")
-    _play(stage, two, who, "SELECT name FROM items")
-    _play(stage, one, "SET SESSION AUTHORIZATION DEFAULT", who, "BEGIN", "SET LOCAL SESSION AUTHORIZATION pg_monitor", who, "ROLLBACK", who)
-    stage.say("is_superuser", one.info.parameter_status("is_superuser"))
-
-
-@on(*SYNC)
-def role_with_row_security(stage, driver):
-    """Policies see the settings of their own connection."""
-    one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
-    _play(
-        stage, one, "CREATE TABLE notes (tenant text, note text)",
-        "INSERT INTO notes VALUES ('a', 'of a'), ('b', 'of b')", "GRANT SELECT ON notes TO pg_monitor",
-        "ALTER TABLE notes ENABLE ROW LEVEL SECURITY",
-        "CREATE POLICY own ON notes USING (tenant = current_setting('my.tenant', true))",
-    )  # fmt: skip
-    for connection, tenant in ((one, "a"), (two, "b")):
-        _play(stage, connection, "SET ROLE pg_monitor", f"SET my.tenant = '{tenant}'")
-    for connection in (one, two, one):
-        stage.run(connection, "SELECT note FROM notes ORDER BY 1")
-    _play(stage, one, "RESET ROLE", "SELECT note FROM notes ORDER BY 1")
-
-
-@on(*SYNC)
-def discard_all(stage, driver):
-    """It forgets everything of its connection, and nothing of the other's."""
-    one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
-    for connection in (one, two):
-        _play(
-            stage, connection, "SET work_mem = '5MB'", "CREATE TEMP TABLE mine (a int)",
-            "PREPARE p AS SELECT 1", "SELECT pg_advisory_lock_shared(7)", "LISTEN channel",
-        )  # fmt: skip
-    stage.run(one, "DISCARD ALL")
-    for connection in (one, two):
-        _play(
-            stage, connection, "SHOW work_mem", "SELECT * FROM mine", "EXECUTE p",
-            "SELECT pg_advisory_unlock_shared(7)", "SELECT count(*) FROM pg_listening_channels()",
-        )  # fmt: skip
-    _play(stage, two, "BEGIN", "DISCARD ALL", "ROLLBACK", "DISCARD TEMP", "DISCARD PLANS", "DISCARD SEQUENCES", "SHOW work_mem")
-
-
-@on(*SYNC)
-def reset_all(stage, driver):
-    """All settings of one connection, back to what it connected with."""
-    one = stage.open(driver, autocommit=True, options="-c work_mem=5MB")
-    two = stage.open(driver, autocommit=True)
-    for connection in (one, two):
-        _play(stage, connection, "SET work_mem = '9MB'", "SET my.word = 'x'")
-    _play(stage, one, "RESET ALL", "SHOW work_mem", "SHOW my.word")
-    _play(stage, two, "SHOW work_mem", "SHOW my.word")
-
-
-@on(*SYNC)
 def settings_that_do_not_exist(stage, driver):
     """Errors in SET leave everything as it was."""
     one = stage.open(driver, autocommit=True)
-    _play(stage, one, "SET no_such = 1", "SHOW no_such", "SET work_mem = 'x'", "SET work_mem = 1", "SHOW max_connections = 1", "SET max_connections = 1", "SHOW work_mem")
+    _play(
+        stage,
+        one,
+        "SET no_such = 1",
+        "SHOW no_such",
+        "SET work_mem = 'x'",
+        "SET work_mem = 1",
+        "SHOW max_connections = 1",
+        "SET max_connections = 1",
+        "SHOW work_mem",
+    )
 
 
 @on(*SYNC)
@@ -240,11 +292,18 @@ def a_function_with_set(stage, driver):
     """A function's own SET ends with it."""
     one = stage.open(driver, autocommit=True)
     _play(
-        stage, one, "CREATE FUNCTION path() RETURNS text LANGUAGE sql SET search_path = pg_catalog AS $$ SELECT current_setting('search_path') $$",
-        "SELECT path()", "SHOW search_path",
-        "CREATE FUNCTION sets() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET work_mem = '5MB'; PERFORM set_config('my.word', 'set', false); END $$",
-        "SELECT sets()", "SHOW work_mem", "SHOW my.word",
-    )  # fmt: skip
+        stage,
+        one,
+        "CREATE FUNCTION path() RETURNS text LANGUAGE sql SET search_path = pg_catalog AS $$"
+        " SELECT current_setting('search_path') $$",
+        "SELECT path()",
+        "SHOW search_path",
+        "CREATE FUNCTION sets() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET work_mem ="
+        " '5MB'; PERFORM set_config('my.word', 'set', false); END $$",
+        "SELECT sets()",
+        "SHOW work_mem",
+        "SHOW my.word",
+    )
     stage.run(stage.open(driver), "SHOW work_mem")
 
 
@@ -253,10 +312,14 @@ def session_characteristics(stage, driver):
     """The defaults of one connection's coming transactions."""
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
     _play(
-        stage, one, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SHOW transaction_read_only",
-        "INSERT INTO items (name) VALUES ('a')", "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+        stage,
+        one,
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        "SHOW transaction_read_only",
         "INSERT INTO items (name) VALUES ('a')",
-    )  # fmt: skip
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+        "INSERT INTO items (name) VALUES ('a')",
+    )
     stage.run(two, "SHOW transaction_read_only")
 
 
@@ -288,7 +351,13 @@ async def timezone_of_two_async_connections(stage, driver):
 def standard_conforming_strings_off(stage, driver):
     """The driver quotes as its own connection reads."""
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
-    _play(stage, one, "SET standard_conforming_strings = off", "SET escape_string_warning = off", r"SELECT 'a\'b; COMMIT; --'")
+    _play(
+        stage,
+        one,
+        "SET standard_conforming_strings = off",
+        "SET escape_string_warning = off",
+        r"SELECT 'a\'b; COMMIT; --'",
+    )
     for connection in (one, two):
         stage.run(connection, "SELECT %s::text", ("back\\slash'",))
         stage.run(connection, r"SELECT 'a\tb'")

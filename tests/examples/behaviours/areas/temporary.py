@@ -14,7 +14,12 @@ def same_name_on_two_connections(stage, driver):
     """Two tables."""
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
     for connection, value in ((one, 1), (two, 2)):
-        _play(stage, connection, "CREATE TEMP TABLE scratch (a int)", f"INSERT INTO scratch VALUES ({value})")
+        _play(
+            stage,
+            connection,
+            "CREATE TEMP TABLE scratch (a int)",
+            f"INSERT INTO scratch VALUES ({value})",
+        )
     for connection in (one, two):
         _play(stage, connection, "SELECT a FROM scratch", "SELECT a FROM pg_temp.scratch")
     _play(stage, one, "DROP TABLE scratch", "SELECT a FROM scratch")
@@ -26,7 +31,13 @@ def unseen_by_the_other(stage, driver):
     """The other connection has no such table."""
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
     _play(stage, one, "CREATE TEMP TABLE scratch AS SELECT 1 AS a")
-    _play(stage, two, "SELECT a FROM scratch", "CREATE TABLE scratch (b text)", "INSERT INTO scratch VALUES ('real')")
+    _play(
+        stage,
+        two,
+        "SELECT a FROM scratch",
+        "CREATE TABLE scratch (b text)",
+        "INSERT INTO scratch VALUES ('real')",
+    )
     _play(stage, one, "SELECT * FROM scratch", "SELECT * FROM public.scratch")
 
 
@@ -36,11 +47,29 @@ def on_commit_drop(stage, driver):
     one = stage.open(driver, autocommit=True)
     make = "CREATE TEMP TABLE scratch (a int) ON COMMIT DROP"
     _play(
-        stage, one, "BEGIN", make, "INSERT INTO scratch VALUES (1)", "SELECT a FROM scratch", "COMMIT",
-        "SELECT a FROM scratch", "BEGIN", make, "ROLLBACK", "SELECT a FROM scratch", make,
-        "SELECT a FROM scratch", "BEGIN", make, "SAVEPOINT s", "DROP TABLE scratch", "ROLLBACK TO s",
-        "INSERT INTO scratch VALUES (2)", "COMMIT", "SELECT a FROM scratch",
-    )  # fmt: skip
+        stage,
+        one,
+        "BEGIN",
+        make,
+        "INSERT INTO scratch VALUES (1)",
+        "SELECT a FROM scratch",
+        "COMMIT",
+        "SELECT a FROM scratch",
+        "BEGIN",
+        make,
+        "ROLLBACK",
+        "SELECT a FROM scratch",
+        make,
+        "SELECT a FROM scratch",
+        "BEGIN",
+        make,
+        "SAVEPOINT s",
+        "DROP TABLE scratch",
+        "ROLLBACK TO s",
+        "INSERT INTO scratch VALUES (2)",
+        "COMMIT",
+        "SELECT a FROM scratch",
+    )
 
 
 @on(*SYNC)
@@ -48,17 +77,29 @@ def on_commit_delete_rows(stage, driver):
     """Empty after each commit."""
     one = stage.open(driver, autocommit=True)
     _play(
-        stage, one, "CREATE TEMP TABLE scratch (a int) ON COMMIT DELETE ROWS", "INSERT INTO scratch VALUES (1)",
-        "SELECT a FROM scratch", "BEGIN", "INSERT INTO scratch VALUES (2)", "SELECT a FROM scratch", "COMMIT",
+        stage,
+        one,
+        "CREATE TEMP TABLE scratch (a int) ON COMMIT DELETE ROWS",
+        "INSERT INTO scratch VALUES (1)",
         "SELECT a FROM scratch",
-    )  # fmt: skip
+        "BEGIN",
+        "INSERT INTO scratch VALUES (2)",
+        "SELECT a FROM scratch",
+        "COMMIT",
+        "SELECT a FROM scratch",
+    )
 
 
 @on(*SYNC)
 def on_commit_of_another(stage, driver):
     """The other connection's commit empties nothing."""
     one, two = stage.open(driver), stage.open(driver)
-    _play(stage, one, "CREATE TEMP TABLE scratch (a int) ON COMMIT DROP", "INSERT INTO scratch VALUES (1)")
+    _play(
+        stage,
+        one,
+        "CREATE TEMP TABLE scratch (a int) ON COMMIT DROP",
+        "INSERT INTO scratch VALUES (1)",
+    )
     stage.run(two, "INSERT INTO items (name) VALUES ('a')")
     two.commit()
     stage.run(one, "SELECT a FROM scratch")
@@ -81,9 +122,18 @@ def preserved_rows(stage, driver):
 def shadows_a_real_table(stage, driver):
     """items means the temporary table on one connection only."""
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
-    _play(stage, one, "CREATE TEMP TABLE items (name text)", "INSERT INTO items VALUES ('temporary')")
+    _play(
+        stage, one, "CREATE TEMP TABLE items (name text)", "INSERT INTO items VALUES ('temporary')"
+    )
     _play(stage, two, "INSERT INTO items (name) VALUES ('real')", "SELECT name FROM items")
-    _play(stage, one, "SELECT name FROM items", "SELECT name FROM public.items", "DROP TABLE items", "SELECT name FROM items")
+    _play(
+        stage,
+        one,
+        "SELECT name FROM items",
+        "SELECT name FROM public.items",
+        "DROP TABLE items",
+        "SELECT name FROM items",
+    )
 
 
 @on(*SYNC)
@@ -93,7 +143,13 @@ def gone_with_its_connection(stage, driver):
     stage.run(one, "CREATE TEMP TABLE scratch (a int)")
     one.close()
     two = stage.open(driver, autocommit=True)
-    _play(stage, two, "SELECT a FROM scratch", "CREATE TEMP TABLE scratch (b text)", "SELECT * FROM scratch")
+    _play(
+        stage,
+        two,
+        "SELECT a FROM scratch",
+        "CREATE TEMP TABLE scratch (b text)",
+        "SELECT * FROM scratch",
+    )
 
 
 @on(*SYNC)
@@ -102,10 +158,15 @@ def views_and_sequences(stage, driver):
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
     for connection in (one, two):
         _play(
-            stage, connection, "CREATE TEMP VIEW seen AS SELECT 1 AS a", "CREATE TEMP SEQUENCE counted",
-            "SELECT nextval('counted')", "SELECT a FROM seen", "CREATE TEMP TABLE t (id serial, n text)",
+            stage,
+            connection,
+            "CREATE TEMP VIEW seen AS SELECT 1 AS a",
+            "CREATE TEMP SEQUENCE counted",
+            "SELECT nextval('counted')",
+            "SELECT a FROM seen",
+            "CREATE TEMP TABLE t (id serial, n text)",
             "INSERT INTO t (n) VALUES ('x') RETURNING id",
-        )  # fmt: skip
+        )
     stage.run(one, "SELECT nextval('counted')")
     stage.run(two, "SELECT currval('counted')")
 
@@ -116,9 +177,10 @@ def functions_of_pg_temp(stage, driver):
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
     for connection, number in ((one, 1), (two, 2)):
         _play(
-            stage, connection,
+            stage,
+            connection,
             f"CREATE FUNCTION pg_temp.number() RETURNS int LANGUAGE sql AS 'SELECT {number}'",
-        )  # fmt: skip
+        )
     for connection in (one, two):
         _play(stage, connection, "SELECT pg_temp.number()", "SELECT number()")
 
@@ -130,7 +192,13 @@ def indexes_and_truncate(stage, driver):
     for connection in (one, two):
         _play(stage, connection, "CREATE TEMP TABLE t (a int)", "INSERT INTO t VALUES (1), (2)")
         connection.commit()
-    _play(stage, one, "CREATE UNIQUE INDEX t_a ON t (a)", "ALTER TABLE t ADD b int DEFAULT 5", "TRUNCATE t")
+    _play(
+        stage,
+        one,
+        "CREATE UNIQUE INDEX t_a ON t (a)",
+        "ALTER TABLE t ADD b int DEFAULT 5",
+        "TRUNCATE t",
+    )
     one.rollback()
     _play(stage, one, "SELECT * FROM t")
     one.rollback()
@@ -182,7 +250,9 @@ def in_the_catalogs(stage, driver):
     _play(stage, one, "CREATE TEMP TABLE seen_by_one (a int)")
     for connection in (one, two):
         _play(
-            stage, connection, "SELECT to_regclass('seen_by_one')",
+            stage,
+            connection,
+            "SELECT to_regclass('seen_by_one')",
             "SELECT count(*) FROM information_schema.tables WHERE table_name = 'seen_by_one'",
             "SELECT count(*) FROM pg_class WHERE relname = 'seen_by_one' AND relpersistence = 't'",
-        )  # fmt: skip
+        )

@@ -26,7 +26,11 @@ def one_implicit_transaction(stage, driver):
 def a_commit_in_the_middle(stage, driver):
     """What came before stays, what comes after is another implicit transaction."""
     _in_autocommit(
-        stage, driver, f"{_A}; COMMIT; {_B}; SELECT 1/0", f"BEGIN; {_B}; COMMIT; {_C}; SELECT 1/0", "SELECT 1"
+        stage,
+        driver,
+        f"{_A}; COMMIT; {_B}; SELECT 1/0",
+        f"BEGIN; {_B}; COMMIT; {_C}; SELECT 1/0",
+        "SELECT 1",
     )
 
 
@@ -61,9 +65,14 @@ def begin_at_the_end(stage, driver):
 def savepoints_in_a_text(stage, driver):
     """In an explicit transaction, and refused in an implicit one."""
     _in_autocommit(
-        stage, driver, f"BEGIN; {_A}; SAVEPOINT s; {_B}; ROLLBACK TO s; {_C}; RELEASE s; COMMIT",
-        "SAVEPOINT s; SELECT 1", "SELECT 1; ROLLBACK TO s", "SELECT 1; RELEASE s", "SELECT 1",
-    )  # fmt: skip
+        stage,
+        driver,
+        f"BEGIN; {_A}; SAVEPOINT s; {_B}; ROLLBACK TO s; {_C}; RELEASE s; COMMIT",
+        "SAVEPOINT s; SELECT 1",
+        "SELECT 1; ROLLBACK TO s",
+        "SELECT 1; RELEASE s",
+        "SELECT 1",
+    )
 
 
 @on(*SYNC)
@@ -85,16 +94,23 @@ def an_error_after_commit(stage, driver):
 @on(*SYNC)
 def a_syntax_error_anywhere(stage, driver):
     """Not one statement of the text has run, and the position counts from its beginning."""
-    _in_autocommit(stage, driver, f"{_A}; COMMIT; SELEC 1", f"BEGIN; {_A}; COMMIT; SELECT 'open", "SELECT 1")
+    _in_autocommit(
+        stage, driver, f"{_A}; COMMIT; SELEC 1", f"BEGIN; {_A}; COMMIT; SELECT 'open", "SELECT 1"
+    )
 
 
 @on(*SYNC)
 def an_error_with_a_position(stage, driver):
     """Counted in the whole text, also after transaction control and wide characters."""
     _in_autocommit(
-        stage, driver, "SELECT 1; SELECT nothing", "BEGIN; SELECT 'grün', '€'; SELECT nothing", "ROLLBACK",
-        "COMMIT; BEGIN; COMMIT;\n\n  SELECT * FROM nowhere", "SELECT 1;\tSELECT frm items",
-    )  # fmt: skip
+        stage,
+        driver,
+        "SELECT 1; SELECT nothing",
+        "BEGIN; SELECT 'grün', '€'; SELECT nothing",
+        "ROLLBACK",
+        "COMMIT; BEGIN; COMMIT;\n\n  SELECT * FROM nowhere",
+        "SELECT 1;\tSELECT frm items",
+    )
 
 
 @on(*SYNC)
@@ -126,10 +142,19 @@ def bodies_with_semicolons(stage, driver):
     """Functions in dollar quotes and by BEGIN ATOMIC, and rules with several actions."""
     one = stage.open(driver, autocommit=True)
     for sql in (
-        "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END; $$; SELECT f()",
-        "CREATE FUNCTION g() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 2 END; END; SELECT g()",
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END; $$;"
+            " SELECT f()"
+        ),
+        (
+            "CREATE FUNCTION g() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 2"
+            " END; END; SELECT g()"
+        ),
         "CREATE PROCEDURE p() BEGIN ATOMIC INSERT INTO items (name) VALUES ('by p'); END; CALL p()",
-        "CREATE TABLE log (n text); CREATE RULE r AS ON INSERT TO log DO ALSO (SELECT 1; SELECT 2); SELECT 3",
+        (
+            "CREATE TABLE log (n text); CREATE RULE r AS ON INSERT TO log DO ALSO (SELECT 1;"
+            " SELECT 2); SELECT 3"
+        ),
         "DO $do$ BEGIN PERFORM 1; END $do$; SELECT 4",
         _NAMES,
     ):
@@ -140,7 +165,15 @@ def bodies_with_semicolons(stage, driver):
 def empty_statements(stage, driver):
     """Nothing, blanks, semicolons and comments."""
     one = stage.open(driver, autocommit=True)
-    for sql in (";", ";;SELECT 1;;", " ; ; ", "-- nothing", "/* nothing */", "SELECT 1;", "BEGIN;;COMMIT;;"):
+    for sql in (
+        ";",
+        ";;SELECT 1;;",
+        " ; ; ",
+        "-- nothing",
+        "/* nothing */",
+        "SELECT 1;",
+        "BEGIN;;COMMIT;;",
+    ):
         stage.run(one, sql)
 
 
@@ -156,23 +189,41 @@ def nothing_at_all(stage, driver):
 def many_results(stage, driver):
     """One answer for each statement."""
     one = stage.open(driver, autocommit=True)
-    stage.run(one, f"SELECT 1; {_A} RETURNING name; UPDATE items SET amount = 1; SELECT count(*) FROM items; DELETE FROM items")
-    stage.run(one, "CREATE TEMP TABLE t (a int); INSERT INTO t VALUES (1), (2); SELECT a FROM t; DROP TABLE t")
+    stage.run(
+        one,
+        f"SELECT 1; {_A} RETURNING name; UPDATE items SET amount = 1; SELECT count(*) FROM"
+        " items; DELETE FROM items",
+    )
+    stage.run(
+        one,
+        "CREATE TEMP TABLE t (a int); INSERT INTO t VALUES (1), (2); SELECT a FROM t; DROP TABLE t",
+    )
 
 
 @on(*SYNC)
 def settings_in_a_text(stage, driver):
     """SET LOCAL holds to the end of the implicit transaction."""
     _in_autocommit(
-        stage, driver, "SET LOCAL work_mem = '5MB'; SHOW work_mem", "SHOW work_mem",
-        "SET work_mem = '6MB'; SELECT 1/0", "SHOW work_mem", "SET work_mem = '7MB'; COMMIT; SELECT 1/0", "SHOW work_mem",
-    )  # fmt: skip
+        stage,
+        driver,
+        "SET LOCAL work_mem = '5MB'; SHOW work_mem",
+        "SHOW work_mem",
+        "SET work_mem = '6MB'; SELECT 1/0",
+        "SHOW work_mem",
+        "SET work_mem = '7MB'; COMMIT; SELECT 1/0",
+        "SHOW work_mem",
+    )
 
 
 @on(*SYNC)
 def chains_in_a_text(stage, driver):
     """COMMIT AND CHAIN in the middle."""
-    _in_autocommit(stage, driver, f"BEGIN; {_A}; COMMIT AND CHAIN; {_B}; ROLLBACK AND CHAIN; {_C}; COMMIT", "COMMIT AND CHAIN; SELECT 1")
+    _in_autocommit(
+        stage,
+        driver,
+        f"BEGIN; {_A}; COMMIT AND CHAIN; {_B}; ROLLBACK AND CHAIN; {_C}; COMMIT",
+        "COMMIT AND CHAIN; SELECT 1",
+    )
 
 
 @on(*SYNC)
@@ -188,17 +239,21 @@ def in_the_drivers_transaction(stage, driver):
 @on(*SYNC)
 def what_no_block_may_contain(stage, driver):
     """VACUUM and its like in a text with others, or in a transaction."""
-    _in_autocommit(stage, driver, "SELECT 1; VACUUM items", "BEGIN; VACUUM items; COMMIT", "ROLLBACK")
+    _in_autocommit(
+        stage, driver, "SELECT 1; VACUUM items", "BEGIN; VACUUM items; COMMIT", "ROLLBACK"
+    )
 
 
 @on(*SYNC)
 def deferred_constraints_of_a_text(stage, driver):
     """They are checked at the end of the implicit transaction."""
     _in_autocommit(
-        stage, driver, f"{_A}; INSERT INTO parts (number, parent) VALUES (1, 1); SELECT 1",
+        stage,
+        driver,
+        f"{_A}; INSERT INTO parts (number, parent) VALUES (1, 1); SELECT 1",
         "INSERT INTO parts (number, parent) VALUES (1, 1); INSERT INTO parents VALUES (1)",
         f"INSERT INTO parts (number, parent) VALUES (2, 2); COMMIT; {_B}",
-    )  # fmt: skip
+    )
 
 
 @on(*SYNC)
@@ -251,7 +306,14 @@ async def transaction_control_by_the_extended_protocol(stage):
     """BEGIN and COMMIT as prepared statements."""
     one, two = await stage.open_async(), await stage.open_async()
     for _ in range(2):
-        for sql in ("BEGIN", f"{_A} ON CONFLICT DO NOTHING RETURNING name", "SAVEPOINT s", "SELECT 1/0", "ROLLBACK TO s", "COMMIT"):
+        for sql in (
+            "BEGIN",
+            f"{_A} ON CONFLICT DO NOTHING RETURNING name",
+            "SAVEPOINT s",
+            "SELECT 1/0",
+            "ROLLBACK TO s",
+            "COMMIT",
+        ):
             await stage.fetch(one, sql)
         await stage.fetch(two, _NAMES)
     begin, commit = await one.prepare("BEGIN"), await one.prepare("COMMIT")

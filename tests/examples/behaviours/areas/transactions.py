@@ -49,10 +49,17 @@ def commit_and_chain(stage, driver):
     """A new transaction with the same modes begins at once."""
     one = stage.open(driver, autocommit=True)
     _play(
-        stage, one, "BEGIN READ ONLY", "COMMIT AND CHAIN", "SHOW transaction_read_only",
-        _INSERT.format("a"), "ROLLBACK AND CHAIN", "SHOW transaction_read_only", "COMMIT",
+        stage,
+        one,
+        "BEGIN READ ONLY",
+        "COMMIT AND CHAIN",
         "SHOW transaction_read_only",
-    )  # fmt: skip
+        _INSERT.format("a"),
+        "ROLLBACK AND CHAIN",
+        "SHOW transaction_read_only",
+        "COMMIT",
+        "SHOW transaction_read_only",
+    )
 
 
 @on(*SYNC)
@@ -60,9 +67,15 @@ def commit_and_chain_keeps_what_was_committed(stage, driver):
     """What follows may be rolled back alone."""
     one = stage.open(driver, autocommit=True)
     _play(
-        stage, one, "BEGIN", _INSERT.format("first"), "COMMIT AND CHAIN", _INSERT.format("second"),
-        "ROLLBACK", _NAMES,
-    )  # fmt: skip
+        stage,
+        one,
+        "BEGIN",
+        _INSERT.format("first"),
+        "COMMIT AND CHAIN",
+        _INSERT.format("second"),
+        "ROLLBACK",
+        _NAMES,
+    )
 
 
 @on(*SYNC)
@@ -77,9 +90,17 @@ def commit_of_a_failed_transaction(stage, driver):
     """It is answered as the rollback that it is."""
     one = stage.open(driver, autocommit=True)
     _play(
-        stage, one, "BEGIN", _INSERT.format("a"), "SELECT * FROM nowhere", "SELECT 1", "BEGIN",
-        "SHOW work_mem", "COMMIT", _NAMES,
-    )  # fmt: skip
+        stage,
+        one,
+        "BEGIN",
+        _INSERT.format("a"),
+        "SELECT * FROM nowhere",
+        "SELECT 1",
+        "BEGIN",
+        "SHOW work_mem",
+        "COMMIT",
+        _NAMES,
+    )
 
 
 @on(*SYNC)
@@ -87,10 +108,22 @@ def read_only(stage, driver):
     """Writes fail by 25006, and the mode ends with the transaction."""
     one = stage.open(driver, autocommit=True)
     _play(
-        stage, one, "BEGIN READ ONLY", _NAMES, _INSERT.format("a"), "ROLLBACK", "BEGIN",
-        "SET TRANSACTION READ ONLY", "CREATE TABLE t ()", "ROLLBACK", _INSERT.format("b"),
-        "BEGIN READ ONLY", _NAMES, "SET TRANSACTION READ WRITE", "ROLLBACK",
-    )  # fmt: skip
+        stage,
+        one,
+        "BEGIN READ ONLY",
+        _NAMES,
+        _INSERT.format("a"),
+        "ROLLBACK",
+        "BEGIN",
+        "SET TRANSACTION READ ONLY",
+        "CREATE TABLE t ()",
+        "ROLLBACK",
+        _INSERT.format("b"),
+        "BEGIN READ ONLY",
+        _NAMES,
+        "SET TRANSACTION READ WRITE",
+        "ROLLBACK",
+    )
 
 
 @on(*SYNC)
@@ -100,10 +133,18 @@ def default_transaction_read_only(stage, driver):
     _play(stage, one, "SET default_transaction_read_only = on", _INSERT.format("a"))
     stage.run(two, _INSERT.format("b"))
     _play(
-        stage, one, "BEGIN READ WRITE", _INSERT.format("c"), "COMMIT",
-        "CREATE TEMP TABLE mine (a int)", "INSERT INTO mine VALUES (1)", "SELECT nextval('items_id_seq')",
-        "RESET default_transaction_read_only", _INSERT.format("d"), _NAMES,
-    )  # fmt: skip
+        stage,
+        one,
+        "BEGIN READ WRITE",
+        _INSERT.format("c"),
+        "COMMIT",
+        "CREATE TEMP TABLE mine (a int)",
+        "INSERT INTO mine VALUES (1)",
+        "SELECT nextval('items_id_seq')",
+        "RESET default_transaction_read_only",
+        _INSERT.format("d"),
+        _NAMES,
+    )
 
 
 @on(*SYNC)
@@ -247,78 +288,6 @@ def executemany_in_autocommit(stage, driver):
     stage.run(one, _NAMES)
 
 
-@on(*SYNC)
-def a_commit_is_visible_at_once(stage, driver):
-    """To a reader that is in a transaction, too."""
-    one, two = stage.open(driver), stage.open(driver)
-    stage.run(two, _NAMES)
-    stage.run(one, _INSERT.format("a"))
-    one.commit()
-    stage.run(two, _NAMES)
-    two.rollback()
-
-
-@on(("psycopg2", "psycopg"), ("psycopg", "psycopg2"))
-def two_drivers_take_turns(stage, first, second):
-    """Each sees what the other committed."""
-    one, two = stage.open(first), stage.open(second)
-    for number in range(3):
-        stage.run(one, _INSERT.format(f"one {number}"))
-        one.commit()
-        stage.run(two, _INSERT.format(f"two {number}"))
-        stage.run(two, _NAMES)
-        if number == 1:
-            two.rollback()
-        else:
-            two.commit()
-    stage.run(one, _NAMES)
-
-
-@on(*SYNC)
-def the_upper_of_two_rolls_back(stage, driver):
-    """Two open transactions that end like brackets."""
-    one, two = stage.open(driver), stage.open(driver)
-    stage.run(one, _INSERT.format("one"))
-    stage.run(two, _INSERT.format("two"))
-    two.rollback()
-    one.commit()
-    stage.run(two, _NAMES)
-
-
-@on(*SYNC)
-def both_commit_crosswise(stage, driver):
-    """Any order will do."""
-    one, two = stage.open(driver), stage.open(driver)
-    stage.run(one, _INSERT.format("one"))
-    stage.run(two, _INSERT.format("two"))
-    one.commit()
-    two.commit()
-    stage.run(two, _NAMES)
-
-
-@on(*SYNC)
-def the_lower_of_two_rolls_back(stage, driver):
-    """What one connection can't express."""
-    one, two = stage.open(driver), stage.open(driver)
-    stage.run(one, _INSERT.format("one"))
-    stage.run(two, _INSERT.format("two"))
-    with stage.noting("rollback"):
-        one.rollback()
-    two.commit()
-    stage.run(two, _NAMES)
-
-
-@on(*SYNC)
-def a_reader_rolls_back_below_a_writer(stage, driver):
-    """A transaction that only read is never in the way."""
-    one, two = stage.open(driver), stage.open(driver)
-    stage.run(one, _NAMES)
-    stage.run(two, _INSERT.format("two"))
-    one.rollback()
-    two.commit()
-    stage.run(one, _NAMES)
-
-
 async def transaction_of_asyncpg(stage):
     """start, commit and rollback by hand, and what asyncpg refuses."""
     one = await stage.open_async()
@@ -378,21 +347,3 @@ async def terminated_in_a_transaction(stage):
     await stage.run_async(two, "SET lock_timeout = '10s'")
     await stage.run_async(two, _INSERT.format("undone"))
     await stage.fetch(two, _NAMES)
-
-
-async def all_drivers_at_once(stage):
-    """Four connections of four kinds in one test."""
-    one, two = stage.open("psycopg2"), stage.open("psycopg")
-    three, four = await stage.open_async("psycopg"), await stage.open_async("asyncpg")
-    stage.run(one, _INSERT.format("psycopg2"))
-    one.commit()
-    stage.run(two, _INSERT.format("psycopg"))
-    two.commit()
-    await stage.run_async(three, _INSERT.format("async psycopg"))
-    await three.commit()
-    async with four.transaction():
-        await stage.run_async(four, _INSERT.format("asyncpg"))
-    await stage.fetch(four, _NAMES)
-    stage.run(one, _NAMES)
-    stage.run(two, _NAMES)
-    await stage.run_async(three, _NAMES)
