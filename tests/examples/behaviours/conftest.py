@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from stage import refusal_in
 
+_NOTHING_LEFT = pytest.ExitCode.NO_TESTS_COLLECTED
 _STDERR = os.dup(2)  # before pytest takes the descriptor
 
 
@@ -86,6 +87,7 @@ def record(request):
     return write
 
 
-def pytest_sessionfinish(session):
-    """Say that the run came to its end."""
-    session.config.record.write(id="", phase="finished")
+def pytest_sessionfinish(session, exitstatus):
+    """Say that the run came to its end; an internal error is none."""
+    if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, _NOTHING_LEFT):
+        session.config.record.write(id="", phase="finished")

@@ -35,6 +35,7 @@ _NAMED = [
 _VARIES = (
     (re.compile(r"0x[0-9a-f]+"), "0x"),
     (re.compile(r"\b(PID|pid) \d+"), "pid"),
+    (re.compile(r"__asyncpg_stmt_[0-9a-f]+__"), "__asyncpg_stmt__"),
     (re.compile(r"connection to server .* failed: (?=FATAL|ERROR)", re.DOTALL), ""),
 )
 _STATUS = {0: "idle", 1: "active", 2: "in transaction", 3: "failed", 4: "unknown"}

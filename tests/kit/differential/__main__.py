@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("-k", default="", help="play only these, as pytest selects")
     parser.add_argument("--programs", type=int, default=100, help="how many random programs")
     parser.add_argument("--seed", type=int, default=1, help="the first program's seed")
-    parser.add_argument("--patience", type=float, default=30.0, help="seconds before a test hangs")
+    parser.add_argument("--patience", type=float, default=20.0, help="seconds before a test hangs")
     parser.add_argument("--twice-real", action="store_true", help="both sides on real connections")
     parser.add_argument("--all", action="store_true", help="name what is refused and limited, too")
     options = parser.parse_args()

@@ -12,7 +12,6 @@ _LEVELS = "all transactions share one, at READ COMMITTED"
 
 LIMITS: dict[str, str] = {
     "limits.now_of_two_transactions": "now() stands still",
-    "limits.now_within_a_transaction": "now() stands still",
     "limits.transaction_numbers": "the whole test is one transaction",
     "limits.a_repeatable_snapshot": _LEVELS,
     "limits.serializable_conflicts": _LEVELS,

@@ -11,8 +11,8 @@ from tests.kit.differential.limits import LIMITS
 from tests.kit.integration.plugin.projects import Project
 from tests.kit.integration.recorded import EXAMPLES
 
-HANGS = 40
-"""As many tests may hang before a side is given up."""
+DEATHS = 150
+"""As many tests may hang, or end their process, before a side is given up."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Stage:
         record = self.folder / f"{name}.jsonl"
         record.unlink(missing_ok=True)
         given = [f"--side={side}", f"--record={record}", f"--patience={self.patience}"]
-        for _ in range(HANGS):
+        for _ in range(DEATHS):
             outcome = project.run(*given, *arguments, seconds=1800)
             if not record.exists():
                 raise RuntimeError(f"the side {side} did not begin:\n{outcome.text}")
             if '"finished"' in record.read_text():
                 return read(record)
-        raise RuntimeError(f"the side {side} hung {HANGS} times:\n{outcome.text}")
+        raise RuntimeError(f"the side {side} died {DEATHS} times:\n{outcome.text}")
