@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pgsandbox.sandbox.origins import place
+from pgsandbox.sandbox.call_sites import place
 
 
 def _installed(name: str) -> Callable[[Callable[[], str]], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgsandbox.sandbox.parameters import parse_options, quoted
+from pgsandbox.sandbox.endpoint.settings import parse_options, quoted
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pgsandbox.errors import TransactionsInterleaved
-from pgsandbox.sandbox.constraints import Constraints
-from pgsandbox.sandbox.frames import Ask, LogicalConnection, Steps
-from pgsandbox.sandbox.savepoints import SavepointStack
-from pgsandbox.sandbox.statements import Kind, Statement, classify
+from pgsandbox.sandbox.endpoint.constraints import Constraints
+from pgsandbox.sandbox.endpoint.sessions import Ask, ClientSession, Steps
+from pgsandbox.sandbox.endpoint.savepoints import SavepointStack
+from pgsandbox.sandbox.endpoint.statements import Kind, Statement, classify
 from tests.kit.transactions import STATEMENTS, WRITES, Row, Step, productions, script
 
 _TEXTS = {
@@ -108,7 +108,7 @@ class Ledger:
         self.server = Server()
         self.stack = SavepointStack(Constraints(deferred, ("public.c",) if deferred else ()))
         self.connections = [
-            LogicalConnection(f"connection {place}", is_arranging=place == arranging)
+            ClientSession(f"connection {place}", is_arranging=place == arranging)
             for place in range(connections)
         ]
 
@@ -127,14 +127,14 @@ class Ledger:
         """Return the rows of a connection that anybody sees."""
         return frozenset(row for row in self.server.rows if row.connection == place)
 
-    def _statement(self, connection: LogicalConnection, step: Step) -> bool:
+    def _statement(self, connection: ClientSession, step: Step) -> bool:
         statement = classify(_TEXTS[step.verb])
-        connection.autocommit = step.connection == self.autocommit
+        is_autocommit = step.connection == self.autocommit
         self.server.drive(self.stack.begin_statement(connection, statement))
         if step.verb == "fail":
             self.server.write(Row(step.connection, -step.number))
             self.server.drive(self.stack.statement_failed(connection))
-            if connection.autocommit:
+            if is_autocommit:
                 self.server.drive(self.stack.rollback(connection))
             return True
         if step.verb in WRITES:
@@ -142,18 +142,18 @@ class Ledger:
         elif step.verb == "lock":
             self.server.write(None)
         self.stack.statement_succeeded(connection, statement)
-        if connection.autocommit:
+        if is_autocommit:
             self.server.drive(self.stack.commit(connection))
         return False
 
-    def _control(self, connection: LogicalConnection, step: Step) -> Steps:
+    def _control(self, connection: ClientSession, step: Step) -> Steps:
         match step.verb:
             case "commit":
                 return self.stack.commit(connection)
             case "rollback":
                 return self.stack.rollback(connection)
             case "savepoint":
-                return self.stack.savepoint(connection, Statement("", Kind.SAVEPOINT, step.name))
+                return self.stack.set_savepoint(connection, Statement("", Kind.SAVEPOINT, step.name))
             case "release":
                 return self.stack.release(connection, Statement("", Kind.RELEASE, step.name))
             case _:
@@ -198,4 +198,4 @@ def play(seed: int, *, steps: int, arranging: int | None = None, breaks: bool = 
                 return Played(f"rows of {place}, seed {seed}: {', '.join(taken)}")
         if step.connection != arranging and raised != expected:
             return Played(f"error, seed {seed}: {', '.join(taken)}")
-    return Played(left=len(ledger.stack.frames))
+    return Played(left=len(ledger.stack.savepoints))

@@ -6,7 +6,7 @@ import pytest
 
 from pgsandbox.errors import TransactionsInterleaved
 from tests.kit.transactions import Row, Step
-from tests.kit.unit.sandbox.model import Ledger, play
+from tests.kit.unit.sandbox.endpoint.model import Ledger, play
 
 SEEDS = range(1000)
 
@@ -57,7 +57,7 @@ def test_a_commit_leaves_no_savepoint() -> None:
     ledger = Ledger()
     _do(ledger, "0 insert", "0 savepoint s", "0 insert", "0 commit")
 
-    assert ledger.stack.frames == []
+    assert ledger.stack.savepoints == []
     assert ledger.server.log[-1].startswith("RELEASE SAVEPOINT")
 
 
@@ -124,7 +124,7 @@ def test_two_rollbacks_in_the_wrong_order_are_exact(last: list[str]) -> None:
     _do(ledger, "2 commit", "2 insert", "2 commit")
 
     assert ledger.server.rows == _rows(2, of=2)
-    assert ledger.stack.frames == []
+    assert ledger.stack.savepoints == []
 
 
 def test_going_back_to_a_savepoint_lets_a_rollback_below_happen() -> None:

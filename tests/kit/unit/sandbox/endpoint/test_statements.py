@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pgsandbox.sandbox.statements import (
+from pgsandbox.sandbox.endpoint.statements import (
     Kind,
     classify,
-    ends_a_transaction,
     is_transaction_control,
 )
 
@@ -28,9 +27,9 @@ from pgsandbox.sandbox.statements import (
         ("begin", Kind.BEGIN),
         ("BEGIN TRANSACTION READ WRITE, DEFERRABLE", Kind.BEGIN),
         ("start transaction isolation level read committed", Kind.BEGIN),
-        ("prepare transaction 'x'", Kind.PREPARE_TRANSACTION),
-        ("COMMIT PREPARED 'x'", Kind.PREPARE_TRANSACTION),
-        ("rollback prepared 'x'", Kind.PREPARE_TRANSACTION),
+        ("prepare transaction 'x'", Kind.TWO_PHASE),
+        ("COMMIT PREPARED 'x'", Kind.TWO_PHASE),
+        ("rollback prepared 'x'", Kind.TWO_PHASE),
     ],
 )
 def test_transaction_control(text: str, kind: Kind) -> None:
@@ -56,7 +55,7 @@ def test_savepoints(text: str, kind: Kind, name: str) -> None:
     """Their names are folded as the server folds them."""
     statement = classify(text)
 
-    assert (statement.kind, statement.savepoint) == (kind, name)
+    assert (statement.kind, statement.name) == (kind, name)
 
 
 @pytest.mark.parametrize(
