@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -53,6 +53,15 @@ class Compared:
     def area(self) -> str:
         """The part of the name before the dot."""
         return self.name.partition(".")[0]
+
+    @property
+    def function(self) -> str:
+        """The name without its drivers."""
+        return self.name.partition("[")[0]
+
+    def is_in(self, names: Container[str]) -> bool:
+        """Whether *names* has it, by its driver or for all of them."""
+        return self.name in names or self.function in names
 
     def __str__(self) -> str:
         """The verdict with its reason."""

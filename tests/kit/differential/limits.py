@@ -25,15 +25,3 @@ LIMITS: dict[str, str] = {
     "locks.locks_of_tables": _TABLE_LOCKS,
 }
 """The limit by the behaviour's name, of one driver or of all."""
-
-FAULTS = frozenset(
-    {
-        "async_engines.an_engine_without_a_pool[asyncpg]",
-        "async_engines.an_engine_without_a_pool[psycopg]",
-        "engines.listeners_of_the_application[psycopg]",
-        "engines.listeners_of_the_application[psycopg2]",
-        "engines.raw_connections[psycopg]",
-        "engines.raw_connections[psycopg2]",
-    }
-)
-"""The behaviours that differ silently and should not: the list may only become shorter."""

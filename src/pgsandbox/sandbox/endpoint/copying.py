@@ -110,4 +110,3 @@ class CopyIn:
 
 def _nobody(_: bytes | memoryview) -> None:
     """Drop what the client has heard already."""
-

@@ -188,17 +188,20 @@ async def an_engine_without_a_pool(stage, driver):
 async def cancelled_in_a_statement(stage, driver):
     """A cancelled task gives its connection back, and what it wrote is undone."""
     engine = stage.async_engine(driver, pool_size=1, max_overflow=0)
-    started = asyncio.Event()
+    begun = asyncio.Event()
 
     async def work():
         async with engine.begin() as connection:
+            raw = (await connection.get_raw_connection()).driver_connection
+            listen = raw.add_log_listener if driver == "asyncpg" else raw.add_notice_handler
+            listen(lambda *_: begun.set())
             await connection.execute(insert(Item).values(name="undone"))
-            started.set()
-            await connection.execute(text("SELECT count(*) FROM generate_series(1, 2000000000)"))
+            await connection.execute(
+                text("DO $$ BEGIN RAISE NOTICE 'begun'; PERFORM pg_sleep(9); END $$")
+            )
 
     task = asyncio.create_task(work())
-    await started.wait()
-    await asyncio.sleep(0)
+    await begun.wait()
     task.cancel()
     with stage.noting("task", asyncio.CancelledError):
         await task

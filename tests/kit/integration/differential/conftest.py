@@ -9,5 +9,5 @@ from tests.kit.differential.playing import Stage
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    """A folder for both sides; a test that takes half a minute hangs."""
-    return Stage(tmp_path_factory.mktemp("differential"), patience=30.0)
+    """A folder for both sides; a test that takes a quarter of a minute hangs."""
+    return Stage(tmp_path_factory.mktemp("differential"), patience=15.0)
