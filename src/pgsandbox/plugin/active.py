@@ -72,9 +72,7 @@ class ActivePlugin:
         given = getattr(config, "workerinput", {})
         self.run.worker = given.get("workerid")
         self.run.uid = given.get("testrunuid", self.run.uid)
-        self.run.interceptor.running = (
-            "pytest starts, and calls the hooks of conftest files and plugins"
-        )
+        self.run.interceptor.running = "pytest starts, and calls the hooks of conftest files and plugins"
         if self.run.worker is None:
             self._termination.install()
 

@@ -308,9 +308,7 @@ class ConnectionInterceptor:
         if database.clone is not None:
             return _destination(database.clone.url), database.clone
         is_arranging = dialect in self._arranging
-        label = (
-            "the test's own session" if is_arranging else f"an engine used at {call_sites.place()}"
-        )
+        label = "the test's own session" if is_arranging else f"an engine used at {call_sites.place()}"
         beside = self._shared.get(dialect)
         shared = self._last_routes.get(beside) if beside is not None else None
         route, to = database.route(
@@ -396,9 +394,7 @@ class ConnectionInterceptor:
             raise self._foreign(url)
         if database.clone is not None:
             return _destination(database.clone.url)
-        _, to = database.route(
-            f"a connection of {driver} made at {call_sites.place()}", is_raw=True
-        )
+        _, to = database.route(f"a connection of {driver} made at {call_sites.place()}", is_raw=True)
         return to
 
     # -- decisions ----------------------------------------------------------------------------

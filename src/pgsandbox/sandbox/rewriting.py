@@ -16,17 +16,7 @@ from sqlalchemy.engine import Dialect
 CLIENT = "pgsandbox.client"
 """The option by which the endpoint knows whose connection it is."""
 
-_PLACES = (
-    "host",
-    "hostaddr",
-    "port",
-    "user",
-    "password",
-    "passfile",
-    "service",
-    "servicefile",
-    "dsn",
-)
+_PLACES = ("host", "hostaddr", "port", "user", "password", "passfile", "service", "servicefile", "dsn")
 _PROOFS = (
     "sslmode",
     "sslnegotiation",

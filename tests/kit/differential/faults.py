@@ -81,3 +81,6 @@ FAULTS: dict[str, str] = {
     "transactions.read_only": _MODES,
 }
 """What is wrong by the behaviour's name, of one driver or of all."""
+
+UNSTEADY = frozenset({"cancelling.command_timeout", "cancelling.wait_for_gives_up"})
+"""Those of them that hang in one run and not in another."""

@@ -705,3 +705,4 @@ _PATIENCE_IN_BYTES = 8 * 1024 * 1024
 """How much of an answer waits for a client that does not read it before the server is waited for."""
 _CHAINS = re.compile(r"\bAND\s+CHAIN\b", re.IGNORECASE)
 _BEGINS = re.compile(r"\s*(?:BEGIN|START)\b", re.IGNORECASE)
+

@@ -284,3 +284,4 @@ def _parameters(packet: bytes) -> dict[str, str]:
         value, position = messages.string(packet, position)
         found[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
     return found
+

@@ -110,3 +110,4 @@ class CopyIn:
 
 def _nobody(_: bytes | memoryview) -> None:
     """Drop what the client has heard already."""
+

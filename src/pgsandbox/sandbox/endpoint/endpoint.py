@@ -328,7 +328,9 @@ class Endpoint:
     ) -> dict[str, Any]:
         database = self.database
         used = bool(database.executed())
-        found = database.finish(test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over)
+        found = database.finish(
+            test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over
+        )
         return {
             "errors": _as_list(found),
             "is_in_doubt": database.is_in_doubt,
@@ -431,10 +433,9 @@ def as_json(error: PgSandboxError) -> dict[str, Any]:
 def from_json(said: dict[str, Any]) -> PgSandboxError:
     """Return the error that `as_json` wrote down."""
     kind: Callable[..., PgSandboxError] = getattr(errors, said["class"])
-    return kind(
-        said["headline"], facts=[Fact(*each) for each in said["facts"]], remedy=said["remedy"]
-    )
+    return kind(said["headline"], facts=[Fact(*each) for each in said["facts"]], remedy=said["remedy"])
 
 
 def _as_list(found: list[PgSandboxError]) -> list[dict[str, Any]]:
     return [{"id": id(error), **as_json(error)} for error in found]
+

@@ -494,3 +494,5 @@ def _result_formats(bound: bytes) -> list[int]:
 def _in_text(bound: bytes) -> bytes:
     """Return *bound* such that the result comes in text format."""
     return bound[: _parameters_end(bound)] + struct.pack("!h", 0)
+
+

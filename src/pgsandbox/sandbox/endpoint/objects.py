@@ -90,11 +90,7 @@ class SessionObjects:
         if statement.names_sequence_state:
             self._check_sequences(transaction, statement)
         name = backend.application_name
-        if (
-            name is not None
-            and not self._is_named
-            and _NAMES_THE_APPLICATION.search(statement.text)
-        ):
+        if name is not None and not self._is_named and _NAMES_THE_APPLICATION.search(statement.text):
             self._is_named = True
             values = {**transaction.settings.of(backend.session), "application_name": name}
             transaction.settings.adopt(

@@ -261,9 +261,7 @@ class SavepointStack:
         if not any(savepoint.is_dirty for savepoint in self.savepoints):
             yield from self._clear_up(savepoints)
         dirty = [
-            place
-            for place, savepoint in enumerate(self.savepoints)
-            if savepoint in savepoints and savepoint.wrote
+            place for place, savepoint in enumerate(self.savepoints) if savepoint in savepoints and savepoint.wrote
         ]
         for savepoint in savepoints:
             savepoint.owner = None
@@ -273,8 +271,7 @@ class SavepointStack:
         others = [
             savepoint
             for savepoint in above
-            if savepoint.buried
-            or (savepoint.wrote and not savepoint.is_doomed and savepoint not in savepoints)
+            if savepoint.buried or (savepoint.wrote and not savepoint.is_doomed and savepoint not in savepoints)
         ]
         if others and arranging:
             self._seal(savepoints, _name_of(others[0]))
@@ -308,9 +305,7 @@ class SavepointStack:
         return list(itertools.dropwhile(lambda savepoint: not savepoint.is_doomed, self.savepoints))
 
     def _is_above_doomed(self, session: ClientSession) -> bool:
-        return any(
-            savepoint.is_dirty for savepoint in self._from_doomed_on() if savepoint.owner is session
-        )
+        return any(savepoint.is_dirty for savepoint in self._from_doomed_on() if savepoint.owner is session)
 
     def _drop(self, place: int) -> Steps:
         """Go back to the savepoint at *place*, above which nothing of value stands."""
@@ -357,10 +352,7 @@ class SavepointStack:
     def _seal(self, savepoints: list[Savepoint], who: str) -> None:
         for savepoint in savepoints:
             if savepoint.wrote:
-                savepoint.buried, savepoint.wrote = (
-                    savepoint.buried or "the test's own session",
-                    False,
-                )
+                savepoint.buried, savepoint.wrote = savepoint.buried or "the test's own session", False
                 note = f"rows that the test's own session flushed stay, because {who} came after"
                 if note not in self.notes:
                     self.notes.append(note)
@@ -396,11 +388,7 @@ class SavepointStack:
         The test's own session at the bottom is left out: what it read there, nobody undoes.
         """
         bottom = next(
-            (
-                place
-                for place, savepoint in enumerate(self.savepoints)
-                if not _is_arranging(savepoint)
-            ),
+            (place for place, savepoint in enumerate(self.savepoints) if not _is_arranging(savepoint)),
             len(self.savepoints),
         )
         return self.savepoints[bottom:]
@@ -418,11 +406,7 @@ class SavepointStack:
         elif statement.kind is Kind.LOCKING_READ and savepoint.unclear:
             yield from self._clear_up([savepoint])
             below = session.savepoints[-2:-1]
-            if (
-                below
-                and self._is_top([*below, savepoint])
-                and not (savepoint.wrote or savepoint.given_name)
-            ):
+            if below and self._is_top([*below, savepoint]) and not (savepoint.wrote or savepoint.given_name):
                 session.savepoints.pop()
                 yield from self._merge(below[0], [savepoint])
 
@@ -461,9 +445,7 @@ def _interleaved(undone: str, other: str) -> TransactionsInterleaved:
 
 def _closed_at_end(savepoints: list[Savepoint]) -> list[Savepoint]:
     """Return the savepoints to be set again: those that no open savepoint stands above."""
-    return list(itertools.takewhile(lambda savepoint: not savepoint.is_open, reversed(savepoints)))[
-        ::-1
-    ]
+    return list(itertools.takewhile(lambda savepoint: not savepoint.is_open, reversed(savepoints)))[::-1]
 
 
 def _is_arranging(savepoint: Savepoint) -> bool:
@@ -471,6 +453,4 @@ def _is_arranging(savepoint: Savepoint) -> bool:
 
 
 def _name_of(savepoint: Savepoint) -> str:
-    return savepoint.buried or (
-        savepoint.owner.describe() if savepoint.owner else "a committed transaction"
-    )
+    return savepoint.buried or (savepoint.owner.describe() if savepoint.owner else "a committed transaction")

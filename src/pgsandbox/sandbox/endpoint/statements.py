@@ -281,7 +281,9 @@ _NAMING = {
     ),
     Kind.PREPARE: re.compile(rf"PREPARE\s+{_NAME}", re.IGNORECASE),
     Kind.EXECUTE: re.compile(rf"EXECUTE\s+{_NAME}", re.IGNORECASE),
-    Kind.DEALLOCATE: re.compile(rf"DEALLOCATE\s+(?:PREPARE\s+)?(?:ALL\Z|{_NAME}\Z)", re.IGNORECASE),
+    Kind.DEALLOCATE: re.compile(
+        rf"DEALLOCATE\s+(?:PREPARE\s+)?(?:ALL\Z|{_NAME}\Z)", re.IGNORECASE
+    ),
     Kind.DISCARD: re.compile(
         r"DISCARD\s+(?:ALL|PLANS|SEQUENCES|TEMP|TEMPORARY)\Z()", re.IGNORECASE
     ),
