@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.kit.driver_suites.outcomes import Comparison, compare, read
+from tests.kit.driver_suites.outcomes import Comparison, Outcomes, compare, read
 from tests.kit.driver_suites.report import report
 from tests.kit.driver_suites.running import Runner
 from tests.kit.driver_suites.suites import SUITES, Suite
@@ -79,7 +79,7 @@ def _compared(
     suite: Suite, checkout: Path, runner: Runner, options: argparse.Namespace
 ) -> Comparison:
     runs = {"real": options.real_runs, "endpoint": options.endpoint_runs}
-    outcomes = {}
+    outcomes: dict[str, list[Outcomes]] = {}
     for target in options.target or TARGETS:
         outcomes[target] = []
         for number in range(1, runs[target] + 1):

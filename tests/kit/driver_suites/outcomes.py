@@ -106,7 +106,7 @@ def read(path: Path) -> dict[str, Outcome]:
 
 def close(path: Path) -> None:
     """Write to *path* that the test which began last ended the process, if it has no outcome."""
-    last = next(reversed(_lines(path)), {})
+    last = (_lines(path) or [{}])[-1]
     if "began" in last:
         message = "the process ended while the test ran"
         line = {"test": last["began"], "outcome": "died", "message": message, "seconds": 0.0}
@@ -119,7 +119,7 @@ def is_complete(path: Path) -> bool:
 
     pytest's exit statuses 0, 1 and 5 say so: all is well, tests failed, there was none.
     """
-    last = next(reversed(_lines(path)), {})
+    last = (_lines(path) or [{}])[-1]
     return last.get("end") in (0, 1, 5)
 
 
