@@ -16,6 +16,7 @@ repeated, so the table can be had again, and a suite that was broken off goes on
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -31,6 +32,9 @@ from tests.kit.driver_suites.targets import TARGETS
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 if nothing differs, else 1."""
     options = _parser().parse_args(arguments)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell lets its background jobs ignore it, and psycopg's suite interrupts its children.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     options.results.mkdir(parents=True, exist_ok=True)
     runner = Runner(
         options.python.absolute(),
