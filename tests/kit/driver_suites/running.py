@@ -15,8 +15,10 @@ from tests.kit.driver_suites.suites import Suite
 from tests.kit.driver_suites.targets import TARGETS, Circumstances, Target
 
 _INSIDE = Path(__file__).parent / "inside"
-_STARTS = 60
-"""How often a suite goes on after its process has died."""
+_STARTS = 300
+"""How often a suite goes on after its process has ended."""
+_LOST = "SandboxLost OuterTransactionEnded"
+"""What the endpoint says once the test's transaction is gone, which the kit heals between tests."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Runner:
         return record
 
     def _copy(self, suite: Suite, checkout: Path) -> Path:
-        project = self.folder / "copies" / suite.project
+        project = self.folder / "copies" / suite.name
         shutil.rmtree(project, ignore_errors=True)
         project.mkdir(parents=True)
         for name in suite.files:
@@ -84,6 +86,7 @@ class Runner:
             "PYTHONHASHSEED": "0",  # so that sets come in the same order in every run
             "SUITE_RECORD": str(record),
             "SUITE_LIMIT": str(self.limit),
+            "SUITE_LOST": _LOST,
         }
         command = [str(self.python), *suite.interpreter, "-m", "pytest", "-p", "suite_recorder"]
         command += ["--cache-clear", "-p", "no:randomly", "-q", "--tb=short"]

@@ -53,6 +53,7 @@ class Suite:
     """Arguments of pytest and environment variables that point it at a target."""
     interpreter: tuple[str, ...] = ()
     """Options of Python."""
+    database: str = "suite_test"
     schemas: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     """What its database must have, or may have."""
@@ -135,6 +136,7 @@ SUITES = (
         ("tests", "pyproject.toml"),
         ("tests", "--ignore=tests/test__sourcecode.py", "--ignore=tests/test__environment.py"),
         _asyncpg,
+        database="postgres",  # which some of its tests connect to by name
     ),
     *(_sqlalchemy(driver) for driver in ("psycopg2", "psycopg", "psycopg_async", "asyncpg")),
 )

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sqlalchemy.engine import URL
 
+from pgsandbox.sandbox.endpoint_process import EndpointProcess
 from pgsandbox.servers import libpq
 from tests.kit.external import External, external_server
 
-_DATABASE = "suite_test"
 _USER = "postgres"
 _PASSWORD = "suite"  # psycopg2's suite writes it into a DSN unquoted
 
@@ -53,6 +53,8 @@ class Circumstances:
     """The folder of PostgreSQL's programs; the embedded server's if none is given."""
     settings: tuple[str, ...] = ()
     """Of the server: ``max_prepared_transactions=10``."""
+    database: str = "suite_test"
+    """Its database, which is made unless the server comes with it."""
     schemas: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     """Those among them that the server does not have are left out."""
@@ -62,21 +64,29 @@ class Circumstances:
 def real(circumstances: Circumstances) -> Iterator[Target]:
     """A fresh database that is connected to directly."""
     with _server(circumstances) as server:
-        yield _target_of(server)
+        yield _target_of(server, circumstances)
 
 
 @contextmanager
 def endpoint(circumstances: Circumstances) -> Iterator[Target]:
     """A fresh database behind the endpoint, which holds one test's transaction for all clients."""
-    with _server(circumstances) as server, start_endpoint(_target_of(server)) as target:
-        yield target
+    with _server(circumstances) as server:
+        with start_endpoint(_target_of(server, circumstances)) as target:
+            yield target
 
 
 @contextmanager
 def start_endpoint(behind: Target) -> Iterator[Target]:
     """The endpoint of one test's transaction in the database *behind*, on loopback TCP."""
-    raise NotImplementedError("the endpoint is not there yet")
-    yield behind
+    process = EndpointProcess()
+    try:
+        parameters = {name: str(value) for name, value in asdict(behind).items()}
+        process.call("open", parameters=parameters, restarts_sequences=False)
+        port = process.call("listen_on_tcp", password=behind.password)
+        process.call("enter", test="a suite")
+        yield replace(behind, host="127.0.0.1", port=port)
+    finally:
+        process.close()
 
 
 TARGETS = {"real": real, "endpoint": endpoint}
@@ -84,12 +94,12 @@ TARGETS = {"real": real, "endpoint": endpoint}
 
 @contextmanager
 def _server(circumstances: Circumstances) -> Iterator[External]:
+    database = circumstances.database
     with external_server(circumstances.binaries, *circumstances.settings) as server:
-        server.execute(
-            f"CREATE DATABASE {_DATABASE} TEMPLATE template0 ENCODING 'UTF8'",
-            f"ALTER ROLE {_USER} PASSWORD '{_PASSWORD}'",
-        )
-        url = server.url.set(database=_DATABASE, password=_PASSWORD)
+        server.execute(f"ALTER ROLE {_USER} PASSWORD '{_PASSWORD}'")
+        if database != _USER:
+            server.execute(f"CREATE DATABASE {database} TEMPLATE template0 ENCODING 'UTF8'")
+        url = server.url.set(database=database, password=_PASSWORD)
         with closing(libpq.connect(url)) as connection, connection.cursor() as cursor:
             for schema in circumstances.schemas:
                 cursor.execute(f"CREATE SCHEMA {schema}")
@@ -100,5 +110,5 @@ def _server(circumstances: Circumstances) -> Iterator[External]:
         yield server
 
 
-def _target_of(server: External) -> Target:
-    return Target("127.0.0.1", server.port, _USER, _PASSWORD, _DATABASE)
+def _target_of(server: External, circumstances: Circumstances) -> Target:
+    return Target("127.0.0.1", server.port, _USER, _PASSWORD, circumstances.database)

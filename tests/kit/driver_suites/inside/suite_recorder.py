@@ -9,6 +9,8 @@ It runs beside packages of any name, ``tests`` among them, so it imports nothing
 
 * ``SUITE_RECORD``: the file, which is appended to
 * ``SUITE_LIMIT``: seconds after which a test counts as hanging, and the process ends
+* ``SUITE_LOST``: words, separated by spaces, which say that the target is lost; a test that fails
+  with one of them ends the process, and is left to the next one unless it was the first
 """
 
 from __future__ import annotations
@@ -27,14 +29,18 @@ import pytest
 _LONGEST = 6000
 HUNG = 70
 """The exit status of a process whose test hung."""
+LOST = 71
+"""The exit status of a process whose target is lost."""
 
 
 class Recorder:
     """Writes the outcomes of one pytest session."""
 
-    def __init__(self, path: Path, limit: float) -> None:
+    def __init__(self, path: Path, limit: float, lost: tuple[str, ...]) -> None:
         self.path = path
         self.limit = limit
+        self.lost = lost
+        self._count = 0
         self.done = {line["test"] for line in _lines(path) if "outcome" in line}
         self._reports: list[Any] = []
         self._running: tuple[str, float] | None = None
@@ -70,7 +76,14 @@ class Recorder:
         outcome, report = verdict(self._reports)
         message = _message(report) if report is not None else ""
         seconds = round(sum(each.duration for each in self._reports), 3)
-        self._write(test=nodeid, outcome=outcome, message=message, seconds=seconds)
+        self._count += 1
+        is_lost = outcome in ("failed", "error") and any(word in message for word in self.lost)
+        if is_lost and self._count > 1:
+            self._write(again=nodeid)
+        else:
+            self._write(test=nodeid, outcome=outcome, message=message, seconds=seconds)
+        if is_lost:
+            os._exit(LOST)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
@@ -129,5 +142,6 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Record this session."""
-    recorder = Recorder(Path(os.environ["SUITE_RECORD"]), float(os.environ["SUITE_LIMIT"]))
+    path, limit = Path(os.environ["SUITE_RECORD"]), float(os.environ["SUITE_LIMIT"])
+    recorder = Recorder(path, limit, tuple(os.environ["SUITE_LOST"].split()))
     config.pluginmanager.register(recorder, "suite-recorder")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.driver_suites import inside
-from tests.kit.driver_suites.inside.suite_recorder import HUNG
+from tests.kit.driver_suites.inside.suite_recorder import HUNG, LOST
 from tests.kit.driver_suites.outcomes import close, is_complete, read
 
 _SUITE = """
@@ -47,6 +47,7 @@ def record(pytester, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(inside.__file__).parent))
     monkeypatch.setenv("SUITE_RECORD", str(path))
     monkeypatch.setenv("SUITE_LIMIT", "60")
+    monkeypatch.setenv("SUITE_LOST", "SandboxLost")
     return path
 
 
@@ -118,3 +119,19 @@ def test_a_test_that_hangs_is_named(pytester, record, monkeypatch):
     assert outcome.verdict == "hung"
     assert outcome.words == "no end after 0 s"
     assert "in test_waits" in outcome.message
+
+
+def test_a_lost_target_is_given_up(pytester, record):
+    """The test that finds it so runs again on the next one, where only it can be to blame."""
+    source = (
+        "def test_a(): pass\n"
+        "def test_b(): raise ValueError('SandboxLost: gone')\n"
+        "def test_c(): pass\n"
+    )
+    results = [_run(pytester, source).ret]
+    first = _verdicts(record)
+    results += [_run(pytester, source).ret, _run(pytester, source).ret]
+
+    assert results == [LOST, LOST, 0]
+    assert first == {"test_a": "passed"}
+    assert _verdicts(record) == {"test_a": "passed", "test_b": "failed", "test_c": "passed"}
