@@ -105,13 +105,13 @@ def _built(settings: Settings, how: How, names: list[str], app: Application | No
 @contextlib.contextmanager
 def _started(settings: Settings, app: Application | None) -> Iterator[Run]:
     run = Run(settings, app=app)
-    run.door.install()
+    run.interceptor.install()
     try:
         run.start()
         yield run
     finally:
         run.stop()
-        run.door.remove()
+        run.interceptor.remove()
 
 
 def _only(settings: Settings, how: How) -> Settings:

@@ -48,7 +48,7 @@ class MigrationChecks:
 
     def models_match(self) -> Report:
         """Report what the models say and the migrations don't do, or the reverse."""
-        with self._door_set_aside():
+        with self._interceptor_set_aside():
             return compare_schemas(self.run.settings, app=self.run.app)
 
     def offline_is_online(self) -> Report:
@@ -122,13 +122,13 @@ class MigrationChecks:
             owned.drop()
 
     @contextlib.contextmanager
-    def _door_set_aside(self) -> Iterator[None]:
-        """Let the comparison, which has a run of its own, put its own door in the way."""
-        self.run.door.remove()
+    def _interceptor_set_aside(self) -> Iterator[None]:
+        """Let the comparison, which has a run of its own, put its own interceptor in the way."""
+        self.run.interceptor.remove()
         try:
             yield
         finally:
-            self.run.door.install()
+            self.run.interceptor.install()
 
 
 def _in_bind(found: Finding, name: str) -> Finding:

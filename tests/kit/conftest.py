@@ -10,4 +10,4 @@ def drivers_are_free(pytestconfig: pytest.Config) -> None:
     """No driver's own connect() is refused in this process; the projects that they run refuse."""
     plugin = pytestconfig.pluginmanager.getplugin("pgsandbox-active")
     assert isinstance(plugin, ActivePlugin)
-    plugin.run.door.free_the_drivers()
+    plugin.run.interceptor.free_the_drivers()

@@ -48,18 +48,18 @@ class ActivePlugin:
         self._below_paths: dict[Path, bool] = {}
         self._closing = Closing()
         self.engines = Engines(self.run)
-        self._termination = Termination(lambda: self.run.door.wind_down(timeout=0))
+        self._termination = Termination(lambda: self.run.interceptor.wind_down(timeout=0))
         self._is_announced = False
         self._unusable: PgSandboxError | None = None
         """Why there is no database, once that has turned out."""
         self.scopes = Scopes(self)
-        self.run.door.running = "pytest loads the project's conftest files"
-        self.run.door.install()
+        self.run.interceptor.running = "pytest loads the project's conftest files"
+        self.run.interceptor.install()
         config.pluginmanager.register(fixtures, "pgsandbox-fixtures")
         config.pluginmanager.register(async_fixtures, "pgsandbox-async-fixtures")
         if settings.refuse_sockets:
             config.pluginmanager.register(
-                sockets.Sockets(self.run.door, settings), "pgsandbox-sockets"
+                sockets.Sockets(self.run.interceptor, settings), "pgsandbox-sockets"
             )
         config.pluginmanager.register(self.scopes, "pgsandbox-scopes")
 
@@ -72,13 +72,13 @@ class ActivePlugin:
         given = getattr(config, "workerinput", {})
         self.run.worker = given.get("workerid")
         self.run.uid = given.get("testrunuid", self.run.uid)
-        self.run.door.running = "pytest starts, and calls the hooks of conftest files and plugins"
+        self.run.interceptor.running = "pytest starts, and calls the hooks of conftest files and plugins"
         if self.run.worker is None:
             self._termination.install()
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Find the server before anything is collected, where the tests to run will need it."""
-        self.run.door.running = "pytest collects the tests"
+        self.run.interceptor.running = "pytest collects the tests"
         # A worker of pytest-xdist has nobody yet to tell what is wrong.
         if self.run.worker is None and self._runs_tests() and self._will_need_database():
             self._start()
@@ -95,7 +95,7 @@ class ActivePlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Find the server now if a test needs it that nobody could foresee."""
-        self.run.door.running = "no test is running"
+        self.run.interceptor.running = "no test is running"
         if not self._runs_tests():
             return
         try:
@@ -213,7 +213,7 @@ class ActivePlugin:
             raise self.failure(error) from None
         self.item = item
         self._has_failed = False
-        self.run.door.enter(item.nodeid)
+        self.run.interceptor.enter(item.nodeid)
         self.use_session_of(item)
 
     def use_session_of(self, item: pytest.Item) -> None:
@@ -224,12 +224,12 @@ class ActivePlugin:
     def _arrange_for(self, item: pytest.Item) -> None:
         """Let factories write into the session that *item* asks for."""
         names = getattr(item, "fixturenames", ())
-        is_own = self._choice(item).isolation == "sandbox" and self.scopes.shared_session is None
+        is_own = self.scopes.shared_session is None
         if is_own and "async_db_session" in names and "db_session" not in names:
-            from pgsandbox.sandbox.aftermath import perform
-
             source = functools.partial(_fixture, item, "async_db_session")
-            factories.use_session_source(lambda: source().sync_session, perform)
+            factories.use_session_source(
+                lambda: source().sync_session, self.engines.perform_in(lambda: source())
+            )
         else:
             factories.use_session_source(lambda: _fixture(item, "db_session"))
 
@@ -238,12 +238,12 @@ class ActivePlugin:
         began = time.perf_counter()
         errors = self.scopes.take_errors()
         if self.item is None:
-            self.run.door.levels.restore()
+            self.run.interceptor.fixture_data.restore()
         else:
             self.item = None
             factories.use_session_source(None)
+            errors.extend(self.run.interceptor.leave())
             self._closing.figures.tests += self.run.is_used
-            errors.extend(self.run.door.leave())
             self.pg.close()
             try:
                 is_kept = self.settings.keep and self._has_failed
@@ -253,7 +253,7 @@ class ActivePlugin:
             except PgSandboxError as error:
                 self._unusable = error
                 errors.append(error)
-        self.run.door.running = "no test is running"
+        self.run.interceptor.running = "no test is running"
         self._closing.figures.teardown += time.perf_counter() - began
         return errors
 
@@ -261,8 +261,8 @@ class ActivePlugin:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Enter the sandbox before the test's fixtures are set up."""
         began = time.perf_counter()
-        self.run.door.running = item.nodeid
-        self.run.door.refused.clear()
+        self.run.interceptor.running = item.nodeid
+        self.run.interceptor.refused.clear()
         self._chosen = None
         choice = self._choice(item)
         self._chosen = item, choice
@@ -276,7 +276,7 @@ class ActivePlugin:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Fail a test that passed although its transaction did not hold."""
         result = yield
-        errors = self.run.door.verdict()
+        errors = self.run.interceptor.verdict() if self.item is item else []
         if errors:
             raise self.failure(errors[0])
         return result
@@ -284,7 +284,8 @@ class ActivePlugin:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
         """Leave the sandbox after the last of the test's fixtures is torn down."""
-        self.run.door.wind_down()
+        if self.item is item:
+            self.run.interceptor.wind_down()
         try:
             try:
                 result = yield
@@ -305,7 +306,7 @@ class ActivePlugin:
         """Add what a failing test did with the database to its report."""
         report = yield
         if call.excinfo is not None and call.when != "setup":
-            self.run.door.mark_reported(call.excinfo.value)
+            self.run.interceptor.mark_reported(call.excinfo.value)
         self._has_failed = self._has_failed or report.failed
         if report.failed and self.item is item:
             report.sections.extend(reporting.sections(self.run))
@@ -317,7 +318,7 @@ class ActivePlugin:
 
     def pytest_keyboard_interrupt(self) -> None:
         """Cancel what a thread of the interrupted test still runs, before fixtures wait for it."""
-        self.run.door.wind_down(timeout=0)
+        self.run.interceptor.wind_down(timeout=0)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -346,7 +347,7 @@ class ActivePlugin:
 
     def pytest_unconfigure(self) -> None:
         """Leave every engine alone again; and nothing behind where no session came to its end."""
-        self.run.door.remove()
+        self.run.interceptor.remove()
         self._stop()
         self._termination.remove()
         for line in self._closing.problems:

@@ -36,8 +36,13 @@ def async_db_session(_pgsandbox: ActivePlugin) -> Iterator[AsyncSession]:
     """
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from pgsandbox.sandbox import aftermath
+    from pgsandbox.plugin.engines import ArrangingSession
+    from pgsandbox.sandbox import cleanup
 
-    session = AsyncSession(_pgsandbox.engines.asynchronous(is_arranging=True))
+    session = AsyncSession(
+        _pgsandbox.engines.asynchronous(is_arranging=True),
+        sync_session_class=ArrangingSession,
+        expire_on_commit=False,
+    )
     yield session
-    aftermath.close_session(session.sync_session)
+    cleanup.close_session(session.sync_session)

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import create_engine
-from sqlalchemy.engine import URL, Engine
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.orm import Session
 
 from pgsandbox.errors import ConfigurationError, Fact
-from pgsandbox.sandbox.drivers import asynchronous_of
+from pgsandbox.sandbox.driver_connections import asynchronous_of
 from pgsandbox.wiring import DEFAULT, Run
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+T = TypeVar("T")
+
+
+class ArrangingSession(Session):
+    """What an `AsyncSession` of the test's own works with.
+
+    Factories can't await. While one makes an object, the session uses an engine that blocks, whose
+    connection shares the transaction of the asynchronous one.
+    """
+
+    blocking_engine: Engine | None = None
+    """The engine to use at the moment, instead of the asynchronous one."""
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
+        """Return the engine that the present caller can use."""
+        return self.blocking_engine or super().get_bind(*args, **kwargs)
 
 
 class Engines:
@@ -22,19 +41,14 @@ class Engines:
         self._run = run
         self._made: dict[bool, Engine] = {}
         self._asynchronous: dict[bool, AsyncEngine] = {}
+        self._beside: Engine | None = None
 
     def synchronous(self, *, is_arranging: bool) -> Engine:
-        """Return an engine by the driver of the application, whatever it is."""
+        """Return an engine by the driver of the application, or psycopg2 if that can't block."""
         if is_arranging not in self._made:
-            url = self._url()
-            if url.get_driver_name() == "asyncpg":
-                from pgsandbox.sandbox.blocking import blocking_engine
-
-                engine = blocking_engine(url)
-            else:
-                engine = create_engine(url)
+            engine = create_engine(self._blocking_url())
             if is_arranging:
-                self._run.door.arrange_with(engine)
+                self._run.interceptor.arrange_with(engine)
             self._made[is_arranging] = engine
         return self._made[is_arranging]
 
@@ -61,18 +75,52 @@ class Engines:
                 )
             engine = create_async_engine(url)
             if is_arranging:
-                self._run.door.arrange_with(engine.sync_engine)
+                self._beside = create_engine(self._psycopg2_url())
+                interceptor = self._run.interceptor
+                interceptor.arrange_with(engine.sync_engine, shares_with=self._beside)
+                interceptor.arrange_with(self._beside, shares_with=engine.sync_engine)
             self._asynchronous[is_arranging] = engine
         return self._asynchronous[is_arranging]
 
+    def perform_in(
+        self, find_session: Callable[[], AsyncSession]
+    ) -> Callable[[Callable[[], Any]], Any]:
+        """Return what makes a call that writes into an asynchronous session, without awaiting."""
+
+        def perform(call: Callable[[], T]) -> T:
+            session: Any = find_session().sync_session
+            if session.blocking_engine is not None:
+                return call()
+            session.blocking_engine = self._beside
+            try:
+                made = call()
+                if self._run.homes[DEFAULT].database.clone is not None:
+                    # Two connections to a real database: the other one sees what is committed.
+                    session.connection().connection.commit()
+                return made
+            finally:
+                session.blocking_engine = None
+
+        return perform
+
     def dispose(self) -> None:
         """Close what their pools hold, which is nothing that would need an event loop."""
-        for engine in self._made.values():
+        for engine in (*self._made.values(), *([self._beside] if self._beside else [])):
             engine.dispose()
         for asynchronous in self._asynchronous.values():
             asynchronous.sync_engine.dispose(close=False)
         self._made.clear()
         self._asynchronous.clear()
+        self._beside = None
 
     def _url(self) -> URL:
-        return self._run.homes[DEFAULT].enclosure.url
+        return self._run.homes[DEFAULT].database.url
+
+    def _blocking_url(self) -> URL:
+        url = self._url()
+        if url.get_driver_name() == "asyncpg":
+            return self._psycopg2_url()
+        return url
+
+    def _psycopg2_url(self) -> URL:
+        return self._run.find_server().url_of(self._url().database or "")

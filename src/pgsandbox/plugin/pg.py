@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg2.errors import LockNotAvailable
 
-from pgsandbox.sandbox.frames import Executed
-from pgsandbox.sandbox.statements import is_transaction_control
+from pgsandbox.sandbox.endpoint.sessions import Executed
+from pgsandbox.sandbox.endpoint.statements import is_transaction_control
 
 if TYPE_CHECKING:
     from pgsandbox.servers import Server
@@ -39,12 +39,20 @@ class Pg:
 
     @property
     def url(self) -> str:
-        """The test database's URL with its password, by the driver that the settings name."""
+        """The test database's URL, by the driver that the settings name.
+
+        Any process that connects to it joins the running test; it is a Unix socket's.
+        """
         return self.url_of("default")
+
+    @property
+    def tcp_url(self) -> str:
+        """The same for programs of other languages: ``postgresql://``, loopback, with a password."""
+        return self._run.tcp_url().render_as_string(hide_password=False)
 
     def url_of(self, name: str) -> str:
         """Return the URL of the test database of the bind *name*."""
-        return self._run.url_of(name).render_as_string(hide_password=False)
+        return self._run.test_url(name).render_as_string(hide_password=False)
 
     @property
     def server(self) -> Server:
@@ -64,13 +72,14 @@ class Pg:
         count, neither the application's own nor those that hold the test.
         """
         queries = Queries()
-        before = len(self._executed())
+        before = self._count()
         try:
             yield queries
         finally:
             queries.statements.extend(
                 each.text
-                for each in self._executed()[before:]
+                for name, home in self._run.homes.items()
+                for each in home.database.executed(before[name])
                 if not is_transaction_control(each.text)
             )
 
@@ -104,8 +113,8 @@ class Pg:
     def _observer(self, name: str) -> Any:
         if name not in self._observers:
             home = self._run.homes[name]
-            if home.enclosure.clone is None:
-                home.enclosure.expect_session()
+            if home.database.clone is None:
+                home.database.expect_session()
             observer = self._run.find_server().connect(self._run.url_of(name).database)
             observer.set_session(readonly=True, autocommit=True)
             with observer.cursor() as cursor:
@@ -115,8 +124,11 @@ class Pg:
             self._observers[name] = observer
         return self._observers[name]
 
+    def _count(self) -> dict[str, int]:
+        return {name: home.database.count_executed() for name, home in self._run.homes.items()}
+
     def _executed(self) -> list[Executed]:
-        return [each for home in self._run.homes.values() for each in home.enclosure.executed()]
+        return [each for home in self._run.homes.values() for each in home.database.executed()]
 
 
 _LOCKED = (

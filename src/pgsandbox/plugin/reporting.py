@@ -85,17 +85,18 @@ def sections(run: Run) -> list[tuple[str, str]]:
     """Return what a failing test did with the database, as sections of its report."""
     found = []
     for name, home in run.homes.items():
-        executed = home.enclosure.executed()
+        executed = home.database.executed()
         if not executed:
             continue
         shown = executed[-_SHOWN:]
         left_out = len(executed) - len(shown)
         lines = [f"... {left_out} statements before"] if left_out else []
         lines += [f"{_one_line(each.text)}  [{each.connection}]" for each in shown]
-        sandbox, more = home.enclosure.sandbox, []
-        if sandbox is not None:
-            more = [f"open transaction: {_one_line(each)}" for each in sandbox.open_transactions()]
-            more += [f"note: {_one_line(note)}" for note in sandbox.stack.notes]
+        more = []
+        if home.database.clone is None:
+            transactions, notes = home.database.describe()
+            more = [f"open transaction: {_one_line(each)}" for each in transactions]
+            more += [f"note: {_one_line(note)}" for note in notes]
             unseen = run.unseen(home)
             more += [f"note: {unseen}"] if unseen else []
         title = "SQL of this test" if name == DEFAULT else f"SQL of this test, {name}"
@@ -108,7 +109,7 @@ def refused(run: Run, failure: BaseException) -> list[tuple[str, str]]:
 
     A library may have caught the refusal, and failed later for want of a connection.
     """
-    others = dict.fromkeys(str(each) for each in run.door.refused if each is not failure)
+    others = dict.fromkeys(str(each) for each in run.interceptor.refused if each is not failure)
     text = "\n\n".join(list(others)[:_REFUSALS])
     return [("connections that were refused", text)] if others else []
 

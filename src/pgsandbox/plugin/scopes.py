@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from pgsandbox import factories
 from pgsandbox.errors import Fact, FixtureTooLate, PgSandboxError
-from pgsandbox.sandbox.levels import Level
+from pgsandbox.sandbox.fixture_data import Level
 
 if TYPE_CHECKING:
     from pgsandbox.plugin.active import ActivePlugin
@@ -51,8 +51,8 @@ class Scopes:
 
     def __init__(self, plugin: ActivePlugin) -> None:
         self._plugin = plugin
-        self._door = plugin.run.door
-        self._levels = plugin.run.door.levels
+        self._interceptor = plugin.run.interceptor
+        self._fixture_data = plugin.run.interceptor.fixture_data
         self._standing: list[_Made] = []
         self._making: _Made | None = None
         self._of_test: list[tuple[Any, Any]] = []
@@ -77,10 +77,10 @@ class Scopes:
         """Finish the fixtures whose rows can't stand beneath *item*."""
         if not self._standing:
             return
-        if self._levels.are_lost:
+        if self._fixture_data.are_lost:
             with contextlib.suppress(Exception):  # the rows that a teardown expects are gone
                 self._finish_from(0)
-            self._levels.forget()
+            self._fixture_data.forget()
         elif isolation == "clone":
             self._finish_from(0)
         else:
@@ -111,9 +111,9 @@ class Scopes:
         item = self._plugin.item
         if item is None or request.scope not in _SCOPES:
             return (yield)
-        if any(enclosure.clone is not None for enclosure in self._door.enclosures):
+        if any(database.clone is not None for database in self._interceptor.databases):
             return (yield from self._set_up_in_clone(fixturedef, request, item))
-        if self._making is not None and self._levels.has_begun:
+        if self._making is not None and self._fixture_data.has_begun:
             return (yield from self._set_up_within(self._making, fixturedef, request))
         return (yield from self._set_up(fixturedef, request, item))
 
@@ -122,7 +122,7 @@ class Scopes:
     ) -> Generator[None, Any, Any]:
         rank = _SCOPES.index(request.scope)
         refusal = self._make_way_for(fixturedef, request, rank, item)
-        level = self._levels.begin(_name(fixturedef, request), refusal)
+        level = self._fixture_data.begin(_name(fixturedef, request), refusal)
         made = _Made(level, rank, _params(fixturedef, item), [(fixturedef, request)])
         outer, self._making = self._making, made
         fixturedef.addfinalizer(partial(self._ended, made, fixturedef))
@@ -131,7 +131,7 @@ class Scopes:
         errors: list[PgSandboxError] = []
         try:
             result = yield
-            errors = self._levels.freeze(level)
+            errors = self._fixture_data.freeze(level)
             if errors:
                 raise self._plugin.failure(errors[0])
         except BaseException as failed:
@@ -139,12 +139,12 @@ class Scopes:
                 failed
             ):  # whoever asks for it in time shall not get the same again
                 fixturedef.finish(request)
-            for error in self._levels.abandon(level):
+            for error in self._fixture_data.abandon(level):
                 failed.add_note(f"{type(error).__name__}: {error}")
             self._drop_session()
             raise
         else:
-            if level in self._levels.standing:
+            if level in self._fixture_data.standing:
                 made.counted = {**self.counted, **factories.counted_so_far()}
                 self._standing.append(made)
                 fixturedef.addfinalizer(partial(self._ending, made, fixturedef))
@@ -182,7 +182,7 @@ class Scopes:
                 self._of_test.append((fixturedef, request))
 
     def _sent_to_clones(self) -> int:
-        clones = [each.clone for each in self._door.enclosures if each.clone is not None]
+        clones = [each.clone for each in self._interceptor.databases if each.clone is not None]
         return sum(clone.used for clone in clones)
 
     def _make_way_for(
@@ -205,7 +205,7 @@ class Scopes:
         return self.shared_session
 
     def _drop_session(self) -> None:
-        standing = self._levels.standing
+        standing = self._fixture_data.standing
         shared = standing[-1].snapshot.sessions if standing else ()
         if self.shared_session is not None and self.shared_session not in shared:
             self.shared_session.close()
@@ -221,9 +221,9 @@ class Scopes:
         try:
             self._finish_from(self._standing.index(made) + 1)
         finally:
-            if any(enclosure.sandbox is not None for enclosure in self._door.enclosures):
-                self._errors.extend(self._door.give_way())
-            self._levels.resume(made.level)
+            if any(database.has_transaction for database in self._interceptor.databases):
+                self._errors.extend(self._interceptor.finish_early())
+            self._fixture_data.resume(made.level)
         _finish([each for each in made.fixtures[::-1] if each[0] is not fixturedef])
 
     def _ended(self, made: _Made, fixturedef: Any) -> None:
@@ -231,7 +231,7 @@ class Scopes:
         if made.ending is not fixturedef:
             return
         self._standing.remove(made)
-        errors = self._levels.end(made.level)
+        errors = self._fixture_data.end(made.level)
         self._drop_session()
         if errors:
             raise self._plugin.failure(errors[0])

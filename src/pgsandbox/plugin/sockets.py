@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pgsandbox.errors import Fact, SocketRefused
-from pgsandbox.sandbox import origins
+from pgsandbox.sandbox import call_sites
 
 if TYPE_CHECKING:
     from pgsandbox.config import Settings
-    from pgsandbox.sandbox import Door
+    from pgsandbox.sandbox.interceptor import ConnectionInterceptor
 
 MARKER = "pgsandbox_sockets: let the test open sockets, which the setting refuse-sockets refuses"
 _WAYS = ("connect", "connect_ex", "sendto")
@@ -29,8 +29,8 @@ _WAYS = ("connect", "connect_ex", "sendto")
 class Sockets:
     """Refuses sockets while a test runs that has neither the database nor the marker."""
 
-    def __init__(self, door: Door, settings: Settings) -> None:
-        self._door = door
+    def __init__(self, interceptor: ConnectionInterceptor, settings: Settings) -> None:
+        self._interceptor = interceptor
         self._source = settings.source_of("refuse-sockets")
         self._item: pytest.Item | None = None
         self._guards = {way: self._guarded(way) for way in _WAYS}
@@ -70,7 +70,7 @@ class Sockets:
     def _judge(self, opened: socket.socket, address: Any) -> None:
         __tracebackhide__ = True
         item = self._item
-        if item is None or self._door.is_requested or item.get_closest_marker("pgsandbox_sockets"):
+        if item is None or self._interceptor.is_requested or item.get_closest_marker("pgsandbox_sockets"):
             return
         raise SocketRefused(
             "A test that did not ask for the database opened a socket, which was refused before "
@@ -78,7 +78,7 @@ class Sockets:
             facts=[
                 Fact("test", item.nodeid),
                 Fact("address", _shown(opened, address)),
-                Fact("opened at", origins.place()),
+                Fact("opened at", call_sites.place()),
                 Fact("refuse-sockets", "true", self._source),
             ],
             remedy=(

@@ -1,7 +1,10 @@
-"""Connections whose commits are undone."""
+"""Connections whose commits are undone.
 
-from pgsandbox.sandbox.clones import Clone
-from pgsandbox.sandbox.door import Door
-from pgsandbox.sandbox.enclosure import Enclosure
+In the test process: `interceptor` judges every connection and sends it to where it belongs,
+`driver_hooks` brings it those that drivers make by themselves, `rewriting` changes where they go,
+`test_database` stands for one test database and talks to its `endpoint_process`, `clones` for a
+test's own, `fixture_data` and `orm_objects` for what fixtures of wider scopes have made.
 
-__all__ = ["Clone", "Door", "Enclosure"]
+In a process of its own: `endpoint`, which speaks PostgreSQL's protocol and holds the one transaction
+of the running test. It needs the standard library only.
+"""

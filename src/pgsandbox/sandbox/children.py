@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from pathlib import Path
 
 if sys.platform != "win32":
     import resource
@@ -16,12 +14,3 @@ def ended() -> int:
         return 0
     # Every process touches memory before it runs (getrusage(2), ru_minflt).
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
-
-
-def are_running() -> bool:
-    """Whether a child process is running now; False where the system does not tell (proc(5))."""
-    for thread in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            if thread.read_text().strip():
-                return True
-    return False

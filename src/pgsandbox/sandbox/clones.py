@@ -6,11 +6,11 @@ import contextlib
 import weakref
 from typing import Any
 
-from sqlalchemy.engine import URL, Dialect
+from sqlalchemy.engine import URL
 
 from pgsandbox import guard
-from pgsandbox.sandbox import aftermath, direct
-from pgsandbox.sandbox.frames import Executed
+from pgsandbox.sandbox import cleanup
+from pgsandbox.sandbox.endpoint.sessions import Executed
 
 
 class Clone:
@@ -31,20 +31,13 @@ class Clone:
         """How often it was used so far; a number that grows."""
         return self.connected + len(self.executed)
 
-    def connect(self, dialect: Dialect, args: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
-        """Return a real connection with what the application asked for, but to this database."""
-        here, there = dialect.create_connect_args(
-            self.url.set(drivername=f"{dialect.name}+{dialect.driver}")
-        )
-        asked = {} if args else parameters
-        with direct.ours():
-            connection = dialect.connect(*here, **{**asked, **there})
+    def track(self, connection: Any) -> None:
+        """Remember a real *connection* to it, which `close` is to close."""
         self.connected += 1
         with contextlib.suppress(TypeError):  # not every driver's connection can be referred to
             self._connections.append(
                 weakref.ref(getattr(connection, "driver_connection", connection))
             )
-        return connection
 
     def close(self) -> None:
         """Close what the application's pools still hold, so that nothing stays open behind it."""
@@ -52,5 +45,5 @@ class Clone:
             connection = reference()
             if connection is not None:
                 with contextlib.suppress(Exception):
-                    aftermath.close_real(connection)
+                    cleanup.close_real(connection)
         self._connections.clear()

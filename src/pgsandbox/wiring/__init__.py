@@ -1,4 +1,4 @@
-"""Settings become a server, databases with their schema, and a door to them.
+"""Settings become a server, databases with their schema, and a interceptor to them.
 
 The one place where the layers below meet. A `Run` is made from a project's settings; `start` finds
 the server and claims the databases, `heal` makes those anew that a test has changed for real, and
@@ -7,7 +7,7 @@ the server and claims the databases, `heal` makes those anew that a test has cha
 
 from __future__ import annotations
 
-from pgsandbox.sandbox.direct import target_of_url as target_of
+from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
 from pgsandbox.wiring.application import Application
 from pgsandbox.wiring.choosing import choose_server, find_running
 from pgsandbox.wiring.run import DEFAULT, Home, Run

@@ -1,4 +1,4 @@
-"""What one process of a test run has of PostgreSQL: a server, databases, and the door to them."""
+"""What one process of a test run has of PostgreSQL: a server, and databases behind endpoints."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from pgsandbox import databases, schema, servers
 from pgsandbox.config import Settings
 from pgsandbox.databases.limits import Limits
 from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SchemaNotBuilt
-from pgsandbox.sandbox import Clone, Enclosure
-from pgsandbox.sandbox.direct import target_of_url as target_of
+from pgsandbox.sandbox.clones import Clone
+from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
+from pgsandbox.sandbox.endpoint_process import EndpointProcess
+from pgsandbox.sandbox.test_database import TestDatabase
 from pgsandbox.wiring.application import Application, application_of, context_of
 from pgsandbox.wiring.choosing import choose_server
 from pgsandbox.wiring.recipes import Templates
 from pgsandbox.wiring.sources import (
     addresses_of,
-    door_of,
     driver_of,
+    interceptor_of,
     metadata_of,
     place_of,
     project_name,
@@ -46,7 +48,7 @@ _LINGERING = 600.0
 class Home:
     """One test database of this run: who owns it, what fills it, how tests reach it."""
 
-    enclosure: Enclosure
+    database: TestDatabase
     owned: databases.OwnedDatabase
     builder: schema.Builder
     application: str
@@ -66,7 +68,7 @@ class Run:
         self.worker = worker
         self.uid = secrets.token_hex(8)
         """What the processes of one run share and no other run has."""
-        self.door = door_of(settings)
+        self.interceptor = interceptor_of(settings)
         self.homes: dict[str, Home] = {}
         """The test databases by the name of their bind; empty until `start`."""
         self._server: servers.Server | None = None
@@ -138,8 +140,8 @@ class Run:
     def heal(self) -> None:
         """Make every database anew that a test may have changed for real."""
         for home in self.homes.values():
-            if home.enclosure.is_in_doubt:
-                home.enclosure.close()
+            if home.database.is_in_doubt:
+                home.database.disconnect()
                 self._remake(home)
 
     def expect_clones(self, tests: int) -> None:
@@ -162,10 +164,10 @@ class Run:
         self._clones = self._stocked().take()
         clones = {}
         for (name, home), owned in zip(self.homes.items(), self._clones, strict=True):
-            url = home.enclosure.url.set(database=owned.name)
+            url = home.database.url.set(database=owned.name)
             clones[name] = Clone(url, target_of(url))
-            home.enclosure.former.append(clones[name].target)
-        self.door.use_clones(clones)
+            home.database.former.append(clones[name].target)
+        self.interceptor.use_clones(clones)
         self._tell_children()
 
     def drop_clones(self, *, keep: bool = False) -> list[URL]:
@@ -217,7 +219,7 @@ class Run:
     def _template_from(self, name: str, home: Home) -> databases.Template:
         """Make the template of this run by copying the test database, which is as it was built."""
         assert self._templates is not None
-        home.enclosure.close()  # PostgreSQL copies a database that nobody is connected to
+        home.database.disconnect()  # PostgreSQL copies a database that nobody is connected to
         template = self._templates.of_the_run(
             f"{self.uid} {self.worker} {name}", home.application, lambda _: None, home.owned.name
         )
@@ -227,7 +229,7 @@ class Run:
                 remedy="Another database has the template's name. Start the run again.",
             )
         home.template = template
-        home.enclosure.open(home.enclosure.url.get_driver_name())
+        home.database.open(self._endpoint_parameters(home.owned.name))
         return template
 
     def stop(self) -> list[PgSandboxError]:
@@ -237,7 +239,7 @@ class Run:
         """
         problems: list[PgSandboxError] = []
         homes, self.homes = list(self.homes.values()), {}
-        self.door.enclosures.clear()
+        self.interceptor.databases.clear()
         if self._stock is not None:
             self._stock.give_back(self._clones)
             problems.extend(self._stock.stop())
@@ -250,7 +252,7 @@ class Run:
         # Not before: closing a connection waits for the statement that a thread still runs on it,
         # while DROP DATABASE ends its session.
         for home in homes:
-            home.enclosure.close()
+            home.database.close()
         if self._templates is not None and self._leases is not None:
             problems.extend(self._templates.release())
             self._leases.close()
@@ -272,12 +274,49 @@ class Run:
         return home.owned.keep if self.settings.keep else home.owned.drop
 
     def url_of(self, name: str = DEFAULT) -> URL:
-        """Return the URL of the test database, or of a bind's, with its password.
+        """Return the URL of the test database on its server, or of a bind's, with its password.
 
         In a test with a database of its own it is that one's.
         """
-        enclosure = self.homes[name].enclosure
-        return enclosure.clone.url if enclosure.clone is not None else enclosure.url
+        database = self.homes[name].database
+        return database.clone.url if database.clone is not None else database.url
+
+    def test_url(self, name: str = DEFAULT) -> URL:
+        """Return the URL by which code under test joins the running test, in any process.
+
+        It is that of the endpoint, or of the database that the test has of its own.
+        """
+        database = self.homes[name].database
+        return database.clone.url if database.clone is not None else database.endpoint_url
+
+    def tcp_url(self, name: str = DEFAULT) -> URL:
+        """Return the same for programs that know no Unix sockets, with a password of this run."""
+        database = self.homes[name].database
+        if database.clone is not None:
+            return database.clone.url.set(drivername="postgresql")
+        return database.tcp_url()
+
+    def _endpoint_parameters(self, database: str) -> dict[str, str]:
+        """Return how the endpoint connects to *database*: as libpq has found its way to the server.
+
+        A password may come from a file or a variable that only libpq reads.
+        """
+        server = self.find_server()
+        with databases.administration(server) as connection:
+            info = connection.info
+            found = {
+                "host": info.host or "localhost",
+                "port": str(info.port),
+                "user": info.user,
+                "password": info.password or "",
+                "database": database,
+            }
+            if not info.ssl_in_use:
+                return found
+        query = {name: str(value) for name, value in server.url.query.items()}
+        tls = ("sslrootcert", "sslcert", "sslkey")
+        found["sslmode"] = query.get("sslmode", "prefer")
+        return found | {name: query[name] for name in tls if name in query}
 
     def application_url(self) -> URL | None:
         """Return the application's own URL, as far as the settings know one."""
@@ -302,7 +341,7 @@ class Run:
     def building(self, url: URL) -> Iterator[None]:
         """Send this thread's connections to *url*, for real, in the application's context."""
         app = self.app
-        with self.door.building(url), context_of(app):
+        with self.interceptor.building(url), context_of(app):
             yield
 
     def _wanted(self) -> Iterator[tuple[str, list[MetaData], URL | None, str, Path | None]]:
@@ -342,6 +381,7 @@ class Run:
         exact = self._exact_name() if name == DEFAULT else None
         template: databases.Template | None = None
         owned: databases.OwnedDatabase
+        endpoint = EndpointProcess()  # it starts while the database is made
         if self._takes_adopted:
             owned = databases.take(
                 server, application, exact=exact, worker=self.worker, leases=self._leases
@@ -358,22 +398,23 @@ class Run:
                 leases=self._leases,
             )
         test_url = server.url_of(owned.name, f"postgresql+{driver}")
-        enclosure = Enclosure(
+        database = TestDatabase(
             name,
             test_url,
             target_of(test_url),
             restarts_sequences=settings.restart_sequences,
+            endpoint=endpoint,
         )
-        home = Home(enclosure, owned, builder, application, template)
+        home = Home(database, owned, builder, application, template)
         try:
             if template is None:
                 self._build(builder, owned.name)
-            enclosure.open(driver)
+            database.open(self._endpoint_parameters(owned.name))
         except BaseException:
-            enclosure.close()
+            database.close()
             owned.drop()
             raise
-        self.door.enclosures.append(enclosure)
+        self.interceptor.databases.append(database)
         return home
 
     def _template_for(
@@ -409,19 +450,19 @@ class Run:
         else:
             home.owned.recreate()
             self._build(home.builder, home.owned.name)
-        home.enclosure.open(home.enclosure.url.get_driver_name())
+        home.database.open(self._endpoint_parameters(home.owned.name))
 
     def _redirect(self) -> None:
         if not self.settings.redirect:
             return
         for name, _, url, _, _ in self._wanted():
             if url is not None:
-                self.door.redirected[target_of(url)] = self.homes[name].enclosure
+                self.interceptor.redirected[target_of(url)] = self.homes[name].database
 
     def _tell_children(self) -> None:
         for name in self.settings.child_env:
             self._environ.setdefault(name, os.environ.get(name))
-            os.environ[name] = self.url_of().render_as_string(hide_password=False)
+            os.environ[name] = self.test_url().render_as_string(hide_password=False)
 
     def _exact_name(self) -> str | None:
         if self.settings.test_database_url is None or self.settings.server == "embedded":
@@ -444,7 +485,7 @@ class Run:
                 return (cursor.fetchone() or (0,))[0]
 
         with contextlib.suppress(PgSandboxError, psycopg2.Error):
-            return home.enclosure.unseen(ask)
+            return home.database.unseen(ask)
         return None
 
     # -- words --------------------------------------------------------------------------------
@@ -461,8 +502,8 @@ class Run:
 
     @property
     def is_used(self) -> bool:
-        """Whether the running test has sent a statement to one of the databases."""
-        return any(home.enclosure.executed() for home in self.homes.values())
+        """Whether the test that is over has sent a statement to one of the databases."""
+        return any(home.database.was_used for home in self.homes.values())
 
     def describe_server(self) -> str:
         """Return one line: the server, its version, why it was chosen."""

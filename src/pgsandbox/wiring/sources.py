@@ -17,24 +17,24 @@ from pgsandbox import config, guard, schema
 from pgsandbox.config import Settings
 from pgsandbox.config.settings import shown
 from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError
-from pgsandbox.sandbox import Door
-from pgsandbox.sandbox.direct import target_of_url as target_of
-from pgsandbox.sandbox.drivers import SUPPORTED
+from pgsandbox.sandbox.driver_connections import SUPPORTED
+from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
+from pgsandbox.sandbox.interceptor import ConnectionInterceptor
 
 
-def door_of(settings: Settings) -> Door:
-    """Return a door that lets through what the setting `allow` names, and says so in refusals."""
+def interceptor_of(settings: Settings) -> ConnectionInterceptor:
+    """Return an interceptor that lets through what the setting `allow` names, and says so in refusals."""
     urls = [_parsed(each, "allow") for each in settings.allow]
     others = [each for each in urls if not each.get_backend_name().startswith("postgres")]
-    door = Door(
+    interceptor = ConnectionInterceptor(
         allowed=tuple(target_of(_postgresql(each, "allow")) for each in urls if each not in others),
         files=tuple(others),
     )
-    door.settings = tuple(
+    interceptor.settings = tuple(
         Fact(name, shown(settings.values[key].value, settings.root), settings.source_of(key))
         for name, key in _DECIDE.items()
     )
-    return door
+    return interceptor
 
 
 _DECIDE = {"paths": "paths", "application": "url", "redirect": "redirect", "allow": "allow"}

@@ -84,10 +84,10 @@ def alone(pytestconfig: pytest.Config) -> Iterator[None]:
     """Let the runs that are made here be the only ones in this process that refuse anything."""
     plugin = pytestconfig.pluginmanager.getplugin("pgsandbox-active")
     assert isinstance(plugin, ActivePlugin)
-    plugin.run.door.remove()
+    plugin.run.interceptor.remove()
     yield
-    plugin.run.door.install()
-    plugin.run.door.free_the_drivers()
+    plugin.run.interceptor.install()
+    plugin.run.interceptor.free_the_drivers()
 
 
 @pytest.fixture
@@ -139,13 +139,13 @@ def run(root: Path, url: str) -> list[str]:
     settings = config.read(root, {"TEST_DATABASE_URL": url}, {})
     assert settings is not None
     made = Run(settings)
-    made.door.install()
+    made.interceptor.install()
     try:
         made.start()
         return [home.owned.name for home in made.homes.values()]
     finally:
         made.stop()
-        made.door.remove()
+        made.interceptor.remove()
 
 
 def test_the_data_is_still_there(external: External) -> None:

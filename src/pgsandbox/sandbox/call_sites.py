@@ -1,0 +1,149 @@
+"""Where in the caller's own code something happened: an engine was made, a connection was opened.
+
+An engine's place is noted by ``Dialect.engine_created``, the hook by which SQLAlchemy tells a
+dialect of each new engine. Engines from before that are known by the place of their first use.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import sysconfig
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sqlalchemy.engine import Dialect, Engine
+
+_LIBRARIES = frozenset(
+    {
+        "pgsandbox",
+        "sqlalchemy",
+        "flask_sqlalchemy",
+        "werkzeug",
+        "flask",
+        "factory",
+        "contextlib",
+        "functools",
+        "threading",
+        "greenlet",
+        "concurrent",
+        "alembic",
+        "asyncio",
+        "asyncpg",
+        "psycopg",
+        "psycopg2",
+        "psycopg_pool",
+        "socket",
+        "ssl",
+        "http",
+        "urllib",
+        "urllib3",
+        "requests",
+        "httpcore",
+        "httpx",
+        "anyio",
+        "starlette",
+        "fastapi",
+    }
+)
+
+
+_INSTALLED = tuple(
+    {sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+)
+_RUNNERS = frozenset({"_pytest", "pluggy"})
+"""Outwards from these there is no test any more, only the program that was started."""
+
+
+def place() -> str:
+    """Return the place in the caller's own code, past the libraries in between.
+
+    Where none of the caller's own code is on the way, it is the place in the library that is least
+    likely to be known: not SQLAlchemy's, not a driver's, not a web framework's.
+    """
+    library = None
+    for frame in _frames():
+        package = _package_of(frame)
+        if package in _RUNNERS:
+            break
+        if package in _LIBRARIES:
+            continue
+        if not _is_installed(frame.f_code.co_filename):
+            return _shown(frame)
+        library = library or frame
+    if library is not None:
+        return _shown(library)
+    thread = threading.current_thread()
+    is_main = thread is threading.main_thread()
+    return "an unknown place" if is_main else f'the thread "{thread.name}" of a library'
+
+
+@functools.cache
+def _is_installed(filename: str) -> bool:
+    return filename.startswith(("<frozen", *_INSTALLED))
+
+
+def _shown(frame: Any) -> str:
+    return f"{os.path.relpath(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def _frames() -> Iterator[Any]:
+    """Yield the callers' frames, outwards; past a greenlet's, those of whoever switched to it.
+
+    SQLAlchemy runs its synchronous code below an async engine in a greenlet.
+    """
+    frame: Any = sys._getframe(2)
+    module = sys.modules.get("greenlet")
+    current = module.getcurrent() if module is not None else None
+    while frame is not None:
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
+        current = current.parent if current is not None else None
+        frame = current.gr_frame if current is not None else None
+
+
+def caller_past(*modules: str) -> str:
+    """Return the name of the module that called, past *modules*."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__") in modules:
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _package_of(frame: Any) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+# ---------------------------------------------------------------------------------- engines
+
+_places: weakref.WeakKeyDictionary[Dialect, str] = weakref.WeakKeyDictionary()
+_watchers: list[object] = []
+_ORIGINAL = Dialect.__dict__["engine_created"]
+
+
+def of_engine(dialect: Dialect) -> str | None:
+    """Return where the engine of *dialect* was made; None if nobody watched then."""
+    return _places.get(dialect)
+
+
+def watch_engines() -> Callable[[], None]:
+    """Note the place of every engine that is made, until the returned function is called."""
+    watcher = object()
+    _watchers.append(watcher)
+    Dialect.engine_created = classmethod(_engine_created)  # type: ignore[assignment,method-assign]
+
+    def stop() -> None:
+        if watcher in _watchers:
+            _watchers.remove(watcher)
+        if not _watchers:
+            Dialect.engine_created = _ORIGINAL  # type: ignore[method-assign]
+
+    return stop
+
+
+def _engine_created(_: type[Dialect], engine: Engine) -> None:
+    _places.setdefault(engine.dialect, place())

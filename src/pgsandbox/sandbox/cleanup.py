@@ -1,0 +1,87 @@
+"""What asynchronous code leaves behind when its event loop is gone: connections, sessions, queues.
+
+A test ends outside of any loop, in a hook of pytest, and often its loop is closed by then. So
+nothing here awaits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any
+
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool
+from sqlalchemy.util import greenlet_spawn
+
+
+def close_session(session: Session) -> None:
+    """Close *session*, which may be an AsyncSession's, whatever has become of its event loop."""
+    connections = [each.connection for each in _connections_of(session) if each.dialect.is_async]
+    if not connections:
+        session.close()
+        return
+    for connection in connections:
+        close_real(connection.dbapi_connection)
+    _run_at_once(greenlet_spawn(session.invalidate))
+
+
+def close_real(connection: Any) -> None:
+    """Close a real *connection* of whatever driver, as SQLAlchemy wraps it."""
+    driver = getattr(connection, "driver_connection", connection)
+    if hasattr(driver, "_transport") and hasattr(driver, "_abort"):
+        _close_asyncpg(driver)
+    elif hasattr(driver, "pgconn"):
+        driver.pgconn.finish()  # at once; psycopg's own close() may be a coroutine
+    else:
+        connection.close()
+
+
+def forget_loop(pool: Pool) -> None:
+    """Let *pool* be used on another loop, although tasks of an earlier one have queued for it.
+
+    An asyncio.Queue belongs to the first loop in which somebody had to wait for it, also when that
+    loop is closed. An application's pool meets one loop in its life; in tests it meets many.
+    """
+    if isinstance(pool, AsyncAdaptedQueuePool):
+        queue = vars(getattr(pool, "_pool", None) or object).get("_queue")
+        loop = getattr(queue, "_loop", None)
+        if queue is not None and loop is not None and loop.is_closed():
+            queue._loop = None
+            queue._getters.clear()
+            queue._putters.clear()
+
+
+def _connections_of(session: Session) -> list[Any]:
+    transaction = session.get_transaction()
+    if transaction is None:
+        return []
+    return [each[0] for each in transaction._connections.values()]
+
+
+def _close_asyncpg(driver: Any) -> None:
+    loop: asyncio.AbstractEventLoop = driver._loop
+    if driver.is_closed():
+        return
+    if not loop.is_closed():
+        driver.terminate()
+        if not loop.is_running():
+            with contextlib.suppress(RuntimeError):  # this thread runs another one
+                loop.run_until_complete(asyncio.sleep(0))
+        return
+    transport = driver._transport
+    driver._aborted = True  # its __del__ would warn that nobody closed it
+    transport._closing = True
+    if transport._sock is not None:
+        transport._sock.close()
+        transport._sock = None  # and so would the transport's
+
+
+def _run_at_once(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Run *coroutine* to its end; it waits for nothing, since what it would wait for is closed."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    coroutine.close()

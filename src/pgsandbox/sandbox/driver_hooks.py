@@ -1,0 +1,234 @@
+"""The drivers' own ``connect``: what opens a database without asking SQLAlchemy.
+
+Each driver has one function that all its ways to connect go through, and which it looks up in a
+module whenever it connects. That function is wrapped, so that it does not matter what was imported
+from the driver, or when:
+
+=========  ==================================  ===================================================
+driver     function                            what goes through it
+=========  ==================================  ===================================================
+psycopg2   ``psycopg2._connect``               ``connect``, ``psycopg2.pool``, every
+                                               ``connection_factory``
+psycopg    ``conninfo_attempts`` and its       ``connect`` of Connection, AsyncConnection and their
+           async twin, then                    subclasses, ``psycopg_pool``
+           ``psycopg.generators.connect``
+asyncpg    ``asyncpg.connect_utils._connect``  ``connect``, ``create_pool``
+=========  ==================================  ===================================================
+
+A driver that is not imported yet is wrapped when it is. What goes past these functions is C:
+``psycopg2.extensions.connection(dsn)`` called as a class, and ``psycopg.pq.PGconn``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.abc
+import importlib.machinery
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy.engine import URL
+
+from pgsandbox import guard
+from pgsandbox.sandbox import call_sites, rewriting
+from pgsandbox.sandbox.rewriting import Destination
+
+Judge = Callable[[guard.Target, str], Destination | None]
+"""Takes where a call goes and the driver's name; returns where it goes instead, or raises."""
+
+_judges: list[Judge] = []
+_is_ours: ContextVar[bool] = ContextVar("pgsandbox_is_ours", default=False)
+_passed: ContextVar[frozenset[str]] = ContextVar("pgsandbox_passed", default=frozenset())
+_ADMINISTRATION = "pgsandbox.servers.libpq"
+"""The one module that calls a driver for pgsandbox's administrative work."""
+
+
+def watch(judge: Judge) -> Callable[[], None]:
+    """Ask *judge* before any driver connects, until the returned function is called."""
+    if not _judges:
+        sys.meta_path.insert(0, _LATECOMERS)
+        for name in _WRAPPERS:
+            if name in sys.modules:
+                _wrap(sys.modules[name])
+    _judges.append(judge)
+
+    def stop() -> None:
+        if judge in _judges:
+            _judges.remove(judge)
+        if not _judges:
+            with contextlib.suppress(ValueError):
+                sys.meta_path.remove(_LATECOMERS)
+            _unwrap()
+
+    return stop
+
+
+@contextlib.contextmanager
+def ours() -> Iterator[None]:
+    """Let the connections through that pgsandbox itself opens inside of the block."""
+    token = _is_ours.set(True)
+    try:
+        yield
+    finally:
+        _is_ours.reset(token)
+
+
+def target_of_url(url: URL) -> guard.Target:
+    """Return what a connection to *url* opens."""
+    parameters: dict[str, Any] = {
+        "host": url.host,
+        "port": url.port,
+        "dbname": url.database,
+        "user": url.username,
+        **url.query,
+    }
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return guard.target_of((), given, os.environ)
+
+
+def _ask(arguments: Mapping[str, Any], driver: str) -> Destination | None:
+    __tracebackhide__ = True
+    if _is_ours.get() or call_sites.caller_past(__name__, "psycopg2") == _ADMINISTRATION:
+        return None
+    target = guard.target_of((), arguments, os.environ)
+    found = None
+    for judge in tuple(_judges):
+        found = judge(target, driver) or found
+    return found
+
+
+_Wrapper = Callable[[Any], Any]
+
+
+def _psycopg2(connect: Any) -> Any:
+    from psycopg2 import ProgrammingError
+    from psycopg2.extensions import make_dsn, parse_dsn
+
+    def _connect(dsn: Any, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        try:
+            arguments = parse_dsn(dsn)  # libpq's own reading of it
+        except ProgrammingError:
+            return connect(dsn, *args, **kwargs)  # libpq refuses it itself
+        to = _ask(arguments, "psycopg2")
+        if to is not None:
+            dsn = make_dsn(**rewriting.libpq(arguments, to))
+        return connect(dsn, *args, **kwargs)
+
+    return _connect
+
+
+def _attempts(find: Any) -> Any:
+    def conninfo_attempts(params: Any) -> Any:
+        __tracebackhide__ = True
+        return _pass(find(_instead(params)))
+
+    return conninfo_attempts
+
+
+def _attempts_async(find: Any) -> Any:
+    async def conninfo_attempts_async(params: Any) -> Any:
+        __tracebackhide__ = True
+        return _pass(await find(_instead(params)))
+
+    return conninfo_attempts_async
+
+
+def _instead(params: Any) -> Any:
+    __tracebackhide__ = True
+    to = _ask(params, "psycopg")
+    return params if to is None else rewriting.libpq(params, to)
+
+
+def _pass(attempts: Any) -> Any:
+    """Remember *attempts*: names were looked up in them, so that `allow` would not know them."""
+    from psycopg.conninfo import make_conninfo
+
+    found = list(attempts)
+    _passed.set(frozenset(make_conninfo("", **each) for each in found))
+    return found
+
+
+def _generator(connect: Any) -> Any:
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    def _connect(conninfo: str, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        if conninfo not in _passed.get():
+            params = conninfo_to_dict(conninfo)
+            to = _ask(params, "psycopg")
+            if to is not None:
+                conninfo = make_conninfo(**rewriting.libpq(params, to))
+        return connect(conninfo, *args, **kwargs)
+
+    return _connect
+
+
+def _asyncpg(connect: Any) -> Any:
+    async def _connect(**kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        to = _ask({name: kwargs[name] for name in _DECIDE if name in kwargs}, "asyncpg")
+        if to is not None:
+            kwargs = {**dict.fromkeys(kwargs), **rewriting.asyncpg(kwargs, to)}
+        return await connect(**kwargs)
+
+    return _connect
+
+
+_DECIDE = ("dsn", "host", "port", "user", "database", "service", "servicefile")
+"""Those arguments of ``asyncpg.connect`` that say where it goes."""
+
+_WRAPPERS: dict[str, tuple[str, _Wrapper]] = {
+    "psycopg2": ("_connect", _psycopg2),
+    "psycopg.connection": ("conninfo_attempts", _attempts),
+    "psycopg.connection_async": ("conninfo_attempts_async", _attempts_async),
+    "psycopg.generators": ("connect", _generator),
+    "asyncpg.connect_utils": ("_connect", _asyncpg),
+}
+"""For each module the function in it, and what makes the wrapper."""
+
+_wrapped: dict[str, Any] = {}
+
+
+def _wrap(module: ModuleType) -> None:
+    name, make = _WRAPPERS[module.__name__]
+    original = getattr(module, name, None)
+    if module.__name__ not in _wrapped and original is not None:
+        _wrapped[module.__name__] = original
+        setattr(module, name, make(original))
+
+
+def _unwrap() -> None:
+    for name, original in _wrapped.items():
+        if name in sys.modules:
+            setattr(sys.modules[name], _WRAPPERS[name][0], original)
+    _wrapped.clear()
+
+
+class _Latecomers(importlib.abc.MetaPathFinder):
+    """Wraps a driver that is imported while connections are watched."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name not in _WRAPPERS:
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        found = (finder.find_spec(name, path, target) for finder in others)
+        spec = next(filter(None, found), None)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                _wrap(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+_LATECOMERS = _Latecomers()

@@ -1,0 +1,708 @@
+"""What a client finds behind its connection: a session of its own, as a server's backend gives one.
+
+Simple queries are answered here, and what both protocols share: transaction control, which never
+reaches the server as it stands, and the statements that belong to one session. Extended queries are
+in `extended`, COPY is in `copying`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pgsandbox.errors import PgSandboxError
+from pgsandbox.sandbox.endpoint import messages, refusals
+from pgsandbox.sandbox.endpoint.advisory import AdvisoryCall, call_of
+from pgsandbox.sandbox.endpoint.connection import Unit
+from pgsandbox.sandbox.endpoint.copying import CopyIn
+from pgsandbox.sandbox.endpoint.extended import ExtendedQueries
+from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted, failure
+from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
+from pgsandbox.sandbox.endpoint.notifications import Notifications, notify_call, payload_of
+from pgsandbox.sandbox.endpoint.objects import SessionObjects
+from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
+from pgsandbox.sandbox.endpoint.sessions import ClientSession
+from pgsandbox.sandbox.endpoint.statements import (
+    ANSWERED_HERE,
+    CONTROL,
+    PLAIN,
+    Kind,
+    Statement,
+    sent_as,
+    split,
+    together,
+)
+from pgsandbox.sandbox.endpoint.transaction import TestTransaction
+
+if TYPE_CHECKING:
+    from pgsandbox.sandbox.endpoint.client import Client
+    from pgsandbox.sandbox.endpoint.database import TestDatabaseSession
+
+_PING = re.compile(rb"\s*SELECT 1\s*;?\0", re.IGNORECASE)
+_ONE = messages.rows([("?column?", 23)], [("1",)]) + messages.complete("SELECT 1")
+
+
+class Backend:
+    """The session that one client has, and what it does with the test transaction."""
+
+    def __init__(
+        self,
+        client: Client,
+        database: TestDatabaseSession,
+        *,
+        label: str,
+        is_arranging: bool,
+        lets_isolation_pass: bool,
+        defaults: dict[str, str],
+        application_name: str | None,
+        peer: Backend | None = None,
+    ) -> None:
+        self.client = client
+        self.peer = peer
+        """Whose transaction it shares: a driver that blocks beside one that does not."""
+        self.database = database
+        self.label = label
+        self.is_arranging = is_arranging
+        self.lets_isolation_pass = lets_isolation_pass
+        """Whether its engine asks for an isolation level that nobody gets, on every connection."""
+        self.application_name = application_name
+        self.defaults = defaults
+        """What it asked for when it connected: what RESET goes back to."""
+        self.baseline: dict[str, str] = dict(defaults)
+        """What each test begins with."""
+        self.is_set_up = False
+        """Whether its engine has handed it out: what it sent before is not the test's."""
+        self.wrote_in_set_up = False
+        """Whether something that its engine wrote when it connected ends with the test."""
+        self.is_cut = False
+        """Whether its transaction ended with its test while another thread was at work in it."""
+        self._session = ClientSession(label, is_arranging)
+        self._transaction: TestTransaction | None = None
+        self.standing: list[tuple[TestTransaction, ClientSession]] = []
+        """Where it stands in what wider fixtures have made, the widest first."""
+        self.extended = ExtendedQueries(self)
+        self.copy: CopyIn | None = None
+        """The COPY whose rows the client is sending."""
+        self.notifications = Notifications(self)
+        self.objects = SessionObjects(self)
+        self._rest: list[Statement] = []
+        """What is left of a text whose statement waits: for a lock, or for the rows of a COPY."""
+
+    @property
+    def root(self) -> Backend:
+        """The client whose transaction it shares, or itself."""
+        return self.peer.root if self.peer is not None else self
+
+    @property
+    def session(self) -> ClientSession:
+        """Where its transaction stands."""
+        return self.peer.session if self.peer is not None else self._session
+
+    @property
+    def transaction(self) -> TestTransaction | None:
+        """The test transaction that it has joined."""
+        return self.peer.transaction if self.peer is not None else self._transaction
+
+    # -- one unit of messages -----------------------------------------------------------------
+
+    def handle(self, unit: Unit) -> None:
+        """Answer the messages of *unit*."""
+        kind, body = unit[-1]
+        send = self.client.connection.send
+        if self.copy is not None:
+            self.copy.take(unit)
+            return
+        if kind == b"Q":
+            if _PING.fullmatch(body) and self._is_idle():
+                send(_ONE)
+            else:
+                self._simple_query(messages.string(body)[0].decode("utf-8", "surrogateescape"))
+        elif kind == b"F":
+            self._function_call(body)
+        elif kind in (b"S", b"H"):
+            self.extended.take(unit)
+            return
+        elif kind in (b"d", b"c", b"f"):
+            return  # what is left of a COPY that failed (manual, 53.2.6)
+        if self.copy is None:
+            self.ready()
+
+    def resume(self) -> None:
+        """Go on with a text whose statement had to wait.
+
+        Raises:
+            Waiting: it has to wait again.
+        """
+        self.go_on()
+        if self.copy is None:
+            self.ready()
+
+    def limits(self) -> tuple[float, str, str] | None:
+        """Return how long the client may wait for a lock: seconds, SQLSTATE, the parameter's name.
+
+        None if it may wait for ever.
+        """
+        row = self._evaluate(
+            "extract(epoch from current_setting('lock_timeout')::interval), "
+            "extract(epoch from current_setting('statement_timeout')::interval)"
+        )
+        lock, statement = (float(each or 0) for each in row)
+        found = [(lock, "55P03", "lock"), (statement, "57014", "statement")]
+        return min((each for each in found if each[0] > 0), default=None)
+
+    def stop_waiting(self, response: bytes, unit: Unit) -> None:
+        """Fail the statement that waits; *unit* is what is left of its messages, if it has any."""
+        self.record_wait_failed()
+        if unit and unit[-1][0] in (b"S", b"H"):
+            self.extended.fail(response)
+            self.extended.take(unit)
+            return
+        self._rest = []
+        self.failed(response)
+        self.end_of_unit()
+        self.ready()
+
+    def record_wait_failed(self) -> None:
+        """Nothing is awaited any more."""
+        self.database.advisory.waiting.pop(self, None)
+
+    def ready(self) -> None:
+        """Say that the next query may come."""
+        self.notifications.deliver()
+        self.client.connection.send(messages.ready(self.status))
+
+    @property
+    def status(self) -> bytes:
+        """Where the client's own transaction stands."""
+        if self.session.has_failed:
+            return FAILED
+        return IN_TRANSACTION if self.session.is_explicit else IDLE
+
+    def _is_idle(self) -> bool:
+        server = self.database.server
+        is_idle = not self.session.in_transaction and not self.is_cut
+        return is_idle and server is not None and self.database.is_requested and not server.is_cut()
+
+    def _simple_query(self, text: str) -> None:
+        statements = split(text)
+        if not statements:
+            self.client.connection.send(messages.EMPTY_QUERY)
+        self._rest = list(statements)
+        self.go_on(is_alone=len(statements) == 1)
+
+    def go_on(self, *, is_alone: bool = False) -> None:
+        """Run what is left of a text, those statements between transaction control as one.
+
+        Raises:
+            Waiting: a statement has to wait for another client.
+        """
+        try:
+            while self._rest:
+                count = 1
+                if not _is_apart(self._rest[0]):
+                    apart = (place for place, each in enumerate(self._rest) if _is_apart(each))
+                    count = next(apart, len(self._rest))
+                first, rest = self._rest[:count], self._rest[count:]
+                if count == 1:
+                    self.run(first[0], is_alone=is_alone)
+                else:
+                    self._run_together(first)
+                self._rest = rest
+                if self.copy is not None:
+                    return
+        except StatementFailed as failed:
+            self._rest = []
+            self.failed(failed.response)
+        self.end_of_unit()
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether a text is not done."""
+        return bool(self._rest)
+
+    def _run_together(self, statements: list[Statement]) -> None:
+        text = "; ".join(each.text for each in statements)
+        for each in statements:
+            self.record(each)
+        combined = Statement(text, together(statements), offset=statements[0].offset)
+        self.send_statement(combined, messages.query(text), is_recorded=False)
+
+    def run(self, statement: Statement, *, is_alone: bool = True) -> None:
+        """Run one statement of a simple query; *is_alone* if nothing else stands in its text.
+
+        Raises:
+            StatementFailed: it failed.
+        """
+        kind = statement.kind
+        if kind in CONTROL:
+            self.control(statement, is_alone=is_alone)
+        elif self.session.has_failed:
+            raise aborted()
+        elif kind in ANSWERED_HERE:
+            self.record(statement)
+            self.client.connection.send(self.answer(statement, is_alone=is_alone))
+        else:
+            self._run_on_server(statement, is_alone=is_alone)
+
+    def _run_on_server(self, statement: Statement, *, is_alone: bool) -> None:
+        if statement.kind is Kind.READ and (call := call_of(statement)) is not None:
+            self._advisory(call, statement)
+            return
+        if statement.kind is Kind.READ and (arguments := notify_call(statement)) is not None:
+            row = self._evaluate(arguments)
+            self.notifications.notify(row[0] or "", row[1] or "")
+        if statement.kind is Kind.COPY_IN:
+            self.record(statement)
+            request = messages.query(statement.text)
+            self.copy = CopyIn.begun(self, statement, request)
+            return
+        self._check_block(statement, is_alone=is_alone)
+        statement = self.objects.prepared(statement)
+        self.send_statement(statement, messages.query(statement.text))
+
+    def _check_block(self, statement: Statement, *, is_alone: bool) -> None:
+        """Say what PostgreSQL says to what needs a transaction block, where there is none."""
+        if self.session.is_explicit or not is_alone:
+            return
+        if statement.kind is Kind.LOCK_TABLE:
+            raise _needs_block("LOCK TABLE")
+        if statement.kind is Kind.DECLARE and not self.objects.is_with_hold(statement):
+            raise _needs_block("DECLARE CURSOR")
+        if statement.is_set_local:
+            words = "SET LOCAL can only be used in transaction blocks"
+            self.client.connection.send(messages.warning("25P01", words))
+
+    # -- the server ---------------------------------------------------------------------------
+
+    def send_statement(
+        self, statement: Statement, request: bytes, *, is_recorded: bool = True
+    ) -> Outcome:
+        """Let the server run *statement*, whose message is *request*; forward its answers.
+
+        Raises:
+            StatementFailed: it failed.
+        """
+        if is_recorded:
+            self.record(statement)
+        transaction = self.current()
+        server = transaction.server
+        self.objects.before(transaction, statement)
+        try:
+            outcome = self.perform(statement, lambda: server.converse(request, self.forward))
+        except StatementFailed:
+            self.objects.failed(statement)
+            raise
+        if outcome.copy_in is None:
+            self.objects.after(transaction, statement)
+        return outcome
+
+    def perform(self, statement: Statement, send: Callable[[], Outcome]) -> Outcome:
+        """Let the test transaction hold what *send* does, and return what came of it.
+
+        Raises:
+            StatementFailed: it failed.
+        """
+        transaction = self.current()
+        hidden = self.objects.hidden_settings(statement)
+        try:
+            outcome = transaction.perform(self.session, _as_sent(statement), send, hidden=hidden)
+        except PgSandboxError as error:
+            raise StatementFailed(refusals.as_message(error)) from error
+        if outcome.error is not None:
+            response = self._explained(outcome.error, statement, transaction)
+            raise StatementFailed(response, parsed=outcome.parsed)
+        return outcome
+
+    def execute(self, statement: Statement) -> None:
+        """Run *statement* for this client, which hears nothing of it.
+
+        Raises:
+            StatementFailed: it failed.
+        """
+        server = self.current().server
+        self.perform(statement, lambda: server.converse(messages.query(statement.text), _nobody))
+
+    def forward(self, data: bytes | memoryview) -> None:
+        """Let the client have *data* of the server; wait where it does not take it."""
+        connection = self.client.connection
+        connection.send(bytes(data))
+        if len(connection.outgoing) > _PATIENCE_IN_BYTES:
+            self.client.endpoint.wait_for_reader(self.client)
+
+    def current(self) -> TestTransaction:
+        """Return the running test's transaction, which this client has joined.
+
+        Raises:
+            StatementFailed: no test is running that asked for the database; or the client's own
+                transaction began in a test that is over.
+        """
+        if self.peer is not None:
+            return self.peer.current()
+        found = self.transaction
+        if found is not None and not found.is_finished and not found.is_frozen:
+            return found
+        if self.is_cut:
+            test = found.test if found is not None else "an earlier test"
+            raise StatementFailed(refusals.as_message(refusals.cut(self.label, test)))
+        try:
+            self._join(self.database.transaction_for(self))
+        except PgSandboxError as error:
+            raise StatementFailed(refusals.as_message(error)) from error
+        assert self.transaction is not None
+        return self.transaction
+
+    def _join(self, transaction: TestTransaction) -> None:
+        before = self.session
+        if self.transaction is not None and self.transaction.is_frozen:
+            self.standing.append((self.transaction, before))
+        while self.standing and self.standing[-1][0].is_finished:
+            self.standing.pop()
+        self._transaction = transaction
+        if self.standing and self.standing[-1][0] is transaction:  # its fixture is torn down
+            self._session = self.standing.pop()[1]
+            return
+        self._session = transaction.join(self.label, is_arranging=self.is_arranging)
+        if self.standing:
+            beneath, origin = self.standing[-1]
+            self.session.take_over(origin)
+            transaction.settings.inherit(self.session, beneath.settings, origin)
+        else:
+            self.session.take_over(before)
+            transaction.settings.adopt(self.session, self.baseline, self.defaults)
+        self.session.on_end = self._transaction_ended
+
+    def _transaction_ended(self, is_commit: bool) -> None:
+        self.extended.transaction_ended()
+        self.objects.transaction_ended(is_commit=is_commit)
+        self.database.advisory.transaction_ended(self)
+        if is_commit:
+            self.notifications.committed()
+        else:
+            self.notifications.forget()
+
+    def record(self, statement: Statement) -> None:
+        if self.is_set_up:
+            transaction = self.current()
+            transaction.record(self.session, statement.text)
+
+    def _explained(self, body: bytes, statement: Statement, transaction: TestTransaction) -> bytes:
+        """Return the server's error as the client is to read it."""
+        fields = messages.fields_of(body)
+        code = fields.get("C", "")
+        if not self.session.is_explicit and code in refusals.ENDS_TRANSACTIONS:
+            error = refusals.not_in_transaction(statement.text, transaction.test)
+            return refusals.as_message(error)
+        changed = {}
+        if statement.offset and fields.get("P", "").isdigit():
+            changed["P"] = str(int(fields["P"]) + statement.offset)
+        if note := refusals.NOTES.get(code):
+            changed["H"] = f"{fields['H']}\n{note}" if "H" in fields else note
+        return messages.with_fields(body, changed) if changed else messages.message(b"E", body)
+
+    # -- transactions -------------------------------------------------------------------------
+
+    def failed(self, response: bytes) -> None:
+        """Tell the client that a statement failed, and let its transaction have failed."""
+        self._rest = []
+        self.client.connection.send(response)
+        if self.session.is_explicit:
+            self.session.has_failed = True
+        else:
+            self.rollback_quietly()
+
+    def end_of_unit(self) -> None:
+        """Commit what is in no transaction block."""
+        session = self.session
+        if session.in_transaction and not session.is_explicit:
+            try:
+                self._commit()
+            except StatementFailed as failed:
+                self.client.connection.send(failed.response)
+        elif not session.in_transaction:
+            self.notifications.committed()
+
+    def rollback_quietly(self) -> None:
+        """Undo what is in no transaction block."""
+        if self.transaction is not None and not self.transaction.is_finished:
+            try:
+                self.transaction.rollback(self.session)
+            except (PgSandboxError, ServerError):
+                pass  # it is among the violations
+        self.session.ended()
+
+    def control(self, statement: Statement, *, is_alone: bool = True) -> None:
+        """Answer transaction control.
+
+        Raises:
+            StatementFailed: it can't be done.
+        """
+        session, send = self.session, self.client.connection.send
+        kind = statement.kind
+        is_over = self.transaction is None or self.transaction.is_finished
+        if kind in (Kind.COMMIT, Kind.ROLLBACK) and is_over:
+            self.is_cut = False
+            tag = "ROLLBACK" if session.has_failed or kind is Kind.ROLLBACK else "COMMIT"
+            if not session.is_explicit:
+                send(messages.warning("25P01", "there is no transaction in progress"))
+            session.ended()
+            send(messages.complete(tag))
+            return
+        if kind is Kind.TWO_PHASE:
+            test = self.database.running
+            raise StatementFailed(refusals.as_message(refusals.two_phase(statement.text, test)))
+        self.record(statement)
+        if session.has_failed and kind not in (Kind.COMMIT, Kind.ROLLBACK, Kind.ROLLBACK_TO):
+            raise aborted()
+        if kind is Kind.BEGIN:
+            self.begin(statement.text)
+            send(messages.complete(_begin_tag(statement.text)))
+        elif kind is Kind.COMMIT:
+            self._end(statement, is_commit=True)
+        elif kind is Kind.ROLLBACK:
+            self._end(statement, is_commit=False)
+        else:
+            self._savepoint(statement)
+
+    def begin(self, text: str) -> None:
+        """Begin a transaction block, or go on in the one that is open."""
+        if self.session.is_explicit:
+            words = "there is already a transaction in progress"
+            self.client.connection.send(messages.warning("25001", words))
+        self.current().begin(self.session, text)
+
+    def _end(self, statement: Statement, *, is_commit: bool) -> None:
+        send = self.client.connection.send
+        chains = _CHAINS.search(statement.bare) is not None
+        if not self.session.is_explicit:
+            if chains:
+                word = "COMMIT" if is_commit else "ROLLBACK"
+                raise _needs_block(f"{word} AND CHAIN")
+            send(messages.warning("25P01", "there is no transaction in progress"))
+        has_failed, reads_only = self.session.has_failed, self.session.reads_only
+        if is_commit:
+            self._commit()
+        else:
+            self._rollback()
+        if chains:
+            self.begin("BEGIN")
+            self.session.reads_only = reads_only
+        send(messages.complete("COMMIT" if is_commit and not has_failed else "ROLLBACK"))
+
+    def _commit(self) -> None:
+        self.objects.before_commit()
+        transaction = self.current()
+        try:
+            transaction.commit(self.session)
+        except ServerError as error:
+            raise StatementFailed(messages.message(b"E", error.body)) from error
+        except PgSandboxError as error:
+            self.session.ended()
+            raise StatementFailed(refusals.as_message(error)) from error
+
+    def _rollback(self) -> None:
+        transaction = self.current()
+        try:
+            transaction.rollback(self.session)
+        except PgSandboxError as error:
+            self.session.ended()
+            raise StatementFailed(refusals.as_message(error)) from error
+
+    def _savepoint(self, statement: Statement) -> None:
+        session, send = self.session, self.client.connection.send
+        word = {Kind.SAVEPOINT: "SAVEPOINT", Kind.RELEASE: "RELEASE SAVEPOINT"}.get(
+            statement.kind, "ROLLBACK TO SAVEPOINT"
+        )
+        if not session.is_explicit:
+            raise _needs_block(word)
+        transaction = self.current()
+        session = self.session
+        try:
+            if statement.kind is Kind.SAVEPOINT:
+                transaction.set_savepoint(session, statement)
+                send(messages.complete("SAVEPOINT"))
+                return
+            if not transaction.has_savepoint(session, statement.name):
+                words = f'savepoint "{statement.name}" does not exist'
+                raise StatementFailed(messages.error("3B001", words))
+            if statement.kind is Kind.RELEASE:
+                transaction.release(session, statement)
+                self.notifications.released(session)
+                send(messages.complete("RELEASE"))
+            else:
+                transaction.rollback_to(session, statement)
+                self.notifications.rolled_back(session)
+                self.objects.rolled_back()
+                send(messages.complete("ROLLBACK"))
+        except PgSandboxError as error:
+            raise StatementFailed(refusals.as_message(error)) from error
+
+    # -- what belongs to the session -----------------------------------------------------------
+
+    def answer(self, statement: Statement, *, is_alone: bool = True) -> bytes:
+        """Return the answer to a statement that is not sent.
+
+        Raises:
+            StatementFailed: it is refused.
+        """
+        kind = statement.kind
+        test = self.database.running
+        if kind is Kind.NOT_IN_TRANSACTION:
+            error: PgSandboxError = refusals.not_in_transaction(statement.text, test)
+            raise StatementFailed(refusals.as_message(error))
+        if kind is Kind.SNAPSHOT:
+            if not self.lets_isolation_pass:
+                error = refusals.isolation_level(statement.text.strip(), self.label, test)
+                raise StatementFailed(refusals.as_message(error))
+            if _BEGINS.match(statement.bare):
+                self.begin(statement.text)
+                return messages.complete(_begin_tag(statement.text))
+            return messages.complete("SET")
+        if kind is Kind.MODE:
+            return self._set_mode(statement, is_alone=is_alone)
+        if kind in (Kind.LISTEN, Kind.UNLISTEN, Kind.NOTIFY):
+            self.current()
+            if kind is Kind.NOTIFY:
+                self.notifications.notify(statement.name or "", payload_of(statement.text))
+            else:
+                self.notifications.listen(statement.name, kind is Kind.LISTEN)
+            return messages.complete(kind.name)
+        if kind is Kind.DEALLOCATE:
+            self.extended.deallocate(statement.name)
+            return messages.complete("DEALLOCATE" if statement.name else "DEALLOCATE ALL")
+        if kind is Kind.CLOSE_ALL:
+            self.objects.close_cursors()
+            return messages.complete("CLOSE CURSOR ALL")
+        if kind is Kind.RESET_ALL:
+            self.current().settings.reset_all(self.session)
+            return messages.complete("RESET")
+        return self.discard(statement)
+
+    def _set_mode(self, statement: Statement, *, is_alone: bool) -> bytes:
+        is_of_session = "CHARACTERISTICS" in statement.text.upper()
+        notice = b""
+        if not is_of_session and not self.session.is_explicit and is_alone:
+            words = "SET TRANSACTION can only be used in transaction blocks"
+            notice = messages.warning("25P01", words)
+        else:
+            self.current().set_mode(self.session, statement.text)
+        return notice + messages.complete("SET")
+
+    def discard(self, statement: Statement) -> bytes:
+        """Give up what DISCARD names."""
+        what = statement.bare.split()[1].upper()
+        if what == "ALL" and self.session.is_explicit:
+            words = "DISCARD ALL cannot run inside a transaction block"
+            raise StatementFailed(messages.error("25001", words))
+        transaction = self.current()
+        if what == "ALL":
+            transaction.settings.reset_all(self.session)
+            self.notifications.listen(None, False)
+            self.objects.close_cursors()
+            self.database.advisory.release_all(self)
+            self.extended.forget_statements()
+        if what in ("ALL", "TEMP", "TEMPORARY"):
+            self.objects.drop_temporary()
+        if what in ("ALL", "SEQUENCES"):
+            self.objects.discard_sequences()
+        return messages.complete(f"DISCARD {'TEMP' if what == 'TEMPORARY' else what}")
+
+    def _evaluate(self, expressions: str) -> tuple[str | None, ...]:
+        server = self.current().server
+        rows: list[tuple[str | None, ...]] = []
+
+        def send() -> Outcome:
+            rows.extend(server.rows(f"SELECT {expressions}"))  # noqa: S608 - the client's own words
+            return Outcome()
+
+        self.perform(Statement(expressions, Kind.READ), send)
+        return rows[0]
+
+    def _advisory(self, call: AdvisoryCall, statement: Statement) -> None:
+        answer = self.database.advisory.decide(self, call, self._evaluate(call.key_query))
+        if answer is None:
+            self.send_statement(statement, messages.query(statement.text))
+        else:
+            self.record(statement)
+            self.client.connection.send(answer.described())
+
+    def _function_call(self, body: bytes) -> None:
+        """Run a FunctionCall, by which libpq reaches large objects."""
+        try:
+            if self.session.has_failed:
+                raise aborted()
+            statement = Statement("call of a large object's function", Kind.WRITE)
+            self.send_statement(statement, messages.message(b"F", body), is_recorded=False)
+        except StatementFailed as failed:
+            self.failed(failed.response)
+        self.end_of_unit()
+
+    # -- its end ------------------------------------------------------------------------------
+
+    def test_finished(self, *, is_cut: bool) -> None:
+        """The running test is over: what was not committed is undone, what was set is reset."""
+        self.copy, self._rest = None, []
+        session = self.session
+        if session.in_transaction and not session.is_explicit:
+            session.ended()
+        session.savepoints.clear()
+        self.is_cut = session.is_explicit and is_cut
+        self.notifications.forget()
+        self.objects.forget()
+
+    def set_up_done(self) -> None:
+        """Its engine is about to hand it out for the first time."""
+        if not self.is_set_up:
+            self.is_set_up = True
+            if self.transaction is not None and not self.transaction.is_finished:
+                self.baseline.update(self.transaction.settings.of(self.session))
+
+    def close(self) -> None:
+        """The client is gone: what it has not committed is undone, what it held is given back."""
+        if self.peer is not None:
+            return
+        for other in self.database.backends:
+            if other.peer is self:
+                other.peer = None
+        transaction = self.transaction
+        if transaction is not None and not transaction.is_finished:
+            if not transaction.is_frozen:
+                transaction.close(self.session)
+            self.database.advisory.release_all(self)
+            self.objects.close()
+        self.extended.forget_statements()
+
+
+def _as_sent(statement: Statement) -> Statement:
+    if statement.kind in PLAIN:
+        return statement
+    return Statement(statement.text, sent_as(statement.kind), statement.name, statement.offset)
+
+
+def _nobody(_: bytes | memoryview) -> None:
+    """Drop what the client does not wait for."""
+
+
+def _is_apart(statement: Statement) -> bool:
+    """Whether *statement* can't be sent with others."""
+    return (
+        statement.kind not in PLAIN
+        or statement.is_set_local
+        or notify_call(statement) is not None
+        or call_of(statement) is not None
+    )
+
+
+def _needs_block(what: str) -> StatementFailed:
+    return failure("25P01", f"{what} can only be used in transaction blocks")
+
+
+def _begin_tag(text: str) -> str:
+    return "START TRANSACTION" if text.lstrip().upper().startswith("START") else "BEGIN"
+
+
+_PATIENCE_IN_BYTES = 8 * 1024 * 1024
+"""How much of an answer waits for a client that does not read it before the server is waited for."""
+_CHAINS = re.compile(r"\bAND\s+CHAIN\b", re.IGNORECASE)
+_BEGINS = re.compile(r"\s*(?:BEGIN|START)\b", re.IGNORECASE)
+

@@ -1,0 +1,287 @@
+"""One client of the endpoint, from its start-up packet to its end."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING
+
+from pgsandbox.errors import PgSandboxError
+from pgsandbox.sandbox.endpoint import messages
+from pgsandbox.sandbox.endpoint.backend import Backend
+from pgsandbox.sandbox.endpoint.connection import ClientConnection, Unit
+from pgsandbox.sandbox.endpoint.failures import Waiting
+from pgsandbox.sandbox.endpoint.server import ServerError, ServerLost
+from pgsandbox.sandbox.endpoint.settings import parse_options
+
+if TYPE_CHECKING:
+    from pgsandbox.sandbox.endpoint.endpoint import Endpoint
+
+TOKEN = "pgsandbox.client"
+"""The start-up option by which the test process says whose connection it is."""
+
+_FIRST_PID = 1_000_000
+"""What clients take for their backend's process id: greater than the system's own, as a rule."""
+_NOT_PARAMETERS = frozenset({"user", "database", "options", "replication"})
+_UTF8 = frozenset({"utf8", "unicode"})
+
+
+class Client:
+    """One client: who it is, what it waits for, and the session that it has."""
+
+    def __init__(self, endpoint: Endpoint, accepted: socket.socket, number: int) -> None:
+        self.endpoint = endpoint
+        self.number = number
+        self.pid = _FIRST_PID + number
+        self.key = secrets.randbits(31)
+        self.connection = ClientConnection(accepted)
+        self.backend: Backend | None = None
+        """None until it has been let in."""
+        self.token = ""
+        """What the test process calls it; empty if it knows nothing of it."""
+        self.is_idle = False
+        """Whether it has an answer to everything that it has sent."""
+        self.waiting: Unit | None = None
+        """What is left of a unit that waits for another client; empty if it is a text's rest."""
+        self.waits_until: float | None = None
+        self._timeout = ("57014", "statement")
+        self._asked: dict[str, str] | None = None
+        """Its start-up parameters, while it owes a password."""
+        self._is_tcp = accepted.family != socket.AF_UNIX
+
+    def is_cancel_request(self) -> bool:
+        """Whether it has sent nothing but a CancelRequest."""
+        return self.backend is None and self.connection.begins_with(messages.CANCEL_REQUEST)
+
+    # -- its messages -------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Answer what the client has sent; a breach of the protocol ends its connection."""
+        try:
+            if self.backend is None:
+                self._start()
+            if self.backend is not None and self.waiting is None:
+                self._serve(self.backend)
+        except messages.ProtocolError as error:
+            self._send_away(messages.error("08P01", str(error), severity="FATAL"))
+        except ServerLost:
+            words = "the connection that holds the test was cut"
+            self._send_away(messages.error("57P01", words, severity="FATAL"))
+        self.connection.flush()
+
+    def _serve(self, backend: Backend) -> None:
+        self.is_idle = False
+        while not self.connection.is_closed or self.connection.has_input:
+            unit = self.connection.next_unit()
+            if unit is None:
+                break
+            if unit[-1][0] == b"X":
+                self.connection.is_closed = True
+                break
+            if not self._handle(backend, unit):
+                return
+        self.is_idle = True
+
+    def _handle(self, backend: Backend, unit: Unit) -> bool:
+        try:
+            backend.handle(unit)
+        except Waiting as waiting:
+            self._wait(backend, waiting)
+            return False
+        return True
+
+    def _wait(self, backend: Backend, waiting: Waiting) -> None:
+        self.connection.flush()
+        self.waiting = waiting.unit
+        if self.waits_until is None:
+            limits = backend.limits()
+            if limits is not None:
+                seconds, code, what = limits
+                self.waits_until = time.monotonic() + seconds
+                self._timeout = code, what
+
+    def try_again(self) -> None:
+        """Go on with what waited for another client."""
+        unit, self.waiting = self.waiting, None
+        backend = self.backend
+        if unit is None or backend is None:
+            return
+        try:
+            if unit:
+                backend.handle(unit)
+            else:
+                backend.resume()
+        except Waiting as waiting:
+            self._wait(backend, waiting)
+            return
+        except messages.ProtocolError as error:
+            self._send_away(messages.error("08P01", str(error), severity="FATAL"))
+        self.waits_until = None
+        self.connection.flush()
+        self.serve()
+
+    def stop_waiting(self, code: str, words: str) -> None:
+        """End the wait for another client with an error."""
+        unit, self.waiting = self.waiting, None
+        self.waits_until = None
+        if self.backend is not None and unit is not None:
+            self.backend.stop_waiting(messages.error(code, words), unit)
+            self.connection.flush()
+            self.serve()
+
+    def time_is_over(self) -> None:
+        """The client has waited for as long as its own settings allow."""
+        code, what = self._timeout
+        self.stop_waiting(code, f"canceling statement due to {what} timeout")
+
+    def _send_away(self, response: bytes) -> None:
+        self.connection.send(response)
+        self.connection.flush()
+        self.connection.is_closed = True
+
+    # -- its start ----------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Read start-up packets until the client is let in, or sent away."""
+        while self.backend is None and not self.connection.is_closed:
+            if self._asked is not None:
+                found = self.connection.take_message()
+                if found is None:
+                    return
+                self._check_password(*found)
+                continue
+            packet = self.connection.take_startup()
+            if packet is None:
+                return
+            (code,) = struct.unpack_from("!i", packet)
+            if code in (messages.SSL_REQUEST, messages.GSS_REQUEST):
+                self.connection.send(b"N")
+                self.connection.flush()
+            elif code == messages.CANCEL_REQUEST:
+                if len(packet) == 12:
+                    self.endpoint.cancel(*struct.unpack_from("!ii", packet, 4))
+                self.connection.is_closed = True
+            elif code >> 16 == 3:
+                self._introduced(_parameters(packet), code)
+            else:
+                major, minor = code >> 16, code & 0xFFFF
+                words = f"unsupported frontend protocol {major}.{minor}: server supports 3.0"
+                self._send_away(messages.error("0A000", words, severity="FATAL"))
+
+    def _introduced(self, asked: dict[str, str], code: int) -> None:
+        unknown = [name for name in asked if name.startswith("_pq_.")]
+        if code & 0xFFFF or unknown:  # NegotiateProtocolVersion (manual, 53.7)
+            body = struct.pack("!ii", 0, len(unknown)) + messages.text(*unknown)
+            self.connection.send(messages.message(b"v", body))
+        if self._is_tcp:
+            self._asked = asked
+            self.connection.send(messages.message(b"R", struct.pack("!i", 3)))
+            self.connection.flush()
+        else:
+            self._let_in(asked)
+
+    def _check_password(self, kind: bytes, body: bytes) -> None:
+        asked, self._asked = self._asked or {}, None
+        password = self.endpoint.password
+        given = messages.string(body)[0] if kind == b"p" else b""
+        if password and hmac.compare_digest(given, password.encode()):
+            self._let_in(asked)
+            return
+        words = f'password authentication failed for user "{asked.get("user", "")}"'
+        self._send_away(messages.error("28P01", words, severity="FATAL"))
+
+    def _let_in(self, asked: dict[str, str]) -> None:
+        database = self.endpoint.database
+        name = asked.get("database") or asked.get("user", "")
+        if database.server is None and not database.parameters:
+            words = "the test database is not there yet"
+            self._send_away(messages.error("57P03", words, severity="FATAL"))
+            return
+        if name != database.parameters.get("database"):
+            words = f'database "{name}" does not exist'
+            self._send_away(messages.error("3D000", words, severity="FATAL"))
+            return
+        if asked.get("replication", "false").lower() not in ("false", "off", "no", "0"):
+            words = "pgsandbox: a sandboxed test has no replication connections"
+            self._send_away(messages.error("0A000", words, severity="FATAL"))
+            return
+        wanted = parse_options(asked.get("options", ""))
+        wanted |= {name: each for name, each in asked.items() if name not in _NOT_PARAMETERS}
+        wanted = {name: value for name, value in wanted.items() if not name.startswith("_pq_.")}
+        self.token = wanted.pop(TOKEN, "")
+        application_name = wanted.pop("application_name", "")
+        encoding = re.sub(r"\W|_", "", wanted.get("client_encoding", "utf8")).lower()
+        if encoding in _UTF8:
+            wanted.pop("client_encoding", None)
+        try:
+            defaults = self.endpoint.checked(wanted)
+        except (ServerError, ServerLost) as error:
+            fields = getattr(error, "fields", {})
+            words = fields.get("M", "the connection that holds the test was cut")
+            code = fields.get("C", "57P01")
+            self._send_away(messages.error(code, words, severity="FATAL"))
+            return
+        self._welcome(defaults, application_name)
+
+    def _welcome(self, defaults: dict[str, str], application_name: str) -> None:
+        endpoint = self.endpoint
+        about = endpoint.known.get(self.token, {})
+        self.backend = Backend(
+            self,
+            endpoint.database,
+            label=str(about.get("label") or f"a connection of {self._peer()}"),
+            is_arranging=bool(about.get("is_arranging")),
+            lets_isolation_pass=bool(about.get("lets_isolation_pass")),
+            defaults=defaults,
+            application_name=application_name,
+            peer=endpoint.backend_of(str(about.get("shares_with") or "")),
+        )
+        self.backend.is_set_up = not about or bool(about.get("is_raw"))
+        endpoint.database.backends.append(self.backend)
+        send = self.connection.send
+        send(messages.message(b"R", struct.pack("!i", 0)))
+        reported = dict(endpoint.reported)
+        reported["application_name"] = application_name
+        for name in list(reported):
+            reported[name] = defaults.get(name.lower(), reported[name])
+        for name, value in reported.items():
+            send(messages.parameter(name, value))
+        send(messages.key_data(self.pid, self.key))
+        send(messages.ready(messages.IDLE))
+        self.is_idle = True
+
+    def _peer(self) -> str:
+        if self._is_tcp:
+            return "another process, over TCP"
+        found = self.connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        pid = struct.unpack("3i", found)[0]
+        is_tests = pid == self.endpoint.test_process
+        return "the test process" if is_tests else f"the process {pid}"
+
+    # -- its end ------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """The client is gone: what it has not committed is undone."""
+        if self.backend is not None:
+            if self.backend in self.endpoint.database.backends:
+                self.endpoint.database.backends.remove(self.backend)
+            try:
+                self.backend.close()
+            except (PgSandboxError, ServerError, ServerLost):
+                pass  # the test's end tells it
+            self.backend = None
+        self.connection.close()
+
+
+def _parameters(packet: bytes) -> dict[str, str]:
+    found, position = {}, 4
+    while position < len(packet) and packet[position : position + 1] != b"\0":
+        name, position = messages.string(packet, position)
+        value, position = messages.string(packet, position)
+        found[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
+    return found
+

@@ -1,0 +1,26 @@
+"""What the constraints of a database ask of a commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pgsandbox.sandbox.endpoint.server import ServerConnection
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What the database's constraints ask of a commit."""
+
+    are_deferrable: bool
+    """Whether any constraint is deferrable; otherwise a commit has nothing to check."""
+    initially_deferred: tuple[str, ...]
+    """Quoted, qualified names of those that are deferred at the start of a transaction."""
+
+
+def constraints_of(server: ServerConnection) -> Constraints:
+    """Return what is so in the database now, as its open transaction sees it."""
+    rows = server.rows(
+        "SELECT condeferred, quote_ident(nspname) || '.' || quote_ident(conname) "
+        "FROM pg_constraint JOIN pg_namespace n ON n.oid = connamespace WHERE condeferrable"
+    )
+    return Constraints(bool(rows), tuple(str(name) for deferred, name in rows if deferred == "t"))

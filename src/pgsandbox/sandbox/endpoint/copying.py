@@ -1,0 +1,113 @@
+"""COPY FROM STDIN: rows that a client sends in its own time.
+
+The server's one connection can't wait in the middle of a COPY while other clients go on, and the
+same thread may use another connection there. So the endpoint begins the COPY to learn what the
+server would say, takes it back, keeps the rows, on disk where they are many, and runs it when all of
+them are there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pgsandbox.sandbox.endpoint import messages
+from pgsandbox.sandbox.endpoint.connection import Unit
+from pgsandbox.sandbox.endpoint.failures import StatementFailed
+from pgsandbox.sandbox.endpoint.server import Outcome
+from pgsandbox.sandbox.endpoint.spool import Spool
+from pgsandbox.sandbox.endpoint.statements import Kind, Statement
+
+if TYPE_CHECKING:
+    from pgsandbox.sandbox.endpoint.backend import Backend
+
+
+class CopyIn:
+    """One COPY whose rows are on their way."""
+
+    def __init__(
+        self, backend: Backend, statement: Statement, request: bytes, *, is_extended: bool
+    ) -> None:
+        self._backend = backend
+        self._statement = Statement(statement.text, Kind.WRITE, offset=statement.offset)
+        self._request = request
+        self._is_extended = is_extended
+        self._rows = Spool()
+
+    @classmethod
+    def begun(
+        cls, backend: Backend, statement: Statement, request: bytes, *, again: bytes | None = None
+    ) -> CopyIn | None:
+        """Let the server begin the COPY of *request*, and take that back; None if there are no rows.
+
+        *again* is what begins it for good, if it is not the same.
+
+        Raises:
+            StatementFailed: the server refused it.
+        """
+        copy = cls(backend, statement, again or request, is_extended=again is not None)
+        outcome = backend.send_statement(copy._statement, request, is_recorded=False)
+        if outcome.copy_in is None:
+            return None
+        transaction = backend.current()
+        server = transaction.server
+        server.send(messages.message(b"f", b"\0") + (messages.SYNC if again else b""))
+        server.skip_to_ready()
+        transaction.take_back(backend.session)
+        backend.client.connection.send(outcome.copy_in)
+        return copy
+
+    def take(self, unit: Unit) -> None:
+        """Take messages of the client; at the end of its rows run the COPY."""
+        for kind, body in unit:
+            if kind == b"d":
+                self._rows.put(messages.message(kind, body))
+            elif kind in (b"c", b"f"):
+                self._rows.put(messages.message(kind, body))
+                self._run()
+            elif kind not in (b"S", b"H"):
+                words = f"unexpected message type 0x{kind[0]:02X} during COPY from stdin"
+                self._end(messages.error("08P01", words))
+
+    def _run(self) -> None:
+        backend = self._backend
+        response = None
+        try:
+            backend.perform(self._statement, self._send)
+        except StatementFailed as failed:
+            response = failed.response
+        self._end(response)
+
+    def _send(self) -> Outcome:
+        backend = self._backend
+        server = backend.current().server
+        outcome = server.converse(self._request, _nobody)
+        if outcome.copy_in is None:
+            return outcome
+        while len(self._rows):
+            part = self._rows.first()
+            server.send(part)
+            self._rows.drop(len(part))
+        if self._is_extended:
+            server.send(messages.SYNC)
+        return server.forward_answers(backend.forward)
+
+    def _end(self, response: bytes | None) -> None:
+        backend = self._backend
+        self._rows.close()
+        backend.copy = None
+        if response is not None:
+            backend.failed(response)
+        if self._is_extended:
+            if response is not None:
+                backend.extended.skip_to_sync()
+            return  # its Sync comes after the rows
+        if backend.has_rest and response is None:
+            backend.resume()
+            return
+        backend.end_of_unit()
+        backend.ready()
+
+
+def _nobody(_: bytes | memoryview) -> None:
+    """Drop what the client has heard already."""
+

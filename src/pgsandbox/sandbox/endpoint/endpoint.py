@@ -1,0 +1,441 @@
+"""The endpoint itself: one loop that serves clients, the server, and the test process.
+
+The clients take turns: while the server works for one of them, the others' messages wait in their
+sockets. What can't wait is looked at in between: requests to cancel, and the test process, which
+may want to end the test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pgsandbox import errors
+from pgsandbox.errors import Fact, PgSandboxError
+from pgsandbox.sandbox.endpoint.authentication import NotAuthenticatedError
+from pgsandbox.sandbox.endpoint.backend import Backend
+from pgsandbox.sandbox.endpoint.client import Client
+from pgsandbox.sandbox.endpoint.database import TestDatabaseSession
+from pgsandbox.sandbox.endpoint.server import ServerConnection, ServerError, ServerLost
+from pgsandbox.sandbox.endpoint.settings import quoted
+
+PORT = 5432
+"""The number in the name of the Unix socket."""
+
+_BACKLOG = 256
+_IN = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
+_AGAIN = 0.5
+"""Seconds between two requests to cancel what the end of a test waits for."""
+
+
+class Endpoint:
+    """A PostgreSQL endpoint in front of one test database."""
+
+    def __init__(self, control: socket.socket, folder: Path, test_process: int) -> None:
+        self.test_process = test_process
+        self.database = TestDatabaseSession(self._while_server_works)
+        self.password = ""
+        """What clients over TCP have to give."""
+        self.known: dict[str, dict[str, Any]] = {}
+        """What the test process has said of clients that it is about to connect, by token."""
+        self.reported: dict[str, str] = {}
+        """The server's parameters as it reported them when no client had set any."""
+        self._control = control
+        self._inbox = bytearray()
+        self._calls: deque[tuple[int | None, str, dict[str, Any]]] = deque()
+        self._folder = folder
+        self._clients: dict[int, Client] = {}
+        self._by_key: dict[tuple[int, int], Client] = {}
+        self._numbers = 0
+        self._is_over = False
+        self._serving: Client | None = None
+        self._cancel_at: float | None = None
+        self._listeners: dict[int, socket.socket] = {}
+        self._unserved: list[Client] = []
+        """Clients that came while the server worked, and whose turn comes next."""
+        self._watched: ServerConnection | None = None
+        self._epoll = select.epoll()
+        self._urgent = select.epoll()
+        self._listen(self._on_socket_file())
+        self._control.setblocking(False)
+        for poll in (self._epoll, self._urgent):
+            poll.register(self._control, _IN)
+
+    # -- listening ----------------------------------------------------------------------------
+
+    def _on_socket_file(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(self._folder / f".s.PGSQL.{PORT}"))
+        return listener
+
+    def _listen(self, listener: socket.socket) -> None:
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+        self._listeners[listener.fileno()] = listener
+        for poll in (self._epoll, self._urgent):
+            poll.register(listener, _IN)
+
+    def _accept(self, listener: socket.socket) -> list[Client]:
+        accepted = []
+        while True:
+            try:
+                found, _ = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return accepted
+            except OSError:
+                return accepted
+            self._numbers += 1
+            client = Client(self, found, self._numbers)
+            self._clients[found.fileno()] = client
+            self._by_key[client.pid, client.key] = client
+            self._epoll.register(found, _IN)
+            accepted.append(client)
+
+    # -- the loop -----------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until the test process is gone or says that it is over."""
+        while not self._is_over:
+            events = self._epoll.poll(self._timeout())
+            self._take_control()
+            self._run_calls()
+            ready, self._unserved = self._unserved, []
+            ready.extend(self._clients[fd] for fd, _ in events if fd in self._clients)
+            for fd, event in events:
+                if fd in self._listeners:
+                    ready.extend(self._accept(self._listeners[fd]))
+                elif event & select.EPOLLOUT and fd in self._clients:
+                    self._clients[fd].connection.flush()
+            for client in ready:
+                client.connection.receive()
+            # Those that are gone come first: what they have not committed, nobody sees any more.
+            ready.sort(key=lambda each: not each.connection.is_closed)
+            for client in ready:
+                self._serve(client)
+            self._look_after_waiting()
+        self.close()
+
+    def _serve(self, client: Client) -> None:
+        self._serving = client
+        try:
+            client.serve()
+        finally:
+            self._serving = None
+        self._tidy(client)
+
+    def _tidy(self, client: Client) -> None:
+        if client.connection.is_closed:
+            self._drop(client)
+            return
+        waits_to_send = len(client.connection.outgoing) > 0
+        with contextlib.suppress(OSError, ValueError):
+            self._epoll.modify(client.connection, _IN | (select.EPOLLOUT if waits_to_send else 0))
+
+    def _drop(self, client: Client) -> None:
+        fd = client.connection.fileno()
+        if self._clients.pop(fd, None) is None:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            self._epoll.unregister(fd)
+        self._by_key.pop((client.pid, client.key), None)
+        self.known.pop(client.token, None)
+        client.close()
+
+    def _timeout(self) -> float:
+        if self._unserved or self._calls:
+            return 0.0
+        deadlines = [each.waits_until for each in self._waiting() if each.waits_until is not None]
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else -1
+
+    def _waiting(self) -> list[Client]:
+        if not self.database.advisory.waiting:
+            return []
+        return [each for each in self._clients.values() if each.waiting is not None]
+
+    def _look_after_waiting(self) -> None:
+        for client in self._waiting():
+            backend = client.backend
+            if client.connection.is_closed or backend is None:
+                self._drop(client)
+            elif self.database.advisory.is_free_for(backend):
+                client.try_again()
+                self._tidy(client)
+            elif client.waits_until is not None and time.monotonic() > client.waits_until:
+                self.database.advisory.waiting.pop(backend, None)
+                client.time_is_over()
+                self._tidy(client)
+
+    # -- while the server works ---------------------------------------------------------------
+
+    def _while_server_works(self, server: ServerConnection) -> None:
+        """Wait until *server* can be read; cancel and end what has to be in the meantime."""
+        fd = server.fileno()
+        if self._watched is not server:
+            self._watched = server
+            self._urgent.register(fd, select.EPOLLIN)
+        events = self._urgent.poll(self._patience(server))
+        if len(events) == 1 and events[0][0] == fd:
+            return
+        for each, _ in events:
+            if each in self._listeners:
+                for client in self._accept(self._listeners[each]):
+                    client.connection.receive()
+                    self._only_cancel(client)
+        self._take_control()
+        if self._is_over:
+            raise ServerLost("the test run is over")
+        if self._cancel_at is not None and time.monotonic() >= self._cancel_at:
+            self._cancel_at = time.monotonic() + _AGAIN
+            self.database.cancelled()
+            server.cancel()
+
+    def _patience(self, server: ServerConnection) -> float:
+        moments = [each for each in (server.deadline, self._cancel_at) if each is not None]
+        return max(0.0, min(moments) - time.monotonic()) + 0.001 if moments else -1
+
+    def _only_cancel(self, client: Client) -> None:
+        """Serve a new client that wants nothing but to cancel; others wait for their turn."""
+        if client.is_cancel_request():
+            client.serve()
+            self._tidy(client)
+        else:
+            self._unserved.append(client)
+
+    def backend_of(self, token: str) -> Backend | None:
+        """Return the session of the client that the test process calls *token*."""
+        for client in self._clients.values():
+            if token and client.token == token:
+                return client.backend.root if client.backend is not None else None
+        return None
+
+    def cancel(self, pid: int, key: int) -> None:
+        """Cancel what the client with this key is running or waiting for."""
+        client = self._by_key.get((pid, key))
+        if client is None:
+            return
+        if client.waiting is not None and client.backend is not None:
+            self.database.advisory.waiting.pop(client.backend, None)
+            client.stop_waiting("57014", "canceling statement due to user request")
+        elif client is self._serving and self.database.server is not None:
+            self.database.server.cancel()
+
+    def wait_for_reader(self, client: Client) -> None:
+        """Wait until *client* has read some of what waits for it, unless others want their turn."""
+        poll = select.poll()
+        poll.register(client.connection, select.POLLOUT)
+        for other in self._clients.values():
+            if other is not client:
+                poll.register(other.connection, select.POLLIN)
+        poll.register(self._control, select.POLLIN)
+        while len(client.connection.outgoing) > _HIGH_WATER and not client.connection.is_closed:
+            events = poll.poll(1000)
+            client.connection.flush()
+            if any(fd != client.connection.fileno() for fd, _ in events):
+                return
+
+    # -- the test process ---------------------------------------------------------------------
+
+    def _take_control(self) -> None:
+        while True:
+            try:
+                received = self._control.recv(65536)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:
+                received = b""
+            if not received:
+                self._is_over = True
+                break
+            self._inbox += received
+        while len(self._inbox) >= 4:
+            (length,) = struct.unpack_from("!I", self._inbox)
+            if len(self._inbox) < 4 + length:
+                break
+            number, method, arguments = json.loads(self._inbox[4 : 4 + length])
+            del self._inbox[: 4 + length]
+            if "patience" in arguments:
+                self._cancel_at = time.monotonic() + arguments.pop("patience")
+            self._calls.append((number, method, arguments))
+
+    def _run_calls(self) -> None:
+        while self._calls:
+            number, method, arguments = self._calls.popleft()
+            self._cancel_at = None
+            try:
+                answer: dict[str, Any] = {"result": getattr(self, f"do_{method}")(**arguments)}
+            except PgSandboxError as error:
+                answer = {"error": as_json(error)}
+            except (OSError, ServerError, ServerLost, NotAuthenticatedError) as error:
+                answer = {"failure": f"{type(error).__name__}: {error}"}
+            if number is not None:
+                self._reply(number, answer)
+
+    def _reply(self, number: int, answer: dict[str, Any]) -> None:
+        body = json.dumps([number, answer]).encode()
+        self._control.setblocking(True)
+        with contextlib.suppress(OSError):
+            self._control.sendall(struct.pack("!I", len(body)) + body)
+        self._control.setblocking(False)
+
+    # What the test process may call, each with the arguments that it sends.
+
+    def do_open(self, parameters: dict[str, str], restarts_sequences: bool) -> None:
+        self.database.open(parameters, restarts_sequences=restarts_sequences)
+        if self.database.server is not None:
+            self.reported = dict(self.database.server.reported)
+
+    def do_close(self) -> None:
+        self.database.close()
+
+    def do_listen_on_tcp(self, password: str) -> int:
+        self.password = password
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.bind(("127.0.0.1", 0))
+        self._listen(listener)
+        port: int = listener.getsockname()[1]
+        return port
+
+    def do_announce(self, token: str, **about: Any) -> None:
+        self.known[token] = about
+
+    def do_set_up_done(self, token: str) -> None:
+        for client in self._clients.values():
+            if client.token == token and client.backend is not None:
+                client.backend.set_up_done()
+
+    def do_enter(self, test: str) -> None:
+        self.database.enter(test)
+
+    def do_say(self, running: str, is_requested: bool) -> None:
+        self.database.running, self.database.is_requested = running, is_requested
+
+    def do_wind_down(self) -> None:
+        self.database.wind_down()
+
+    def do_verdict(self) -> list[dict[str, Any]]:
+        return _as_list(self.database.verdict())
+
+    def do_finish(
+        self, test: str, cut: list[str], by_a_child: bool, is_over: bool
+    ) -> dict[str, Any]:
+        database = self.database
+        used = bool(database.executed())
+        found = database.finish(
+            test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over
+        )
+        return {
+            "errors": _as_list(found),
+            "is_in_doubt": database.is_in_doubt,
+            "is_bereft": database.is_bereft,
+            "was_used": used,
+            "undone": [each.client.token for each in database.backends if each.wrote_in_set_up],
+        }
+
+    def do_state(self) -> dict[str, Any]:
+        database = self.database
+        return {
+            "has_transaction": database.transaction is not None,
+            "executed": len(database.executed()),
+            "is_in_doubt": database.is_in_doubt,
+            "is_bereft": database.is_bereft,
+        }
+
+    def do_executed(self, since: int) -> list[tuple[str, str]]:
+        return [(each.text, each.connection) for each in self.database.executed()[since:]]
+
+    def do_describe(self) -> dict[str, list[str]]:
+        transaction = self.database.transaction
+        if transaction is None:
+            return {"open": [], "notes": []}
+        return {"open": transaction.open_transactions(), "notes": transaction.stack.notes}
+
+    def do_set_aside(self, refusal: dict[str, Any] | None) -> None:
+        self.database.set_aside(None if refusal is None else from_json(refusal))
+
+    def do_take_back(self) -> None:
+        self.database.take_back()
+
+    def do_settle(self) -> list[dict[str, Any]]:
+        return _as_list(self.database.settle())
+
+    def do_freeze(self) -> int:
+        return len(self.database.standing) if self.database.freeze() else 0
+
+    def do_resume(self, depth: int) -> None:
+        self.database.resume(depth)
+
+    def do_forget_bereft(self) -> None:
+        self.database.is_bereft = False
+
+    def do_sessions_query(self) -> str | None:
+        return self.database.sessions_query()
+
+    def do_unseen(self, sessions: int, by_a_child: bool) -> str | None:
+        return self.database.unseen(sessions, by_a_child=by_a_child)
+
+    def do_expect_session(self) -> None:
+        self.database.expect_session()
+
+    # -- what clients ask for at their start --------------------------------------------------
+
+    def checked(self, wanted: dict[str, str]) -> dict[str, str]:
+        """Return *wanted* parameters as the server writes them; nothing is left of them there.
+
+        Raises:
+            ServerError: it does not take one.
+        """
+        if not wanted or self.database.server is None:
+            return wanted
+        server = self.database.server
+        names = list(wanted)
+        calls = ", ".join(f"set_config({quoted(n)}, {quoted(wanted[n])}, true)" for n in names)
+        is_open = server.status != b"I"
+        if is_open:
+            server.queue("SAVEPOINT pgsandbox_start")
+        try:
+            row = server.rows(f"SELECT {calls}")[0]
+        finally:
+            if is_open:
+                name = "pgsandbox_start"
+                server.queue(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
+        return {name: value or "" for name, value in zip(names, row, strict=True)}
+
+    def close(self) -> None:
+        """End: the server rolls back what was not committed, which is everything."""
+        for client in list(self._clients.values()):
+            client.connection.close()
+        for listener in self._listeners.values():
+            listener.close()
+        self.database.close()
+
+
+_HIGH_WATER = 4 * 1024 * 1024
+
+
+def as_json(error: PgSandboxError) -> dict[str, Any]:
+    """Return *error* as the test process reads it."""
+    return {
+        "class": type(error).__name__,
+        "headline": error.headline,
+        "facts": [[fact.name, fact.value, fact.source] for fact in error.facts],
+        "remedy": error.remedy,
+    }
+
+
+def from_json(said: dict[str, Any]) -> PgSandboxError:
+    """Return the error that `as_json` wrote down."""
+    kind: Callable[..., PgSandboxError] = getattr(errors, said["class"])
+    return kind(said["headline"], facts=[Fact(*each) for each in said["facts"]], remedy=said["remedy"])
+
+
+def _as_list(found: list[PgSandboxError]) -> list[dict[str, Any]]:
+    return [{"id": id(error), **as_json(error)} for error in found]
+

@@ -1,0 +1,498 @@
+"""Extended queries: Parse, Bind, Describe, Execute, Close, and their end by Sync or Flush.
+
+PostgreSQL manual, 53.2.3. Statements and portals have names of the client's own, while all clients
+share one session on the server. A name is sent on as it is; where the server holds another client's
+statement under it, that one is closed there, and parsed again when its client needs it. So a
+prepared statement outlives the test that made it, too.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pgsandbox.sandbox.endpoint import messages
+from pgsandbox.sandbox.endpoint.advisory import call_of
+from pgsandbox.sandbox.endpoint.connection import Unit
+from pgsandbox.sandbox.endpoint.copying import CopyIn
+from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting, aborted, failure
+from pgsandbox.sandbox.endpoint.notifications import notify_call
+from pgsandbox.sandbox.endpoint.server import Outcome
+from pgsandbox.sandbox.endpoint.statements import (
+    ANSWERED_HERE,
+    CONTROL,
+    Kind,
+    Statement,
+    split,
+    together,
+)
+
+if TYPE_CHECKING:
+    from pgsandbox.sandbox.endpoint.backend import Backend
+
+_EXITS = frozenset({Kind.COMMIT, Kind.ROLLBACK, Kind.ROLLBACK_TO})
+_NOTHING = Statement("", Kind.READ)
+
+
+@dataclass(eq=False)
+class Prepared:
+    """A statement that a client has prepared."""
+
+    name: bytes
+    statement: Statement
+    request: bytes
+    """What prepares it: a Parse message, or the text of a PREPARE."""
+    is_local: bool = False
+    """Whether it is answered here, so that the server has never heard of it."""
+    is_sql: bool = False
+    """Whether it was prepared by PREPARE."""
+
+
+@dataclass(eq=False)
+class _Portal:
+    prepared: Prepared
+    name: bytes
+    """Its name on the server."""
+    bound: bytes = b""
+    """What follows the names in the Bind message."""
+
+
+@dataclass(eq=False)
+class _Segment:
+    """Messages that go to the server together."""
+
+    request: bytearray = field(default_factory=bytearray)
+    executed: list[Statement] = field(default_factory=list)
+    parsed: list[Prepared] = field(default_factory=list)
+    ensured: list[bytes] = field(default_factory=list)
+    """Names of statements that are parsed again right before."""
+
+
+class ExtendedQueries:
+    """The extended queries of one client."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._send = backend.client.connection.send
+        self._statements: dict[bytes, Prepared] = {}
+        self._portals: dict[bytes, _Portal] = {}
+        self._segment = _Segment()
+        self._skips = False
+        """Whether a message failed, so that everything is skipped up to the next Sync."""
+
+    def take(self, unit: Unit) -> None:
+        """Answer the messages of *unit*, which ends with Sync or Flush.
+
+        Raises:
+            Waiting: the client has to wait for another one; the rest of the unit is in it.
+        """
+        while unit:
+            kind, body = unit[0]
+            if kind == b"S":
+                self._sync()
+            elif not self._skips:
+                try:
+                    self._message(kind, body, unit)
+                except Waiting as waiting:
+                    waiting.unit = unit
+                    raise
+                except StatementFailed as failed:
+                    self.fail(failed.response)
+                if self._backend.copy is not None:
+                    return  # the Sync that follows is ignored (manual, 53.2.6)
+            unit = unit[1:]
+
+    def _message(self, kind: bytes, body: bytes, unit: Unit) -> None:
+        if kind == b"P":
+            self._parse(body)
+        elif kind == b"B":
+            self._bind(body, unit)
+        elif kind == b"D":
+            self._describe(body)
+        elif kind == b"E":
+            self._execute(body)
+        elif kind == b"C":
+            self._close(body)
+        else:
+            self._flush()
+
+    def _sync(self) -> None:
+        backend = self._backend
+        if not self._skips:
+            try:
+                self._flush()
+            except StatementFailed as failed:
+                self.fail(failed.response)
+        if backend.copy is not None:
+            return
+        self._skips = False
+        backend.end_of_unit()
+        backend.ready()
+
+    def skip_to_sync(self) -> None:
+        """Skip what the client has sent, up to its next Sync."""
+        self._skips = True
+
+    def fail(self, response: bytes) -> None:
+        """Tell the client that a message failed, and skip the others up to its next Sync."""
+        self._segment = _Segment()
+        self._skips = True
+        self._backend.failed(response)
+
+    # -- the messages -------------------------------------------------------------------------
+
+    def _parse(self, body: bytes) -> None:
+        name, position = messages.string(body)
+        sql, _ = messages.string(body, position)
+        text = sql.decode("utf-8", "surrogateescape")
+        found = split(text)
+        statement = found[0] if len(found) == 1 else Statement(text, together(found))
+        self._check(statement)
+        if name and name in self._statements:
+            self._flush()
+            raise failure("42P05", f'prepared statement "{_shown(name)}" already exists')
+        is_local = len(found) == 1 and statement.kind in ANSWERED_HERE
+        prepared = Prepared(name, statement, messages.message(b"P", body), is_local=is_local)
+        self._statements[name] = prepared
+        if is_local:
+            self._flush()
+            self._send(messages.PARSE_COMPLETE)
+            return
+        mapped = self._backend.objects.prepared(statement)
+        if mapped is not statement:
+            new_sql = mapped.text.encode("utf-8", "surrogateescape") + b"\0"
+            rest = body[position + len(sql) + 1 :]
+            prepared.request = messages.message(b"P", name + b"\0" + new_sql + rest)
+        self._make_room(prepared)
+        self._segment.request += prepared.request
+        self._segment.parsed.append(prepared)
+
+    def _bind(self, body: bytes, unit: Unit) -> None:
+        portal, position = messages.string(body)
+        name, position = messages.string(body, position)
+        prepared = self._prepared(name)
+        self._check(prepared.statement)
+        if prepared.is_local:
+            self._flush()
+            self._portals[portal] = _Portal(prepared, b"")
+            self._send(messages.BIND_COMPLETE)
+            return
+        self._ensure(prepared)
+        server_name = self._server_name(portal, unit)
+        self._portals[portal] = _Portal(prepared, server_name, body[position:])
+        request = server_name + b"\0" + name + b"\0" + body[position:]
+        self._segment.request += messages.message(b"B", request)
+
+    def _describe(self, body: bytes) -> None:
+        what, (name, _) = body[:1], messages.string(body, 1)
+        if what == b"S":
+            prepared = self._prepared(name)
+            if prepared.is_local:
+                self._flush()
+                self._send(messages.NO_PARAMETERS + messages.NO_DATA)
+                return
+            self._check(prepared.statement)
+            self._ensure(prepared)
+            self._segment.request += messages.message(b"D", body)
+            return
+        portal = self._portals.get(name)
+        if portal is not None and portal.prepared.is_local:
+            self._flush()
+            self._send(messages.NO_DATA)
+            return
+        server_name = portal.name if portal else self._backend.objects.cursor_name(name)
+        self._segment.request += messages.message(b"D", b"P" + server_name + b"\0")
+
+    def _execute(self, body: bytes) -> None:
+        name, position = messages.string(body)
+        portal = self._portals.get(name)
+        if portal is None:
+            self._flush()
+            raise failure("34000", f'portal "{_shown(name)}" does not exist')
+        backend, statement = self._backend, portal.prepared.statement
+        self._check(statement)
+        if portal.prepared.is_local:
+            self._flush()
+            if statement.kind in CONTROL:
+                backend.control(statement, is_alone=False)
+            else:
+                backend.record(statement)
+                self._send(backend.answer(statement, is_alone=False))
+            return
+        request = messages.message(b"E", portal.name + b"\0" + body[position:])
+        if statement.kind is Kind.READ and call_of(statement) is not None:
+            self._flush()
+            if not self._advisory(portal, statement):
+                return
+        elif statement.kind is Kind.READ and (arguments := notify_call(statement)) is not None:
+            self._flush()
+            row = self._evaluate(portal, arguments)
+            backend.notifications.notify(row[0] or "", row[1] or "")
+        if statement.kind is Kind.COPY_IN:
+            backend.record(statement)
+            segment, self._segment = self._segment, _Segment()
+            replay = b"".join(_unless_named(each) for each in segment.parsed)
+            names = portal.name + b"\0" + portal.prepared.name + b"\0"
+            bound = messages.message(b"B", names + portal.bound)
+            begun = bytes(segment.request) + request + messages.SYNC
+            backend.copy = CopyIn.begun(
+                backend, statement, begun, again=replay + bound + request + messages.SYNC
+            )
+            return
+        self._segment.request += request
+        self._segment.executed.append(statement)
+
+    def _close(self, body: bytes) -> None:
+        what, (name, _) = body[:1], messages.string(body, 1)
+        held = self._backend.database.held
+        if what == b"S":
+            prepared = self._statements.pop(name, None)
+            if prepared is None or held.get(name) is prepared:
+                held.pop(name, None) if prepared is not None else None
+                if prepared is not None:
+                    self._segment.request += messages.message(b"C", body)
+                    return
+            self._flush()
+            self._send(messages.CLOSE_COMPLETE)
+            return
+        portal = self._portals.pop(name, None)
+        if portal is not None and portal.prepared.is_local:
+            self._flush()
+            self._send(messages.CLOSE_COMPLETE)
+            return
+        server_name = portal.name if portal else self._backend.objects.cursor_name(name)
+        self._segment.request += messages.message(b"C", b"P" + server_name + b"\0")
+
+    # -- the server ---------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Let the server answer what was collected."""
+        segment, self._segment = self._segment, _Segment()
+        if not segment.request:
+            return
+        executed = segment.executed
+        for each in executed:
+            self._backend.record(each)
+        if len(executed) == 1:
+            statement = executed[0]
+        elif executed:
+            text = "; ".join(each.text for each in executed)
+            statement = Statement(text, together(executed))
+        else:
+            statement = _NOTHING
+        request = bytes(segment.request) + messages.SYNC
+        try:
+            self._backend.send_statement(statement, request, is_recorded=False)
+        except StatementFailed as failed:
+            held = self._backend.database.held
+            for prepared in segment.parsed[failed.parsed :]:
+                self._statements.pop(prepared.name, None)
+                held.pop(prepared.name, None)
+            for name in segment.ensured:
+                held.pop(name, None)
+            raise
+
+    def _prepared(self, name: bytes) -> Prepared:
+        found = self._statements.get(name)
+        if found is None:
+            self._flush()
+            shown = f'prepared statement "{_shown(name)}"' if name else "unnamed prepared statement"
+            raise failure("26000", f"{shown} does not exist")
+        return found
+
+    def _make_room(self, prepared: Prepared) -> None:
+        """Let the server forget what another client has prepared under the same name."""
+        held = self._backend.database.held
+        if prepared.name and held.get(prepared.name) is not None:
+            server = self._backend.current().server
+            server.queue_messages(messages.close(b"S", prepared.name))
+        held[prepared.name] = prepared
+
+    def _ensure(self, prepared: Prepared) -> None:
+        """Let the server have *prepared* under its name."""
+        if self._backend.database.held.get(prepared.name) is prepared:
+            return
+        self._make_room(prepared)
+        self._backend.current().server.queue_messages(prepared.request)
+        self._segment.ensured.append(prepared.name)
+
+    def ensure_sql(self, name: str | None) -> None:
+        """Let the server have what EXECUTE names."""
+        prepared = self._statements.get((name or "").encode())
+        if prepared is None or self._backend.database.held.get(prepared.name) is prepared:
+            return
+        if not prepared.is_sql:
+            self._ensure(prepared)
+            return
+        self._make_room(prepared)
+        server = self._backend.current().server
+        server.flush()
+        server.queue(prepared.request.decode("utf-8", "surrogateescape"))
+
+    def prepare_sql(self, statement: Statement) -> None:
+        """Remember what PREPARE is about to prepare.
+
+        Raises:
+            StatementFailed: there is one of that name.
+        """
+        name = (statement.name or "").encode()
+        if name in self._statements:
+            raise failure("42P05", f'prepared statement "{_shown(name)}" already exists')
+        request = statement.text.encode("utf-8", "surrogateescape")
+        prepared = Prepared(name, statement, request, is_sql=True)
+        held = self._backend.database.held
+        if held.get(name) is not None:
+            self._backend.current().server.queue_messages(messages.close(b"S", name))
+            held.pop(name)
+        self._statements[name] = prepared
+
+    def prepared_sql(self, name: str | None, *, has_failed: bool = False) -> None:
+        """Remember that the server has what PREPARE prepared, or that it refused it."""
+        key = (name or "").encode()
+        if has_failed:
+            self._statements.pop(key, None)
+        else:
+            self._backend.database.held[key] = self._statements[key]
+
+    def deallocate(self, name: str | None) -> None:
+        """Forget one statement, or all of them.
+
+        Raises:
+            StatementFailed: there is none of that name.
+        """
+        if name is None:
+            self.forget_statements()
+            return
+        key = name.encode()
+        prepared = self._statements.pop(key, None)
+        if prepared is None:
+            raise failure("26000", f'prepared statement "{name}" does not exist')
+        self._release(prepared)
+
+    def forget_statements(self) -> None:
+        """Let the server forget every statement of this client."""
+        statements, self._statements = self._statements, {}
+        for prepared in statements.values():
+            self._release(prepared)
+
+    def _release(self, prepared: Prepared) -> None:
+        database = self._backend.database
+        if database.held.get(prepared.name) is prepared:
+            del database.held[prepared.name]
+            if database.server is not None and not database.server.is_lost and prepared.name:
+                database.server.queue_messages(messages.close(b"S", prepared.name))
+
+    def transaction_ended(self) -> None:
+        """Forget the portals, which end with their transaction."""
+        portals, self._portals = self._portals, {}
+        server = self._backend.database.server
+        for portal in portals.values():
+            if portal.name and server is not None and not server.is_lost:
+                server.queue_messages(messages.close(b"P", portal.name))
+
+    def _server_name(self, portal: bytes, unit: Unit) -> bytes:
+        """Return a name for *portal* on the server that no other client's Bind overwrites."""
+        if portal:
+            return self._backend.objects.cursor_name(portal)
+        runs_to_its_end = unit[-1][0] == b"S" and all(
+            body[-4:] == b"\0\0\0\0" for kind, body in unit if kind == b"E"
+        )
+        if runs_to_its_end:
+            return b""
+        name = f"pgsandbox_portal_{self._backend.client.number}".encode()
+        self._flush()
+        self._backend.current().server.queue_messages(messages.close(b"P", name))
+        return name
+
+    # -- calls whose arguments decide -----------------------------------------------------------
+
+    def _advisory(self, portal: _Portal, statement: Statement) -> bool:
+        """Return whether the call of *portal* is to be run, and not answered here."""
+        call = call_of(statement)
+        assert call is not None
+        backend = self._backend
+        row = self._evaluate(portal, call.key_query)
+        answer = backend.database.advisory.decide(backend, call, row)
+        if answer is None:
+            return True
+        backend.record(statement)
+        is_binary = _result_formats(portal.bound)[:1] == [1]
+        self._send(answer.notice + answer.row(is_binary=is_binary))
+        return False
+
+    def _evaluate(self, portal: _Portal, expressions: str) -> tuple[str | None, ...]:
+        """Return the values of *expressions*, with the parameters that *portal* was bound to."""
+        name = b"pgsandbox_evaluate"
+        _, position = messages.string(portal.prepared.request, 5)
+        _, position = messages.string(portal.prepared.request, position)
+        types = portal.prepared.request[position:]
+        parse = name + b"\0" + f"SELECT {expressions}".encode() + b"\0" + types  # noqa: S608
+        bind = b"\0" + name + b"\0" + _in_text(portal.bound)
+        request = (
+            messages.message(b"P", parse)
+            + messages.message(b"B", bind)
+            + messages.message(b"E", b"\0" + struct.pack("!i", 0))
+            + messages.close(b"S", name)
+            + messages.SYNC
+        )
+        backend = self._backend
+        transaction = backend.current()
+        rows: list[tuple[str | None, ...]] = []
+        data = bytearray()
+
+        def send() -> Outcome:
+            outcome = transaction.server.converse(request, data.extend)
+            while (found := messages.take(data)) is not None:
+                if found[0] == b"D":
+                    rows.append(messages.data_row(found[1]))
+            return outcome
+
+        backend.perform(Statement(expressions, Kind.READ), send)
+        backend.database.held.pop(b"", None)
+        return rows[0]
+
+    # -- errors -------------------------------------------------------------------------------
+
+    def _check(self, statement: Statement) -> None:
+        """Refuse everything but its end in a transaction that has failed."""
+        if self._backend.session.has_failed and statement.kind not in _EXITS:
+            self._flush_quietly()
+            raise aborted()
+
+    def _flush_quietly(self) -> None:
+        self._segment = _Segment() if not self._segment.request else self._segment
+        self._flush()
+
+
+def _unless_named(prepared: Prepared) -> bytes:
+    return b"" if prepared.name else prepared.request
+
+
+def _shown(name: bytes) -> str:
+    return name.decode("utf-8", "replace")
+
+
+def _parameters_end(bound: bytes) -> int:
+    """Return where the codes of the result's formats begin in what follows a Bind's names."""
+    (formats,) = struct.unpack_from("!h", bound)
+    position = 2 + 2 * formats
+    (count,) = struct.unpack_from("!h", bound, position)
+    position += 2
+    for _ in range(count):
+        (length,) = struct.unpack_from("!i", bound, position)
+        position += 4 + max(length, 0)
+    return position
+
+
+def _result_formats(bound: bytes) -> list[int]:
+    position = _parameters_end(bound)
+    (count,) = struct.unpack_from("!h", bound, position)
+    return list(struct.unpack_from(f"!{count}h", bound, position + 2))
+
+
+def _in_text(bound: bytes) -> bytes:
+    """Return *bound* such that the result comes in text format."""
+    return bound[: _parameters_end(bound)] + struct.pack("!h", 0)
+
+

@@ -1,0 +1,345 @@
+"""What else belongs to one session on a server: cursors, temporary tables, the state of sequences.
+
+All clients share one session there. A cursor keeps its name unless another client has one of that
+name open. Temporary tables of other clients are renamed while a client works, so that it neither
+sees them nor is kept from making its own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgsandbox.sandbox.endpoint import lexer, refusals
+from pgsandbox.sandbox.endpoint.failures import StatementFailed, failure
+from pgsandbox.sandbox.endpoint.settings import Setting, settings_of
+from pgsandbox.sandbox.endpoint.statements import Kind, Statement
+from pgsandbox.sandbox.endpoint.transaction import TestTransaction
+
+if TYPE_CHECKING:
+    from pgsandbox.sandbox.endpoint.backend import Backend
+
+_WITH_HOLD = re.compile(r"\bWITH\s+HOLD\b", re.IGNORECASE)
+_ON_COMMIT = re.compile(r"\bON\s+COMMIT\s+(DROP|DELETE)\b", re.IGNORECASE)
+_LASTVAL = re.compile(r"\blastval\s*\(", re.IGNORECASE)
+_CURRVAL = re.compile(r"\bcurrval\s*\(\s*'((?:[^']|'')+)'", re.IGNORECASE)
+_NAMES_THE_APPLICATION = re.compile(r"application_name|pg_stat_activity", re.IGNORECASE)
+
+
+def identifier(name: str) -> str:
+    """Return *name* as SQL writes it, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class SessionObjects:
+    """The cursors, temporary tables and sequence values of one client."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._cursors: dict[str, tuple[str, bool]] = {}
+        """By the client's names: the server's name, and whether it is WITH HOLD."""
+        self._is_named = False
+        """Whether the server knows this client's application_name in this test."""
+        self._has_written = False
+        """Whether it may have taken numbers of sequences in this test."""
+
+    # -- before and after a statement ---------------------------------------------------------
+
+    def prepared(self, statement: Statement) -> Statement:
+        """Return *statement* with the names that the server has for what it names."""
+        if statement.kind is Kind.DECLARE and statement.name is not None:
+            held = self._backend.database.cursors.get(statement.name)
+            if held is None or held is self._backend:
+                return statement
+            mangled = f"{statement.name[:40]}_pgsandbox_{self._backend.client.number}"
+            return _renamed(statement, mangled)
+        if statement.kind is Kind.CURSOR and statement.name in self._cursors:
+            server_name, _ = self._cursors[statement.name]
+            return statement if server_name == statement.name else _renamed(statement, server_name)
+        return statement
+
+    def cursor_name(self, name: bytes) -> bytes:
+        """Return the server's name for what the client calls *name*: a cursor or a portal."""
+        text = name.decode("utf-8", "surrogateescape")
+        found = self._cursors.get(text)
+        if found is not None:
+            return found[0].encode("utf-8", "surrogateescape")
+        held = self._backend.database.cursors.get(text)
+        if held is not None and held is not self._backend:
+            return name + f"_pgsandbox_{self._backend.client.number}".encode()
+        return name
+
+    def hidden_settings(self, statement: Statement) -> tuple[Setting, ...]:
+        """Return the parameters that *statement* sets although its own words do not show it."""
+        return self._backend.database.settings_in_functions(statement)
+
+    def before(self, transaction: TestTransaction, statement: Statement) -> None:
+        """Let the server's session be this client's, as far as *statement* can tell.
+
+        Raises:
+            StatementFailed: it can't be.
+        """
+        backend, kind = self._backend, statement.kind
+        if kind is Kind.EXECUTE:
+            backend.extended.ensure_sql(statement.name)
+        elif kind is Kind.PREPARE:
+            backend.extended.prepare_sql(statement)
+        elif kind is Kind.CURSOR and statement.name is not None:
+            self._check_cursor(statement.name)
+        if statement.names_sequence_state:
+            self._check_sequences(transaction, statement)
+        name = backend.application_name
+        if name is not None and not self._is_named and _NAMES_THE_APPLICATION.search(statement.text):
+            self._is_named = True
+            values = {**transaction.settings.of(backend.session), "application_name": name}
+            transaction.settings.adopt(
+                backend.session, values, {**backend.defaults, "application_name": name}
+            )
+        temporary = backend.database.temporary
+        if temporary.are_any:
+            temporary.show_to(backend, transaction)
+
+    def after(self, transaction: TestTransaction, statement: Statement) -> None:
+        """Remember what *statement*, which succeeded, has made."""
+        backend, kind = self._backend, statement.kind
+        if kind is Kind.WRITE:
+            backend.database.sequence_user = backend
+            self._has_written = True
+            if not backend.is_set_up:
+                backend.wrote_in_set_up = True
+            if statement.names_temporary:
+                backend.database.temporary.learn(backend, transaction, statement)
+        elif kind is Kind.PREPARE:
+            backend.extended.prepared_sql(statement.name)
+        elif kind is Kind.DECLARE and statement.name is not None:
+            self._declared(statement)
+        elif kind is Kind.CURSOR and statement.bare.lstrip()[:5].upper() == "CLOSE":
+            self._forget_cursor(statement.name)
+
+    def failed(self, statement: Statement) -> None:
+        """Remember that *statement* failed."""
+        if statement.kind is Kind.PREPARE:
+            self._backend.extended.prepared_sql(statement.name, has_failed=True)
+
+    # -- cursors ------------------------------------------------------------------------------
+
+    def is_with_hold(self, statement: Statement) -> bool:
+        """Whether DECLARE asks for a cursor that outlives its transaction."""
+        return _WITH_HOLD.search(statement.bare) is not None
+
+    def _declared(self, statement: Statement) -> None:
+        name = statement.name or ""
+        client_name = self._unmangled(name)
+        self._cursors[client_name] = (name, self.is_with_hold(statement))
+        self._backend.database.cursors[name] = self._backend
+
+    def _unmangled(self, name: str) -> str:
+        return name.removesuffix(f"_pgsandbox_{self._backend.client.number}")
+
+    def _check_cursor(self, name: str) -> None:
+        held = self._backend.database.cursors.get(name)
+        if held is not None and held is not self._backend and name not in self._cursors:
+            raise failure("34000", f'cursor "{name}" does not exist')
+
+    def _forget_cursor(self, name: str | None) -> None:
+        found = self._cursors.pop(self._unmangled(name or ""), None)
+        if found is not None:
+            self._backend.database.cursors.pop(found[0], None)
+
+    def close_cursors(self, *, with_hold: bool = True) -> None:
+        """Close this client's cursors, those WITH HOLD only if asked."""
+        server = self._backend.database.server
+        for name, (server_name, is_held) in list(self._cursors.items()):
+            if with_hold or not is_held:
+                self._forget_cursor(name)
+                if server is not None and not server.is_lost:
+                    server.queue(f"CLOSE {identifier(server_name)}")
+
+    def transaction_ended(self, *, is_commit: bool) -> None:
+        """The client's transaction has ended, and with it its cursors."""
+        if is_commit:
+            self.close_cursors(with_hold=False)
+        else:
+            self._drop_undone_cursors()
+
+    def rolled_back(self) -> None:
+        """The client went back to a savepoint, and the server closed what was opened since."""
+        self._backend.database.temporary.undone()
+
+    def _drop_undone_cursors(self) -> None:
+        # The server has closed them with the savepoint that they were opened in.
+        for name in [name for name, (_, is_held) in self._cursors.items() if not is_held]:
+            self._forget_cursor(name)
+        self._backend.database.temporary.undone()
+
+    # -- sequences ----------------------------------------------------------------------------
+
+    def _check_sequences(self, transaction: TestTransaction, statement: Statement) -> None:
+        backend = self._backend
+        user = backend.database.sequence_user
+        if user is None or user is backend:
+            return
+        if not self._has_written:
+            if _LASTVAL.search(statement.bare):
+                raise failure("55000", "lastval is not yet defined in this session")
+            match = _CURRVAL.search(statement.text)
+            if match:
+                words = f'currval of sequence "{match[1]}" is not yet defined in this session'
+                raise failure("55000", words)
+        error = refusals.sequence_state(statement.text, backend.label, transaction.test)
+        raise StatementFailed(refusals.as_message(error))
+
+    def discard_sequences(self) -> None:
+        """Forget what sequences have given to this client."""
+        self._has_written = False
+
+    # -- temporary tables ---------------------------------------------------------------------
+
+    def before_commit(self) -> None:
+        """Do what ON COMMIT of the client's temporary tables says."""
+        temporary = self._backend.database.temporary
+        if temporary.are_any and self._backend.session.in_transaction:
+            temporary.commit(self._backend)
+
+    def drop_temporary(self) -> None:
+        """Drop the client's temporary tables."""
+        temporary = self._backend.database.temporary
+        if temporary.are_any:
+            temporary.drop_all(self._backend)
+
+    def close(self) -> None:
+        """The client is gone in the middle of a test."""
+        self.close_cursors()
+        self.drop_temporary()
+
+    def forget(self) -> None:
+        """The test is over, and all of it is undone."""
+        self._cursors.clear()
+        self._is_named = self._has_written = False
+
+
+def _renamed(statement: Statement, name: str) -> Statement:
+    """Return *statement* with *name* for what it names."""
+    words = [t for t in lexer.tokens(statement.text) if t.kind in ("word", "quoted")]
+    for token in words[1:]:
+        found = statement.text[token.start : token.end]
+        plain = found[1:-1].replace('""', '"') if token.kind == "quoted" else found.lower()
+        if plain == statement.name:
+            text = statement.text[: token.start] + identifier(name) + statement.text[token.end :]
+            return Statement(text, statement.kind, name, statement.offset)
+    return statement
+
+
+@dataclass
+class _Temporary:
+    """One temporary table, view or sequence."""
+
+    owner: Backend
+    name: str
+    kind: str
+    on_commit: str
+    """``DROP``, ``DELETE`` or nothing."""
+    is_hidden: bool = False
+
+
+class TemporaryTables:
+    """Which client has made which temporary table, and who sees it at the moment."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, _Temporary] = {}
+        """By oid."""
+        self._shown_to: Backend | None = None
+        self._is_stale = False
+
+    @property
+    def are_any(self) -> bool:
+        """Whether there is one."""
+        return bool(self._tables)
+
+    def undone(self) -> None:
+        """Something was rolled back, and renaming with it."""
+        if self._tables:
+            self._is_stale, self._shown_to = True, None
+
+    def learn(self, backend: Backend, transaction: TestTransaction, statement: Statement) -> None:
+        """See what *statement* has made or dropped."""
+        on_commit = _ON_COMMIT.search(statement.bare)
+        found = self._look(transaction)
+        for oid, (name, kind) in found.items():
+            if oid not in self._tables:
+                action = on_commit[1].upper() if on_commit else ""
+                self._tables[oid] = _Temporary(backend, name, kind, action)
+        for oid in [oid for oid in self._tables if oid not in found]:
+            del self._tables[oid]
+        self._shown_to = backend
+
+    def _look(self, transaction: TestTransaction) -> dict[str, tuple[str, str]]:
+        rows = transaction.server.rows(_LOOK)
+        return {str(oid): (str(name), str(kind)) for oid, name, kind in rows}
+
+    def show_to(self, backend: Backend, transaction: TestTransaction) -> None:
+        """Hide what belongs to others, and show what belongs to *backend*."""
+        if self._shown_to is backend and not self._is_stale:
+            return
+        if self._is_stale:
+            found = self._look(transaction)
+            self._is_stale = False
+            self._tables = {oid: each for oid, each in self._tables.items() if oid in found}
+            for oid, each in self._tables.items():
+                each.is_hidden = found[oid][0] != each.name
+        self._shown_to = backend
+        commands = []
+        for oid, each in self._tables.items():
+            is_foreign = each.owner is not backend
+            if is_foreign != each.is_hidden:
+                hidden = f"pgsandbox_hidden_{oid}"
+                before, after = (each.name, hidden) if is_foreign else (hidden, each.name)
+                commands.append(
+                    f"ALTER {each.kind} pg_temp.{identifier(before)} RENAME TO {identifier(after)}"
+                )
+                each.is_hidden = is_foreign
+        if commands:
+            # Those that hide come first: a name has to be free before another takes it.
+            commands.sort(key=lambda each: "pgsandbox_hidden" not in each.partition(" TO ")[2])
+            transaction.server.queue("; ".join(commands))
+
+    def commit(self, backend: Backend) -> None:
+        """Do what ON COMMIT says of the tables of *backend*."""
+        mine = [each for each in self._tables.values() if each.owner is backend]
+        for word, sql in (("DELETE", "DELETE FROM"), ("DROP", "DROP TABLE")):
+            names = [identifier(each.name) for each in mine if each.on_commit == word]
+            if names:
+                text = "; ".join(f"{sql} pg_temp.{name}" for name in names)
+                self._run(backend, text)
+
+    def drop_all(self, backend: Backend) -> None:
+        """Drop the tables of *backend*."""
+        mine = [each for each in self._tables.values() if each.owner is backend]
+        names = [f"pg_temp.{identifier(each.name)}" for each in mine if each.kind == "TABLE"]
+        if names:
+            self._run(backend, f"DROP TABLE IF EXISTS {', '.join(names)} CASCADE")
+
+    def _run(self, backend: Backend, text: str) -> None:
+        transaction = backend.current()
+        statement = Statement(text, Kind.WRITE)
+        self.show_to(backend, transaction)
+        backend.execute(statement)
+        if "DROP" in text:
+            self.learn(backend, transaction, statement)
+
+    def owner_gone(self, backend: Backend) -> None:
+        """Forget the tables of *backend*."""
+        self._tables = {k: each for k, each in self._tables.items() if each.owner is not backend}
+
+    def forget(self) -> None:
+        """The test is over."""
+        self._tables.clear()
+        self._shown_to, self._is_stale = None, False
+
+
+_LOOK = """SELECT oid, relname, CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE'
+    ELSE 'TABLE' END FROM pg_class
+    WHERE relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'v', 'S', 'p')"""
+
+__all__ = ["SessionObjects", "TemporaryTables", "identifier", "settings_of"]

@@ -1,0 +1,404 @@
+"""The one connection to the server that holds the transaction of the running test."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pgsandbox.sandbox.endpoint import authentication, messages
+from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
+
+_HEADER = struct.Struct("!ci")
+_CHUNK = 262_144
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds within which the server has to let the endpoint in."""
+
+
+class ServerLost(Exception):  # noqa: N818
+    """The connection to the server is gone, or the server stands still beyond a deadline."""
+
+
+class ServerError(Exception):
+    """The server answered with an error to what the endpoint itself had sent."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        """The body of its ErrorResponse."""
+        self.fields = messages.fields_of(body)
+        super().__init__(self.fields.get("M", ""))
+
+    @property
+    def sqlstate(self) -> str:
+        """Its SQLSTATE."""
+        return self.fields.get("C", "")
+
+
+@dataclass
+class Outcome:
+    """What came of a statement that was sent for a client."""
+
+    error: bytes | None = None
+    """The body of the ErrorResponse, if it failed; it was not forwarded."""
+    copy_in: bytes | None = None
+    """CopyInResponse: the server waits for rows."""
+    parsed: int = 0
+    """How many ParseComplete came back."""
+
+
+Forward = Callable[[bytes | memoryview], None]
+"""Takes bytes that belong to the client; whole messages."""
+
+Wait = Callable[["ServerConnection"], None]
+"""Returns when the server's socket can be read."""
+
+
+class ServerConnection:
+    """A session on the server on which nobody but the test transaction begins or ends anything."""
+
+    def __init__(self, parameters: Mapping[str, str], wait: Wait | None = None) -> None:
+        self.parameters = dict(parameters)
+        self.wait: Wait = wait or _wait_for_ever
+        self.deadline: float | None = None
+        """When, by the monotonic clock, the server must have answered."""
+        self.status = IDLE
+        """Where its transaction stands, as the last ReadyForQuery said it."""
+        self.is_lost = False
+        self.reported: dict[str, str] = {}
+        """The parameters that the server reports, by ParameterStatus."""
+        self.pid = 0
+        self._key = b""
+        self._queued: list[str] = []
+        self._extra: list[bytes] = []
+        self._buffer = bytearray()
+        self._socket = self._connect()
+        self._socket.setblocking(False)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+
+    # -- starting -----------------------------------------------------------------------------
+
+    def _connect(self) -> socket.socket:
+        given = self.parameters
+        raw = self._opened()
+        raw.settimeout(CONNECT_TIMEOUT)
+        self._socket = authentication.with_tls(raw, given)
+        wanted = {"user": given["user"], "database": given["database"]}
+        wanted |= {"application_name": "pgsandbox", "client_encoding": "UTF8"}
+        if given.get("options"):
+            wanted["options"] = given["options"]
+        self._socket.sendall(messages.startup(wanted))
+        authentication.authenticate(
+            self._socket.sendall, self._next, given["user"], given.get("password", "")
+        )
+        while True:
+            kind, body = self._next()
+            if kind == b"E":
+                raise ServerError(body)
+            if kind == b"S":
+                self._learn(body)
+            elif kind == b"K":
+                (self.pid,) = struct.unpack_from("!i", body)
+                self._key = body[4:]
+            elif kind == b"Z":
+                return self._socket
+
+    def _opened(self) -> socket.socket:
+        host, port = self.parameters["host"], int(self.parameters["port"])
+        if host.startswith("/"):
+            raw = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            raw.settimeout(CONNECT_TIMEOUT)
+            raw.connect(f"{host}/.s.PGSQL.{port}")
+            return raw
+        raw = socket.create_connection((host, port), timeout=CONNECT_TIMEOUT)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return raw
+
+    def _next(self) -> tuple[bytes, bytes]:
+        while (found := messages.take(self._buffer)) is None:
+            received = self._socket.recv(_CHUNK)
+            if not received:
+                raise ServerLost("the server closed the connection")
+            self._buffer += received
+        return found
+
+    def _learn(self, body: bytes) -> None:
+        name, rest = messages.string(body)
+        self.reported[name.decode()] = messages.string(body, rest)[0].decode("utf-8", "replace")
+
+    # -- asking for ourselves -----------------------------------------------------------------
+
+    def queue(self, sql: str) -> None:
+        """Send *sql* right before whatever is sent next; it can't fail, and nobody reads it."""
+        self._queued.append(sql)
+
+    def queue_messages(self, extended: bytes) -> None:
+        """Send messages of the extended protocol right before whatever is sent next."""
+        self._extra.append(extended)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the server waits for a rollback that is not queued yet."""
+        return self.status == FAILED and not self._queued
+
+    def execute(self, sql: str) -> None:
+        """Run *sql*, which may hold several statements.
+
+        Raises:
+            ServerError: the server refused one of them.
+        """
+        self.rows(sql)
+
+    def rows(self, sql: str) -> list[tuple[str | None, ...]]:
+        """Run *sql* and return the rows of its last statement that has any, as text.
+
+        Raises:
+            ServerError: the server refused a statement.
+        """
+        self.send_queued(messages.query(sql))
+        found: list[tuple[str | None, ...]] = []
+        error: bytes | None = None
+        while True:
+            kind, body = self._received()
+            if kind == b"D":
+                found.append(messages.data_row(body))
+            elif kind == b"T":
+                found = []
+            elif kind == b"E":
+                error = error or body
+            elif kind == b"Z":
+                self.status = body
+                break
+        if error is not None:
+            raise ServerError(error)
+        return found
+
+    def flush(self) -> None:
+        """Send what is queued and wait for its end."""
+        if self._queued or self._extra:
+            self.send_queued(b"")
+
+    def send_queued(self, following: bytes) -> None:
+        """Send what is queued and *following* in one write; read the answers to the first.
+
+        Raises:
+            ServerError: what was queued failed, and so what follows it will.
+        """
+        queued, groups = b"", 0
+        if self._queued:
+            queued, groups = messages.query("; ".join(self._queued)), 1
+            self._queued = []
+        if self._extra:
+            queued, groups = queued + b"".join(self._extra) + messages.SYNC, groups + 1
+            self._extra = []
+        self._send(queued + following)
+        error: bytes | None = None
+        while groups:
+            kind, body = self._received()
+            if kind == b"E":
+                error = error or body
+            elif kind == b"Z":
+                self.status = body
+                groups -= 1
+        if error is not None:
+            if following:
+                self.skip_to_ready()
+            raise ServerError(error)
+
+    # -- asking for a client ------------------------------------------------------------------
+
+    def converse(self, request: bytes, forward: Forward) -> Outcome:
+        """Send *request* for a client, forward what answers it, and return what came of it.
+
+        *request* ends with what makes the server say ReadyForQuery, which is not forwarded; nor is
+        an ErrorResponse, which is in the outcome.
+
+        Raises:
+            ServerError: what was queued before it failed.
+        """
+        self.send_queued(request)
+        return self.forward_answers(forward)
+
+    def forward_answers(self, forward: Forward) -> Outcome:  # noqa: C901 - one loop over messages
+        """Forward messages up to the next ReadyForQuery, or to a request for rows."""
+        outcome = Outcome()
+        buffer = self._buffer
+        unpack = _HEADER.unpack_from
+        while True:
+            start = position = 0
+            size = len(buffer)
+            while size - position >= 5:
+                kind, length = unpack(buffer, position)
+                end = position + 1 + length
+                if end > size:
+                    break
+                if kind == b"D" or kind == b"d":  # noqa: PLR1714 - the loop's most frequent line
+                    position = end
+                    continue
+                if kind in _OF_INTEREST:
+                    body = bytes(buffer[position + 5 : end])
+                    if kind == b"Z":
+                        if position > start:
+                            forward(bytes(buffer[start:position]))
+                        del buffer[:end]
+                        self.status = body
+                        return outcome
+                    if kind == b"E":
+                        if position > start:
+                            forward(bytes(buffer[start:position]))
+                        outcome.error = outcome.error or body
+                        if body.find(b"\0VFATAL\0") >= 0 or body.find(b"\0VPANIC\0") >= 0:
+                            self.is_lost = True
+                        start = end
+                    elif kind == b"G":
+                        if position > start:
+                            forward(bytes(buffer[start:position]))
+                        del buffer[:end]
+                        outcome.copy_in = messages.message(b"G", body)
+                        return outcome
+                    elif kind == b"1":
+                        outcome.parsed += 1
+                    elif kind == b"S":
+                        self._learn(body)
+                position = end
+            if position > start:
+                forward(bytes(buffer[start:position]))
+            del buffer[:position]
+            self._receive()
+
+    def skip_to_ready(self) -> None:
+        """Read up to the next ReadyForQuery, for nobody."""
+        self.forward_answers(_nobody)
+
+    def send(self, data: bytes) -> None:
+        """Send *data*, of a COPY."""
+        self._send(data)
+
+    # -- the socket ---------------------------------------------------------------------------
+
+    def fileno(self) -> int:
+        """Return the descriptor of its socket."""
+        return self._socket.fileno()
+
+    def cancel(self) -> None:
+        """Ask the server to stop the statement that runs (manual, 53.2.8); never raises."""
+        with contextlib.suppress(OSError, authentication.NotAuthenticatedError):
+            raw = self._opened()
+            raw.settimeout(5)
+            with authentication.with_tls(raw, self.parameters) as connection:
+                connection.sendall(messages.cancel(self.pid, self._key))
+                connection.recv(1)  # it closes when the signal is sent
+
+    def close(self) -> None:
+        """Close the connection, in whatever state it is; never raises."""
+        self.is_lost = True
+        with contextlib.suppress(OSError):
+            self._socket.setblocking(False)
+            self._socket.send(messages.message(b"X"))
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    def is_cut(self) -> bool:
+        """Whether the server has closed the connection; looks without waiting."""
+        if self.is_lost:
+            return True
+        if self._poll.poll(0):
+            try:
+                self._receive()
+            except ServerLost:
+                return True
+            self._take_what_nobody_asked_for()
+        return self.is_lost
+
+    def _take_what_nobody_asked_for(self) -> None:
+        while (found := messages.take(self._buffer)) is not None:
+            kind, body = found
+            if kind == b"S":
+                self._learn(body)
+            elif kind == b"E":
+                self.is_lost = True
+
+    def _received(self) -> tuple[bytes, bytes]:
+        while (found := messages.take(self._buffer)) is None:
+            self._receive()
+        if found[0] == b"S":
+            self._learn(found[1])
+        elif found[0] == b"E" and messages.fields_of(found[1]).get("V") in ("FATAL", "PANIC"):
+            self.is_lost = True
+        return found
+
+    def _receive(self) -> None:
+        while True:
+            try:
+                received = self._socket.recv(_CHUNK)
+            except (BlockingIOError, InterruptedError):
+                self.wait(self)
+                self._check_deadline()
+                continue
+            except OSError as error:
+                # TLS says so when it needs more bytes; it is an OSError, too.
+                if type(error).__name__ == "SSLWantReadError":
+                    self.wait(self)
+                    self._check_deadline()
+                    continue
+                raise self._is_gone() from error
+            if not received:
+                raise self._is_gone()
+            self._buffer += received
+            return
+
+    def _send(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._socket.send(view) :]
+            except (BlockingIOError, InterruptedError):
+                self._wait_to_send()
+            except OSError as error:
+                if type(error).__name__ in ("SSLWantReadError", "SSLWantWriteError"):
+                    self._wait_to_send()
+                    continue
+                raise self._is_gone() from error
+
+    def _wait_to_send(self) -> None:
+        """Wait until the server takes more; what it says meanwhile is kept, so that it goes on."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN | select.POLLOUT)
+        events = poll.poll(1000)
+        self._check_deadline()
+        if any(event & select.POLLIN for _, event in events):
+            with contextlib.suppress(BlockingIOError):
+                received = self._socket.recv(_CHUNK)
+                if not received:
+                    raise self._is_gone()
+                self._buffer += received
+
+    def _check_deadline(self) -> None:
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise self._is_gone()
+
+    def _is_gone(self) -> ServerLost:
+        self.close()
+        return ServerLost("the connection to the server is gone")
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction is open and usable."""
+        return self.status == IN_TRANSACTION
+
+
+_OF_INTEREST = frozenset({b"Z", b"E", b"G", b"1", b"S"})
+
+
+def _nobody(_: bytes | memoryview) -> None:
+    """Drop what nobody waits for."""
+
+
+def _wait_for_ever(server: ServerConnection) -> None:
+    server._poll.poll(1000)

@@ -1,0 +1,428 @@
+"""The transaction that holds one test, shared by every client that the test's code connects."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleaved
+from pgsandbox.sandbox.endpoint import refusals
+from pgsandbox.sandbox.endpoint.constraints import Constraints, constraints_of
+from pgsandbox.sandbox.endpoint.leaks import LeakDetector
+from pgsandbox.sandbox.endpoint.outer import IDS, OuterTransaction
+from pgsandbox.sandbox.endpoint.savepoints import SavepointStack
+from pgsandbox.sandbox.endpoint.server import Outcome, ServerConnection, ServerError, ServerLost
+from pgsandbox.sandbox.endpoint.sessions import Ask, ClientSession, Executed, Run, Steps
+from pgsandbox.sandbox.endpoint.settings import SessionSettings, Setting
+from pgsandbox.sandbox.endpoint.statements import Kind, Statement
+
+
+class TestTransaction:
+    """The transaction that holds one test, and what its clients did in it.
+
+    Every statement of every client passes through `perform`, one at a time; commit and rollback
+    pass through `commit` and `rollback`. The transaction on the server is begun here, rolled back
+    in `finish`, and ended by nothing else.
+    """
+
+    __test__ = False  # pytest would take it for a class of tests
+
+    def __init__(
+        self,
+        server: ServerConnection,
+        test: str,
+        *,
+        constraints: Constraints | None = None,
+        detector: LeakDetector | None = None,
+        beneath: TestTransaction | None = None,
+    ) -> None:
+        self.server = server
+        self.test = test
+        self.executed: list[Executed] = []
+        self.violations: list[PgSandboxError] = []
+        self.is_finished = False
+        self.is_frozen = False
+        """Whether it is a wider fixture's, on which others stand now."""
+        self.may_have_escaped = False
+        """Whether something may have been committed for real, so that the database is in doubt."""
+        self.final_answer: tuple[str | None, ...] | None = None
+        """The answer to a question that was asked right after the rollback; None if it failed."""
+        self.is_winding_down = False
+        """Whether the test's body is over, so that nobody looks at what a rollback leaves."""
+        self.has_defined = False
+        """Whether a statement may have created, changed or dropped something that has a name."""
+        self._sessions: list[ClientSession] = []
+        self._numbers = itertools.count(1)
+        self._suspect: Statement | None = None
+        self._broken: PgSandboxError | None = None
+        self._is_checked = False
+        self._are_constraints_stale = False
+        self._detector = detector
+        self._may_hold_locks = False
+        """Whether a statement may have taken a lock that outlives a rollback."""
+        self._outer = OuterTransaction(beneath._outer.depth + 1 if beneath else 0)
+        server.queue(self._outer.begin)
+        self.constraints = constraints or constraints_of(server)
+        self.stack = SavepointStack(self.constraints, places_below=self._outer.places)
+        self.settings: SessionSettings = SessionSettings(
+            server, beneath.settings if beneath else None
+        )
+
+    def join(self, label: str, *, is_arranging: bool) -> ClientSession:
+        """Return the state of one more client of this test."""
+        label = f"{label} (connection {next(self._numbers)})"
+        self._sessions.append(made := ClientSession(label, is_arranging))
+        return made
+
+    # -- what the code under test does --------------------------------------------------------
+
+    def perform(
+        self,
+        session: ClientSession,
+        statement: Statement,
+        send: Callable[[], Outcome],
+        *,
+        hidden: tuple[Setting, ...] = (),
+    ) -> Outcome:
+        """Let *session* send one statement, and return what came of it.
+
+        *hidden* are parameters that the statement sets although its text does not show it.
+
+        Raises:
+            SandboxError: the test transaction can't hold what was asked, or is gone.
+        """
+        self.check_usable()
+        self._drive(self.stack.begin_statement(session, statement))
+        self._may_hold_locks = (
+            self._may_hold_locks or statement.names_advisory_locks or statement.may_define
+        )
+        self.settings.prepare(session, statement.text, hidden)
+        is_read_only = session.is_read_only or session.reads_only
+        if is_read_only:
+            self.server.queue("SAVEPOINT pgsandbox_read_only; SET TRANSACTION READ ONLY")
+        outcome = self._sent(send)
+        if outcome.copy_in is not None:
+            return outcome
+        if outcome.error is None:
+            if is_read_only:
+                self.server.queue("RELEASE SAVEPOINT pgsandbox_read_only")
+            self._succeed(session, statement, hidden)
+        else:
+            self.fail(session, statement)
+        return outcome
+
+    def _sent(self, send: Callable[[], Outcome]) -> Outcome:
+        try:
+            return send()
+        except ServerError as error:
+            return Outcome(error=error.body)
+        except ServerLost:
+            raise self._lost() from None
+
+    def _succeed(
+        self, session: ClientSession, statement: Statement, hidden: tuple[Setting, ...]
+    ) -> None:
+        if not self.server.is_in_transaction:
+            raise self._outer_ended(statement)
+        is_clear = (
+            self._detector is not None
+            and not self._detector.has_functions
+            and not self.has_defined
+            and not statement.writes_in_catalog_functions
+        )
+        self.stack.statement_succeeded(session, statement, is_clear=is_clear)
+        if statement.may_define:
+            self.has_defined = self._are_constraints_stale = True
+        self.settings.learn(session, statement.text, hidden)
+
+    def fail(self, session: ClientSession, statement: Statement) -> None:
+        """After *statement* failed: everybody else goes on, *session* can only roll back."""
+        if self.server.is_lost:
+            raise self._lost()
+        if self.server.status == b"I":
+            raise self._outer_ended(statement)
+        self._drive(self.stack.statement_failed(session))
+
+    def copied(self, session: ClientSession, statement: Statement, outcome: Outcome) -> None:
+        """The rows of a COPY were sent, and *outcome* came of it."""
+        if outcome.error is None:
+            self._succeed(session, statement, ())
+        else:
+            self.fail(session, statement)
+
+    def take_back(self, session: ClientSession) -> None:
+        """Undo the statement that *session* has just sent, as if it had not been."""
+        self._drive(self.stack.statement_failed(session))
+        session.has_failed = False
+
+    def record(self, session: ClientSession, text: str) -> None:
+        """Remember a statement of the code under test, for reports and for counting."""
+        self.executed.append(Executed(text, session.label))
+
+    def begin(self, session: ClientSession, text: str) -> None:
+        """Begin a transaction block."""
+        session.in_transaction = session.is_explicit = True
+        self.set_mode(session, text)
+
+    def set_mode(self, session: ClientSession, text: str) -> None:
+        """Remember what a BEGIN or SET TRANSACTION asks for."""
+        words = text.upper().replace(";", " ").replace(",", " ").split()
+        if "ONLY" in words or "WRITE" in words:
+            if "CHARACTERISTICS" in words:
+                session.is_read_only = "ONLY" in words
+            else:
+                session.reads_only = "ONLY" in words
+
+    def commit(self, session: ClientSession) -> None:
+        """Let what *session* did since its transaction began stand for the rest of the test.
+
+        Raises:
+            ServerError: a deferred constraint is violated, so it was rolled back.
+            TransactionsInterleaved: the outcome can't be expressed.
+        """
+        is_rollback = session.has_failed
+        try:
+            self._drive(self.stack.commit(session))
+        except BaseException:
+            is_rollback = True
+            raise
+        finally:
+            end = self.settings.rolled_back if is_rollback else self.settings.committed
+            end(session)
+            _tell_end(session, is_commit=not is_rollback)
+
+    def rollback(self, session: ClientSession) -> None:
+        """Undo what *session* did since its transaction began.
+
+        Raises:
+            TransactionsInterleaved: the outcome can't be expressed.
+        """
+        if self._broken is not None or self.server.is_lost:
+            session.ended()
+            return
+        self.settings.rolled_back(session)
+        try:
+            self._drive(self.stack.rollback(session))
+        finally:
+            _tell_end(session, is_commit=False)
+
+    def close(self, session: ClientSession) -> None:
+        """The client is gone: undo what it has not committed."""
+        if session.in_transaction and not self.is_finished:
+            try:
+                self.rollback(session)
+            except (PgSandboxError, ServerError):
+                pass  # it is among the violations
+
+    def set_savepoint(self, session: ClientSession, statement: Statement) -> None:
+        """Set a savepoint of the application's own."""
+        self.check_usable()
+        self._drive(self.stack.set_savepoint(session, statement))
+
+    def release(self, session: ClientSession, statement: Statement) -> None:
+        """Release a savepoint of the application's own."""
+        self.check_usable()
+        self._drive(self.stack.release(session, statement))
+        self.settings.released(session, to=session.depth())
+
+    def rollback_to(self, session: ClientSession, statement: Statement) -> None:
+        """Go back to a savepoint of the application's own."""
+        self.check_usable()
+        self._drive(self.stack.rollback_to(session, statement))
+        self.settings.rolled_back(session, to=session.depth())
+
+    def has_savepoint(self, session: ClientSession, name: str | None) -> bool:
+        """Whether *session* has set a savepoint of that name."""
+        return self.stack.has_savepoint(session, name)
+
+    def ask(self, session: ClientSession, sql: str) -> list[tuple[str | None, ...]]:
+        """Return the rows of *sql*, sent on behalf of *session*; nothing is left of it.
+
+        Raises:
+            ServerError: the server refused it, and *session* has failed.
+        """
+        statement = Statement(sql, Kind.READ)
+        rows: list[tuple[str | None, ...]] = []
+
+        def send() -> Outcome:
+            rows.extend(self.server.rows(sql))
+            return Outcome()
+
+        outcome = self.perform(session, statement, send)
+        if outcome.error is not None:
+            raise ServerError(outcome.error)
+        return rows
+
+    def open_transactions(self) -> list[str]:
+        """Describe each client that is in a transaction, with its first write."""
+        return [each.describe() for each in self._sessions if each.in_transaction]
+
+    # -- a wider fixture's --------------------------------------------------------------------
+
+    def settle(self) -> list[PgSandboxError]:
+        """Let what was done so far stand, committed or not; return what contradicts it.
+
+        Each client that was in a transaction believes that it still is.
+        """
+        try:
+            for session in self._sessions:
+                self._settle(session)
+        except TransactionsInterleaved:
+            pass  # it is among the violations
+        except ServerError as error:
+            self._violation(refusals.deferred(str(error), self.test))
+        if self._are_constraints_stale:
+            self._read_constraints()
+        return self.verdict()
+
+    def _settle(self, session: ClientSession) -> None:
+        if session.in_transaction:
+            standing = session.standing()
+            self.commit(session)
+            session.take_over(standing)
+
+    def has_written(self) -> bool:
+        """Whether anything would be undone at its end; the server knows."""
+        ids = int(self.server.rows(IDS)[0][0] or 0)
+        return ids >= self._outer.places or self.settings.are_touched
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def verdict(self) -> list[PgSandboxError]:
+        """Return what must make the test fail as it stands, at the end of its body."""
+        try:
+            if self._broken is None and not self.server.is_lost:
+                self._check_deferred()
+        except (ServerLost, SandboxLost):
+            pass  # `finish` tells it
+        return self.violations
+
+    def finish(self) -> list[PgSandboxError]:
+        """Roll the test back and return what must make it fail; never raises."""
+        self.is_finished = True
+        self._finish()
+        for session in self._sessions:
+            session.savepoints.clear()
+        return self.violations
+
+    def _finish(self) -> None:
+        try:
+            if self._broken is None and not self.server.is_lost:
+                self._check_deferred()
+                self._ask_finally(self._outer.end)
+                return
+        except Exception:  # noqa: BLE001  # whatever it was, teardown goes on and the test fails
+            if self._broken is None and not self.server.is_lost:
+                self._outer_ended(self._suspect)
+        if not self.server.is_lost:
+            try:
+                self._ask_finally("ROLLBACK")
+                return
+            except Exception:  # noqa: BLE001, S110  # what follows says that it is lost
+                pass
+        if not any(isinstance(error, SandboxLost) for error in self.violations):
+            self._violation(refusals.lost(self.test))
+        self.server.close()
+
+    def _ask_finally(self, end: str) -> None:
+        """Roll back, drop what a rollback leaves, and ask the last question, in one round trip.
+
+        What currval() says belongs to the session (PostgreSQL manual, DISCARD).
+        """
+        if self.has_defined:
+            end += "; DEALLOCATE ALL"  # they were planned for what is undone now
+        end += f"; DISCARD SEQUENCES{self._outer.refresh}"
+        if self._detector is None:
+            self.server.execute(end)
+        else:
+            question = self._detector.question(may_hold_locks=self._may_hold_locks)
+            self.final_answer = self.server.rows(f"{end}; {question}")[0]
+
+    def _check_deferred(self) -> None:
+        """Check the deferred constraints, once, unless an open transaction is none of the test's.
+
+        What the application has not committed would not be checked in production either, and after
+        another violation the rows are not what the test wrote.
+        """
+        others = any(each.in_transaction and not each.is_arranging for each in self._sessions)
+        is_settled = others or self._is_checked or self.violations or self.stack.is_pending
+        if is_settled or not self.stack.constraints.are_deferrable:
+            return
+        try:
+            self._drive(self.stack.check_constraints())
+        except ServerError as error:
+            self._is_checked = True
+            self._violation(refusals.deferred(str(error), self.test))
+
+    # -- the server ---------------------------------------------------------------------------
+
+    def check_usable(self) -> None:
+        """Return if a statement can be sent.
+
+        Raises:
+            SandboxError: the transaction was ended, or its connection cut.
+        """
+        if self._broken is not None:
+            raise self._broken
+        if self.server.is_cut():
+            raise self._lost()
+
+    def _drive(self, steps: Steps) -> None:
+        """Run the SQL that *steps* yields, telling it how each went."""
+        if self._are_constraints_stale and not self.server.has_failed:
+            self._read_constraints()
+        try:
+            command = next(steps)
+            while True:
+                try:
+                    reply = self._run(command)
+                except ServerError as error:
+                    if error.sqlstate == "3B001":
+                        raise self._outer_ended(self._suspect) from error
+                    command = steps.throw(error)
+                except ServerLost:
+                    raise self._lost() from None
+                else:
+                    command = steps.send(reply)
+        except StopIteration:
+            return
+        except TransactionsInterleaved as error:
+            if self.is_winding_down:
+                return  # it is undone with the rest, and nobody looks at it before
+            raise (error if error in self.violations else self._violation(error)) from None
+
+    def _run(self, command: Run | Ask) -> int | None:
+        if isinstance(command, Ask):
+            return int(self.server.rows(command.sql)[0][0] or 0)
+        if "ROLLBACK TO" in command.sql:
+            self.settings.undone()
+            self._are_constraints_stale = self._are_constraints_stale or self.has_defined
+        if command.may_fail:
+            self.server.execute(command.sql)
+        else:
+            self.server.queue(command.sql)
+        return None
+
+    def _read_constraints(self) -> None:
+        self._are_constraints_stale = False
+        self.stack.constraints = constraints_of(self.server)
+
+    # -- what can't be -------------------------------------------------------------------------
+
+    def _violation(self, error: PgSandboxError) -> PgSandboxError:
+        self.violations.append(error)
+        return error
+
+    def _lost(self) -> PgSandboxError:
+        self._broken = self._broken or self._violation(refusals.lost(self.test))
+        return self._broken
+
+    def _outer_ended(self, statement: Statement | None) -> PgSandboxError:
+        self.may_have_escaped = True
+        self._broken = refusals.outer_ended(statement.text if statement else None, self.test)
+        return self._violation(self._broken)
+
+
+def _tell_end(session: ClientSession, *, is_commit: bool) -> None:
+    if session.on_end is not None:
+        session.on_end(is_commit)

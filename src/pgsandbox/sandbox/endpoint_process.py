@@ -1,0 +1,197 @@
+"""The endpoint as the test process sees it: a process that it starts, tells things and asks.
+
+It is a process of its own for what that spares the tests: the interpreter lock of a busy thread,
+code under test that patches sockets, clocks or threads, debuggers, and forks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pgsandbox import errors
+from pgsandbox.errors import Fact, PgSandboxError, SandboxLost
+
+PORT = 5432
+"""The number in the name of the endpoint's Unix socket."""
+
+_ANSWER = 60.0
+"""Seconds after which an endpoint that does not answer is taken for dead."""
+_START = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "from pgsandbox.sandbox.endpoint.__main__ import main; main(sys.argv[1:])"
+)
+_PACKAGES = str(Path(errors.__file__).parents[1])
+_LONGEST_PATH = 107
+
+
+class EndpointProcess:
+    """One endpoint, which ends with the process that has started it."""
+
+    def __init__(self) -> None:
+        self.folder = _new_folder()
+        """Where its Unix socket is."""
+        ours, theirs = socket.socketpair()
+        self._control = ours
+        self._control.settimeout(_ANSWER)
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._pid = os.getpid()
+        self._said = tempfile.TemporaryFile(prefix="pgsandbox-")  # noqa: SIM115 - until `close`
+        command = [sys.executable, "-I", "-c", _START, _PACKAGES]
+        with theirs:
+            self._process = subprocess.Popen(
+                [*command, str(theirs.fileno()), str(self.folder), str(self._pid)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=self._said,
+                cwd="/",
+                start_new_session=True,  # an interrupt from the terminal is not for it
+            )
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process has started it, and is no fork of that."""
+        return os.getpid() == self._pid
+
+    def call(self, method: str, **arguments: Any) -> Any:
+        """Return what the endpoint's *method* returns.
+
+        Raises:
+            PgSandboxError: it has raised one.
+            SandboxLost: it is gone.
+        """
+        with self._lock:
+            number = next(self._numbers)
+            try:
+                self._send(number, method, arguments)
+                answer = self._receive(number)
+            except OSError as error:
+                raise self._gone() from error
+        if "error" in answer:
+            raise error_from(answer["error"])
+        if "failure" in answer:
+            raise EndpointFailure(answer["failure"])
+        return answer["result"]
+
+    def tell(self, method: str, **arguments: Any) -> None:
+        """Call the endpoint's *method*, and don't wait for its end."""
+        if not self.is_ours:
+            return
+        with self._lock, contextlib.suppress(OSError):
+            self._send(None, method, arguments)
+
+    def _send(self, number: int | None, method: str, arguments: Mapping[str, Any]) -> None:
+        body = json.dumps([number, method, arguments]).encode()
+        self._control.sendall(struct.pack("!I", len(body)) + body)
+
+    def _receive(self, number: int) -> dict[str, Any]:
+        while True:
+            (length,) = struct.unpack("!I", self._exactly(4))
+            got, answer = json.loads(self._exactly(length))
+            if got == number:
+                return answer  # type: ignore[no-any-return]
+
+    def _exactly(self, count: int) -> bytes:
+        received = b""
+        while len(received) < count:
+            part = self._control.recv(count - len(received))
+            if not part:
+                raise ConnectionError("the endpoint is gone")
+            received += part
+        return received
+
+    def _gone(self) -> SandboxLost:
+        self._said.seek(0)
+        said = self._said.read()[-2000:].decode("utf-8", "replace").strip()
+        return SandboxLost(
+            "The process that stands between the tests and PostgreSQL is gone.",
+            facts=[Fact("it said", said or "nothing")],
+            remedy="If nobody has ended it, this is a fault of pgsandbox: please report it.",
+        )
+
+    def close(self) -> None:
+        """End the process, and remove its folder."""
+        if not self.is_ours:
+            return
+        self._control.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.wait()
+        self._said.close()
+        _remove(self.folder)
+
+
+class EndpointFailure(Exception):  # noqa: N818
+    """The endpoint could not do what it was asked, for a reason outside of it."""
+
+
+def error_from(said: Mapping[str, Any]) -> PgSandboxError:
+    """Return the error that the endpoint has raised."""
+    kind: type[PgSandboxError] = getattr(errors, said["class"])
+    facts = [Fact(*each) for each in said["facts"]]
+    return kind(said["headline"], facts=facts, remedy=said["remedy"])
+
+
+# --------------------------------------------------------------------------------- folders
+
+
+def _new_folder() -> Path:
+    """Make a folder that only this account can look into; remove those of processes that died.
+
+    The endpoint holds a lock on its folder for as long as it lives, however it dies (flock(2)).
+    """
+    parent = Path(tempfile.gettempdir(), f"pgsandbox-endpoints-{os.getuid()}")
+    if len(str(parent)) > _LONGEST_PATH - 30:
+        parent = Path("/tmp", parent.name)  # noqa: S108 - a socket's path is limited
+    parent.mkdir(mode=0o700, exist_ok=True)
+    about = parent.lstat()
+    if about.st_uid != os.getuid() or about.st_mode & 0o077:
+        return Path(tempfile.mkdtemp(prefix="pgsandbox-"))
+    for folder in parent.iterdir():
+        if not _is_alive(folder):
+            _remove(folder)
+    return Path(tempfile.mkdtemp(prefix="", dir=parent))
+
+
+def _is_alive(folder: Path) -> bool:
+    """Whether an endpoint lives in *folder*, or is about to."""
+    try:
+        with (folder / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return not _is_old(folder)
+
+
+def _is_old(folder: Path) -> bool:
+    """Whether *folder* has been there for a minute, and nobody has locked it."""
+    import time
+
+    with contextlib.suppress(OSError):
+        return time.time() - folder.stat().st_mtime > 60
+    return False
+
+
+def _remove(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        for each in folder.iterdir():
+            each.unlink()
+        folder.rmdir()

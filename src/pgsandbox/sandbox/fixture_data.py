@@ -1,0 +1,239 @@
+"""What fixtures of wider scopes have made, and each test starts from.
+
+Such a fixture writes in a savepoint of its own, which stands beneath those of the tests until the
+fixture's scope ends. A test is rolled back to what stands, in rows, sessions and objects. The order
+is a stack, as the server's savepoints are: what began last has to end first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.orm import InstanceState, Session
+
+from pgsandbox.errors import PgSandboxError
+from pgsandbox.sandbox.orm_objects import Snapshot
+from pgsandbox.sandbox.test_database import is_to_endpoint
+
+if TYPE_CHECKING:
+    from pgsandbox.sandbox.interceptor import ConnectionInterceptor
+    from pgsandbox.sandbox.test_database import TestDatabase
+
+_EVENTS = (
+    "transient_to_pending",
+    "pending_to_persistent",
+    "loaded_as_persistent",
+    "detached_to_persistent",
+)
+
+
+@dataclass(eq=False)
+class Level:
+    """What one fixture has made."""
+
+    fixture: str
+    """Its name for messages."""
+    refusal: PgSandboxError | None = None
+    """Why it may not open a database."""
+    frozen: list[tuple[TestDatabase, int]] = field(default_factory=list)
+    """Where it stands, at which depth; empty if it has only read."""
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    """All sessions and objects that tests share from here on, also those of wider levels."""
+    sessions: list[Session] = field(default_factory=list)
+    """Those that its set-up used, while that runs."""
+    unwritten: set[Session] = field(default_factory=set)
+    """Those that were given something to write, whether they have connected yet or not."""
+    states: list[InstanceState[Any]] = field(default_factory=list)
+    """The objects that its set-up made or loaded, while that runs."""
+
+
+class FixtureData:
+    """The levels that stand, the widest first, and the one that is being made."""
+
+    def __init__(self, interceptor: ConnectionInterceptor) -> None:
+        self.standing: list[Level] = []
+        self.making: Level | None = None
+        """The level of the fixture whose set-up runs."""
+        self._interceptor = interceptor
+        self._thread = threading.current_thread()
+        self._is_beyond_repair = False
+        """Whether an object could not be brought back."""
+        self._interrupted: list[Level | None] = []
+        self._before: list[tuple[str, bool]] = []
+
+    @property
+    def are_lost(self) -> bool:
+        """Whether what stood is gone with its transaction, or can't be brought back."""
+        is_bereft = any(database.is_bereft for database in self._interceptor.databases)
+        return is_bereft or self._is_beyond_repair
+
+    def takes(self, session: Session, connection: Any) -> bool:
+        """Whether *session* belongs to a level, so that no test's end closes it."""
+        if self.making is None:
+            return bool(self.standing) and session in self.standing[-1].snapshot.sessions
+        if threading.current_thread() is not self._thread or connection.dialect.is_async:
+            return False
+        is_ours = is_to_endpoint(connection)
+        if is_ours and session not in self.making.sessions:
+            self.making.sessions.append(session)
+        return is_ours
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the set-up that runs has opened a database."""
+        return any(database.has_transaction for database in self._interceptor.databases)
+
+    # -- the set-up of a fixture --------------------------------------------------------------
+
+    def begin(self, fixture: str, refusal: PgSandboxError | None = None) -> Level:
+        """From here on connections belong to *fixture*, until `freeze` or `abandon`.
+
+        Another fixture's set-up may have called for it, as long as that one has not begun. If it
+        opens a database, *refusal* is raised there.
+        """
+        self._interrupted.append(self.making)
+        self.making = level = Level(fixture, refusal)
+        self._thread = threading.current_thread()
+        self._say(fixture)
+        self._watch()
+        return level
+
+    def freeze(self, level: Level) -> list[PgSandboxError]:
+        """Let *level* stand; return what contradicts it, whereupon it has to be abandoned.
+
+        What sessions have not written yet is written first.
+        """
+        below = self.standing[-1].snapshot if self.standing else Snapshot()
+        for session in {*below.sessions, *level.sessions, *level.unwritten}:
+            if _has_to_write(session):
+                session.flush()
+        mine = [each for each in level.sessions if each not in below.sessions]
+        snapshot = Snapshot((*below.sessions, *mine), (*below.states, *level.states))
+        opened = [each for each in self._interceptor.databases if each.has_transaction]
+        errors = [error for each in opened for error in each.settle()]
+        if errors:
+            return errors
+        snapshot.restore()
+        for database in opened:
+            depth = database.freeze()
+            if depth:
+                level.frozen.append((database, depth))
+            else:
+                errors.extend(database.finish(level.fixture, is_over=False))
+        level.snapshot = snapshot
+        level.sessions, level.states, level.unwritten = [], [], set()
+        self._made()
+        if level.frozen or len(snapshot) > len(below):
+            self.standing.append(level)
+        return errors
+
+    def abandon(self, level: Level) -> list[PgSandboxError]:
+        """Undo what *level* has made so far; return what its end has brought to light."""
+        below = self.standing[-1].snapshot if self.standing else Snapshot()
+        _close([each for each in level.sessions if each not in below.sessions])
+        opened = [each for each in self._interceptor.databases if each.has_transaction]
+        errors = [error for each in opened for error in each.finish(level.fixture, is_over=False)]
+        self._made()
+        self.restore()
+        return errors
+
+    def _made(self) -> None:
+        self._stop_watching()
+        self._unsay()
+        self.making = self._interrupted.pop()
+        if self.making is not None:
+            self._watch()
+
+    def _saw(self, session: Session, instance: Any) -> None:
+        state = getattr(instance, "_sa_instance_state", None)
+        if self.making is not None and state is not None:
+            self.making.states.append(state)
+            if state.pending:
+                self.making.unwritten.add(session)
+
+    def _watch(self) -> None:
+        for database in self._interceptor.databases:
+            database.set_aside(self.making.refusal if self.making else None)
+        for name in _EVENTS:
+            if not event.contains(Session, name, self._saw):
+                event.listen(Session, name, self._saw)
+
+    def _stop_watching(self) -> None:
+        for database in self._interceptor.databases:
+            database.take_back()
+        for name in _EVENTS:
+            event.remove(Session, name, self._saw)
+
+    # -- a test, and the teardown of a fixture ------------------------------------------------
+
+    def restore(self) -> None:
+        """Let sessions and objects be what they were before the test that is over."""
+        if not self.standing:
+            return
+        interceptor = self._interceptor
+        # It sends nothing, or fails.
+        before, interceptor.is_requested = interceptor.is_requested, False
+        try:
+            self.standing[-1].snapshot.restore()
+        except Exception:  # noqa: BLE001  # an object that resists: its fixture makes it anew
+            self._is_beyond_repair = True
+        finally:
+            interceptor.is_requested = before
+
+    def resume(self, level: Level) -> None:
+        """Let the teardown of *level*'s fixture run where its set-up did; no test is open."""
+        self._say(level.fixture)
+        for database, depth in level.frozen:
+            database.resume(depth)
+
+    def end(self, level: Level) -> list[PgSandboxError]:
+        """Undo what *level* has made; return what must be said of it."""
+        self.standing.remove(level)
+        below = self.standing[-1].snapshot if self.standing else Snapshot()
+        self._interceptor.close_sessions()
+        _close([each for each in level.snapshot.sessions if each not in below.sessions])
+        errors = [
+            error
+            for database in self._interceptor.databases
+            if database.has_transaction
+            for error in database.finish(level.fixture, is_over=False)
+        ]
+        self._unsay()
+        self.restore()
+        return errors
+
+    def forget(self) -> None:
+        """Everything that was lost is given up."""
+        self._is_beyond_repair = False
+        for database in self._interceptor.databases:
+            database.forget_bereft()
+
+    def _say(self, fixture: str) -> None:
+        interceptor = self._interceptor
+        self._before.append((interceptor.running, interceptor.is_requested))
+        interceptor.say(f"{fixture}, for {interceptor.running}", is_requested=True)
+
+    def _unsay(self) -> None:
+        running, is_requested = self._before.pop()
+        self._interceptor.say(running, is_requested=is_requested)
+
+
+def _close(sessions: list[Session]) -> None:
+    for session in sessions:
+        with contextlib.suppress(Exception):
+            session.close()
+
+
+def _has_to_write(session: Session) -> bool:
+    if not (session.new or session.dirty or session.deleted):
+        return False
+    if "sqlalchemy.ext.asyncio" in sys.modules:
+        from sqlalchemy.ext.asyncio import async_session
+
+        return async_session(session) is None  # which can be flushed by a coroutine only
+    return True

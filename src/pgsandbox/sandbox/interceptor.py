@@ -1,0 +1,500 @@
+"""Where every connection of a test run is judged, and sent to where it belongs.
+
+A listener on SQLAlchemy's class-level ``do_connect`` event sees each new connection of each engine,
+wherever and whenever the engine was made; `driver_hooks` brings those that drivers make by
+themselves. A connection to the test database goes to its endpoint, or to the running test's clone;
+any other is refused before it is made. It is always a real connection of its own driver: nothing of
+the application is patched, and no engine has to be named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy import event, exc
+from sqlalchemy.engine import URL, Dialect, Engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import Pool
+
+from pgsandbox import guard
+from pgsandbox.errors import DatabaseNotRequested, Fact, ForeignDatabase, PgSandboxError
+from pgsandbox.sandbox import (
+    call_sites,
+    cleanup,
+    driver_connections,
+    driver_hooks,
+    refused_connections,
+    rewriting,
+)
+from pgsandbox.sandbox.clones import Clone
+from pgsandbox.sandbox.endpoint.sessions import Executed
+from pgsandbox.sandbox.explanation import explain
+from pgsandbox.sandbox.fixture_data import FixtureData
+from pgsandbox.sandbox.rewriting import Destination
+from pgsandbox.sandbox.test_database import ROUTE, Route, TestDatabase
+
+E = TypeVar("E", bound=PgSandboxError)
+
+_ALLOWED = "allowed"
+_LOCK_TIMEOUT = "SET lock_timeout = '3s'"
+
+
+@dataclass(eq=False)
+class _Building:
+    """The building of one schema: where it is made, and what was opened for it."""
+
+    url: URL
+    opened: list[Any] = field(default_factory=list)
+    """The pools' records of the connections."""
+
+    @property
+    def target(self) -> guard.Target:
+        """What a connection to it opens."""
+        return driver_hooks.target_of_url(self.url)
+
+
+class ConnectionInterceptor:
+    """Decides for every new connection: the test's transaction, its clone, or refusal."""
+
+    def __init__(
+        self, *, allowed: tuple[guard.Target, ...] = (), files: tuple[URL, ...] = ()
+    ) -> None:
+        self.databases: list[TestDatabase] = []
+        """The test databases of this run; empty until the first test asks for one."""
+        self.redirected: dict[guard.Target, TestDatabase] = {}
+        """Databases whose connections go to a test database instead of being refused."""
+        self.running = "no test is running"
+        """What a message says of the present moment: a test's node id, or a phase."""
+        self.is_requested = False
+        """Whether the running test asked for the database."""
+        self.refused: list[PgSandboxError] = []
+        """What was refused during the running test."""
+        self.settings: tuple[Fact, ...] = ()
+        """What a refusal says of the settings that decide, with their sources."""
+        self.fixture_data = FixtureData(self)
+        """What fixtures of wider scopes have made."""
+        self._allowed = allowed
+        self._files = files
+        """Databases of other kinds, such as SQLite's, that may be opened untouched."""
+        self._arranging: weakref.WeakSet[Dialect] = weakref.WeakSet()
+        self._shared: weakref.WeakKeyDictionary[Dialect, Dialect] = weakref.WeakKeyDictionary()
+        """For a dialect that blocks, the asynchronous one whose transactions it shares."""
+        self._last_routes: weakref.WeakKeyDictionary[Dialect, Route] = weakref.WeakKeyDictionary()
+        self._sessions: weakref.WeakKeyDictionary[Session, threading.Thread] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._here = threading.local()
+        self._watching: list[Callable[[], None]] = []
+        self._are_drivers_free = False
+        self._made: dict[int, Any] = {}
+        """What a connection is that is being made, by the identity of the pool's record of it.
+
+        Other tasks may connect before it is there.
+        """
+        self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+        self._listeners: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+            (Engine, "do_connect", self._connect),
+            (Engine, "handle_error", explain),
+            (Pool, "connect", self._connected),
+            (Pool, "checkout", self._checked_out),
+            (Session, "after_begin", self._session_began),
+        )
+
+    def install(self) -> None:
+        """Register the SQLAlchemy listeners and the drivers' hooks."""
+        for target, name, listener in self._listeners:
+            event.listen(target, name, listener, insert=True)
+        self._watching.append(call_sites.watch_engines())
+        if not self._are_drivers_free:
+            self._watching.append(driver_hooks.watch(self._called))
+
+    def remove(self) -> None:
+        """Leave every engine and every driver alone again."""
+        for target, name, listener in self._listeners:
+            if event.contains(target, name, listener):
+                event.remove(target, name, listener)
+        for stop in self._watching:
+            stop()
+        self._watching.clear()
+
+    def free_the_drivers(self) -> None:
+        """Judge engines only, and no longer what calls a driver's own connect."""
+        self._are_drivers_free = True
+        self._watching.pop()()
+
+    # -- the running test ---------------------------------------------------------------------
+
+    def enter(self, test: str) -> None:
+        """From now on connections belong to *test*, which asked for the database."""
+        self.running, self.is_requested = test, True
+        self.refused.clear()
+        for database in self.databases:
+            database.enter(test)
+
+    def say(self, running: str, *, is_requested: bool) -> None:
+        """Let messages name *running*, and let connections pass or not."""
+        self.running, self.is_requested = running, is_requested
+        for database in self.databases:
+            database.say(running, is_requested=is_requested)
+
+    def use_clones(self, clones: Mapping[str, Clone]) -> None:
+        """For the running test, connect to *clones* for real, each instead of its database."""
+        for database in self.databases:
+            database.clone = clones.get(database.name)
+        event.listen(Engine, "before_cursor_execute", self._executing)
+
+    def _leave_clones(self) -> None:
+        clones = [each.clone for each in self.databases if each.clone is not None]
+        for database in self.databases:
+            database.clone = None
+        for clone in clones:
+            clone.close()
+        if event.contains(Engine, "before_cursor_execute", self._executing):
+            event.remove(Engine, "before_cursor_execute", self._executing)
+
+    def wind_down(self, timeout: float = 10.0) -> None:
+        """The test's body is over: what its fixtures' teardown rolls back, nobody looks at.
+
+        A statement that a thread still runs after *timeout* seconds is cancelled.
+        """
+        for database in self.databases:
+            database.wind_down(timeout)
+
+    def verdict(self) -> list[PgSandboxError]:
+        """Return what must make the test fail as it stands, at the end of its body."""
+        return [error for each in self.databases for error in each.verdict()]
+
+    def mark_reported(self, error: BaseException) -> None:
+        """Remember that *error* has made the running test fail already."""
+        for database in self.databases:
+            database.mark_reported(error)
+
+    def leave(self) -> list[PgSandboxError]:
+        """End the running test's transactions and return what must make the test fail.
+
+        Sessions that the test used are closed, so that no object of theirs reaches the next test.
+        """
+        self.wind_down()
+        self.close_sessions()
+        errors = self._finish(is_over=True)
+        self._leave_clones()
+        self.running, self.is_requested = "no test is running", False
+        return errors
+
+    def finish_early(self) -> list[PgSandboxError]:
+        """End the running test's transactions before the teardown of a wider fixture.
+
+        Returns what must make the test fail.
+        """
+        self.wind_down()
+        self.close_sessions()
+        return self._finish(is_over=False)
+
+    def _finish(self, *, is_over: bool) -> list[PgSandboxError]:
+        before, self.is_requested = self.is_requested, False  # for threads that go on
+        errors = [
+            error for each in self.databases for error in each.finish(self.running, is_over=is_over)
+        ]
+        self.fixture_data.restore()
+        self.is_requested = before
+        return errors
+
+    def arrange_with(self, engine: Engine, *, shares_with: Engine | None = None) -> None:
+        """Mark *engine* as the one that the test's own session uses.
+
+        Its connections share the transactions of those of *shares_with*, whose driver is
+        asynchronous, so that code which can't await may write in them.
+        """
+        self._arranging.add(engine.dialect)
+        if shares_with is not None:
+            self._shared[engine.dialect] = shares_with.dialect
+
+    @contextlib.contextmanager
+    def building(self, url: URL) -> Iterator[None]:
+        """Send every connection of this thread to *url*, for real, while its schema is built.
+
+        Migrations open whatever their environment configures; they reach the fresh test database
+        and no other. What an engine's pool keeps of it is closed at the end, so that the database
+        can be copied. Two connections that wait for each other are an error after 3 seconds.
+        """
+        before = self._building
+        self._here.building = building = _Building(url)
+        try:
+            yield
+        finally:
+            self._here.building = before
+            for record in building.opened:
+                if record.dbapi_connection is not None and not record.in_use:
+                    with contextlib.suppress(Exception):  # its event loop may be closed
+                        cleanup.close_real(record.dbapi_connection)
+
+    @property
+    def _building(self) -> _Building | None:
+        """What this thread builds at the moment."""
+        building: _Building | None = getattr(self._here, "building", None)
+        return building
+
+    # -- the listeners ------------------------------------------------------------------------
+
+    def _connect(
+        self, dialect: Dialect, record: Any, args: list[Any], parameters: dict[str, Any]
+    ) -> Any:
+        """Make an engine's connection, where it may be made: SQLAlchemy's ``do_connect``."""
+        __tracebackhide__ = True
+        # Listeners of the application's own come first: they may say who it is, and where to go.
+        for listener in dialect.dispatch.do_connect:
+            if listener != self._connect:
+                made = listener(dialect, record, args, parameters)
+                if made is not None:
+                    return made
+        if dialect.name != "postgresql":
+            return self._connect_another_kind(dialect, args, parameters)
+        found = self._decide(dialect, tuple(args), parameters)
+        if found is None:
+            self._made[id(record)] = _ALLOWED
+            return dialect.connect(*args, **parameters)
+        to, what = found
+        self._made[id(record)] = what
+        if isinstance(what, Route):
+            self._last_routes[dialect] = what
+        given = rewriting.of_dialect(dialect, tuple(args), parameters, to)
+        with driver_hooks.ours():
+            made = dialect.connect(**given)
+        if isinstance(what, Clone):
+            what.track(made)
+        elif isinstance(what, _Building):
+            what.opened.append(record)
+            with contextlib.closing(made.cursor()) as cursor:
+                cursor.execute(_LOCK_TIMEOUT)
+            made.commit()
+        return made
+
+    def _connect_another_kind(
+        self, dialect: Dialect, args: list[Any], parameters: dict[str, Any]
+    ) -> None:
+        url = refused_connections.url_of_another_kind(dialect, args, parameters)
+        is_judged = self.is_requested or self._building is not None
+        if is_judged and not any(refused_connections.is_same(url, each) for each in self._files):
+            raise self._foreign(url, dialect)
+
+    def _decide(
+        self, dialect: Dialect, args: tuple[Any, ...], parameters: dict[str, Any]
+    ) -> tuple[Destination, Any] | None:
+        """Return where a connection goes, and what it is; None where it goes where it would.
+
+        Raises:
+            GuardError: it may not be made.
+        """
+        __tracebackhide__ = True
+        building = self._building
+        if building is not None:
+            return _destination(building.url), building
+        target = guard.target_of(args, parameters, os.environ)
+        if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
+            return None
+        database = self._database_of(target)
+        url = _url_of(dialect.driver, target)
+        if not self.is_requested:
+            raise self._not_requested(url, dialect)
+        if database is None:
+            raise self._foreign(url, dialect)
+        if database.clone is not None:
+            return _destination(database.clone.url), database.clone
+        is_arranging = dialect in self._arranging
+        label = "the test's own session" if is_arranging else f"an engine used at {call_sites.place()}"
+        beside = self._shared.get(dialect)
+        shared = self._last_routes.get(beside) if beside is not None else None
+        route, to = database.route(
+            label,
+            is_arranging=is_arranging,
+            lets_isolation_pass=dialect._on_connect_isolation_level is not None,
+            shares_with=shared.token if shared is not None else None,
+        )
+        if route is not None and dialect.is_async:
+            route.loop = weakref.ref(asyncio.get_running_loop())
+        return to, route
+
+    def _connected(self, connection: Any, record: Any) -> None:
+        """Remember what a new connection is: the pool's ``connect``."""
+        __tracebackhide__ = True
+        made = self._made.pop(id(record), None)
+        if made is not None:
+            record.info[ROUTE] = made
+        elif driver_connections.driver_of(connection) is not None:
+            record.info[ROUTE] = self._judge(connection)
+
+    def _checked_out(self, connection: Any, record: Any, proxy: Any) -> None:
+        """Let a pool hand out a connection that belongs to the running test: ``checkout``."""
+        __tracebackhide__ = True
+        route = record.info.get(ROUTE)
+        if route is None or route is _ALLOWED:
+            return
+        if isinstance(route, _Building):
+            if route is not self._building:
+                raise exc.DisconnectionError("this connection is from the building of a schema")
+            return
+        if isinstance(route, Clone):
+            if not any(route is each.clone for each in self.databases):
+                raise exc.DisconnectionError("this connection is from an earlier test")
+            return
+        self._check_route(route, connection, record)
+
+    def _check_route(self, route: Route, connection: Any, record: Any) -> None:
+        __tracebackhide__ = True
+        if self._building is not None or route.database.clone is not None:
+            raise exc.DisconnectionError("this connection is to the endpoint")
+        if not self.is_requested:
+            raise self._not_requested(route.database.url)
+        if route.loop is not None:
+            self._pools.add(record._ConnectionRecord__pool)
+            if route.loop() is not asyncio.get_running_loop():
+                cleanup.close_real(connection)
+                raise exc.DisconnectionError("this connection is of another event loop")
+        if not route.is_usable:
+            raise exc.DisconnectionError("this connection is from before")
+        if not route.is_set_up:
+            route.database.set_up_done(route)
+        route.thread = threading.current_thread()
+
+    def _executing(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        clone = connection.info.get(ROUTE)
+        if isinstance(clone, Clone):
+            where = f"an engine used at {call_sites.place()}"
+            clone.executed.append(Executed(statement, where))
+
+    def _session_began(self, session: Session, transaction: Any, connection: Any) -> None:
+        if self.is_requested and not self.fixture_data.takes(session, connection):
+            self._sessions[session] = threading.current_thread()
+
+    def _called(self, target: guard.Target, driver: str) -> Destination | None:
+        """Judge a call of *driver*'s own connect, of which SQLAlchemy's events know nothing.
+
+        Returns where it goes instead; None where it goes where it would.
+
+        Raises:
+            GuardError: it may not be made.
+        """
+        __tracebackhide__ = True
+        building = self._building
+        known = (*self._allowed, *([building.target] if building else []))
+        if any(guard.is_same_database(target, each) for each in known):
+            return None
+        url = _url_of(driver, target)
+        if not self.is_requested:
+            raise self._not_requested(url)
+        database = self._database_of(target)
+        if database is None:
+            raise self._foreign(url)
+        if database.clone is not None:
+            return _destination(database.clone.url)
+        _, to = database.route(f"a connection of {driver} made at {call_sites.place()}", is_raw=True)
+        return to
+
+    # -- decisions ----------------------------------------------------------------------------
+
+    def _database_of(self, target: guard.Target) -> TestDatabase | None:
+        for database in self.databases:
+            known = [database.target, database.endpoint_target, database.tcp_target()]
+            known += [database.clone.target] if database.clone else []
+            known += database.former
+            if any(each and guard.is_same_database(target, each) for each in known):
+                return database
+        for redirected, database in self.redirected.items():
+            if guard.is_same_database(target, redirected):
+                return database
+        return None
+
+    def _judge(self, connection: Any) -> Any:
+        """Say what to do with a real connection that an engine's own ``creator`` made.
+
+        Raises:
+            GuardError: it goes anywhere else than to the test database; it was closed.
+        """
+        __tracebackhide__ = True
+        target = driver_connections.target_of(connection)
+        building = self._building
+        if building and guard.is_same_database(target, building.target):
+            return building
+        if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
+            return _ALLOWED
+        for database in self.databases if self.is_requested else []:
+            clone = database.clone
+            if clone is not None and guard.is_same_database(target, clone.target):
+                return clone
+            here = database.endpoint_target
+            if clone is None and here and guard.is_same_database(target, here):
+                assert database.endpoint is not None
+                route = Route(database, database.endpoint, "", is_set_up=True)
+                if driver_connections.is_async(connection):
+                    route.loop = weakref.ref(asyncio.get_running_loop())
+                return route
+        cleanup.close_real(connection)
+        url = _url_of(driver_connections.driver_of(connection), target)
+        raise self._foreign(url) if self.is_requested else self._not_requested(url)
+
+    def close_sessions(self) -> None:
+        """Close the sessions that the running test has used, unless a wider fixture shares them."""
+        for session, thread in list(self._sessions.items()):
+            # A session of another thread at work is not ours to close; it can't go on anyway.
+            if thread is threading.current_thread() or not thread.is_alive():
+                with contextlib.suppress(Exception):
+                    cleanup.close_session(session)
+        self._sessions.clear()
+        for pool in self._pools:
+            cleanup.forget_loop(pool)
+        self._pools.clear()
+
+    # -- refusals -----------------------------------------------------------------------------
+
+    def _not_requested(self, url: URL, dialect: Dialect | None = None) -> DatabaseNotRequested:
+        return self._refused(refused_connections.not_requested(self._attempt(url, dialect)))
+
+    def _foreign(self, url: URL, dialect: Dialect | None = None) -> ForeignDatabase:
+        return self._refused(refused_connections.foreign(self._attempt(url, dialect)))
+
+    def _attempt(self, url: URL, dialect: Dialect | None) -> refused_connections.Attempt:
+        return refused_connections.Attempt(
+            self.running,
+            url,
+            call_sites.of_engine(dialect) if dialect is not None else None,
+            tuple(database.url for database in self.databases),
+            self.settings,
+        )
+
+    def _refused(self, error: E) -> E:
+        self.refused.append(error)
+        return error
+
+
+def _destination(url: URL) -> Destination:
+    """Return where *url* leads, on a server of the kit's own or a given one."""
+    query = {name: str(value) for name, value in url.query.items()}
+    host = query.pop("host", None) or url.host or "localhost"
+    port = int(query.pop("port", None) or url.port or guard.DEFAULT_PORT)
+    return Destination(
+        host,
+        port,
+        url.username or "postgres",
+        url.database or "",
+        str(url.password) if url.password is not None else None,
+        tuple(query.items()),
+    )
+
+
+def _url_of(driver: str | None, target: guard.Target) -> URL:
+    is_socket = bool(target.host) and str(target.host).startswith("/")
+    return URL.create(
+        f"postgresql+{driver}",
+        username=target.user,
+        host=None if is_socket else target.host,
+        port=None if is_socket else target.port,
+        database=target.database or (str(target) if target.unknown else None),
+        query={"host": str(target.host), "port": str(target.port)} if is_socket else {},
+    )

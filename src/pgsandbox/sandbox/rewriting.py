@@ -1,0 +1,100 @@
+"""Where a connection goes instead: the arguments of each driver's ``connect``, changed.
+
+What the application asked for beside the target stays: factories, time limits, options, run-time
+parameters. What would ask the endpoint for more than it has goes: TLS, services, files of passwords.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Dialect
+
+CLIENT = "pgsandbox.client"
+"""The option by which the endpoint knows whose connection it is."""
+
+_PLACES = ("host", "hostaddr", "port", "user", "password", "passfile", "service", "servicefile", "dsn")
+_PROOFS = (
+    "sslmode",
+    "sslnegotiation",
+    "sslcert",
+    "sslkey",
+    "sslrootcert",
+    "sslcrl",
+    "sslpassword",
+    "requiressl",
+    "channel_binding",
+    "require_auth",
+    "requirepeer",
+    "gssencmode",
+    "krbsrvname",
+    "gsslib",
+    "ssl",
+    "direct_tls",
+)
+_LEFT_OUT = frozenset({*_PLACES, *_PROOFS, "dbname", "database", "load_balance_hosts"})
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A database, as drivers are told."""
+
+    host: str
+    port: int
+    user: str
+    database: str
+    password: str | None = None
+    more: tuple[tuple[str, str], ...] = ()
+    """What else the driver of the place needs, by libpq's names: those of a given server."""
+    token: str | None = None
+    """What the endpoint calls the connection; None where it is none of the endpoint's."""
+
+
+def libpq(asked: Mapping[str, Any], to: Destination) -> dict[str, Any]:
+    """Return what psycopg2 and psycopg are told, who were *asked* for something else."""
+    given = {name: value for name, value in asked.items() if name not in _LEFT_OUT}
+    given |= {"host": to.host, "port": to.port, "user": to.user, "dbname": to.database}
+    given |= dict(to.more)
+    if to.password is not None:
+        given["password"] = to.password
+    if "PGHOSTADDR" in os.environ:
+        given["hostaddr"] = ""  # or else libpq would go there
+    if to.token is not None:
+        options = given.get("options") or os.environ.get("PGOPTIONS") or ""
+        given["options"] = f"{options} -c {CLIENT}={to.token}".strip()
+    return given
+
+
+def asyncpg(asked: Mapping[str, Any], to: Destination) -> dict[str, Any]:
+    """Return what asyncpg is told, which was *asked* for something else."""
+    given = {name: value for name, value in asked.items() if name not in _LEFT_OUT}
+    given |= {"host": to.host, "port": to.port, "user": to.user, "database": to.database}
+    more = dict(to.more)
+    if "sslmode" in more:
+        given["ssl"] = more["sslmode"]
+    if to.password is not None:
+        given["password"] = to.password
+    if to.token is not None:
+        given["server_settings"] = {**(given.get("server_settings") or {}), CLIENT: to.token}
+    return given
+
+
+def of_dialect(
+    dialect: Dialect, args: tuple[Any, ...], parameters: Mapping[str, Any], to: Destination
+) -> dict[str, Any]:
+    """Return the keyword arguments with which *dialect* connects to *to* instead."""
+    if dialect.driver == "asyncpg":
+        return asyncpg(parameters, to)
+    return libpq({**_from_text(args), **parameters}, to)
+
+
+def _from_text(args: tuple[Any, ...]) -> dict[str, Any]:
+    """Return what a connection string among *args* says."""
+    if not args or not isinstance(args[0], str) or not args[0]:
+        return {}
+    from psycopg2.extensions import parse_dsn
+
+    return dict(parse_dsn(args[0]))

@@ -1,0 +1,389 @@
+"""One test database as the test process knows it: where it is, and the running test in it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.engine import URL
+
+from pgsandbox import guard
+from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SandboxLost
+from pgsandbox.sandbox import children
+from pgsandbox.sandbox.clones import Clone
+from pgsandbox.sandbox.endpoint.sessions import Executed
+from pgsandbox.sandbox.endpoint_process import (
+    PORT,
+    EndpointFailure,
+    EndpointProcess,
+    error_from,
+)
+from pgsandbox.sandbox.rewriting import Destination
+
+ROUTE = "pgsandbox.route"
+"""Where a pool's record says what its connection is."""
+
+
+@dataclass(eq=False)
+class Route:
+    """One connection that was sent to the endpoint."""
+
+    database: TestDatabase
+    endpoint: EndpointProcess
+    token: str
+    """What the endpoint calls it."""
+    process: int = field(default_factory=os.getpid)
+    thread: threading.Thread = field(default_factory=threading.current_thread)
+    """Who used it last."""
+    is_set_up: bool = False
+    """Whether its engine has handed it out once."""
+    loop: Callable[[], Any] | None = None
+    """The event loop that it belongs to, weakly; None for a synchronous driver's."""
+    is_stale: bool = False
+    """Whether what its engine did to set it up was undone with a test."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether this process can use it as it is."""
+        is_current = self.endpoint is self.database.endpoint and self.process == os.getpid()
+        return is_current and not self.is_stale
+
+
+class TestDatabase:
+    """One test database, behind an endpoint that holds the running test's transaction."""
+
+    __test__ = False
+
+    def __init__(
+        self,
+        name: str,
+        url: URL,
+        target: guard.Target,
+        *,
+        restarts_sequences: bool = False,
+        endpoint: EndpointProcess | None = None,
+    ) -> None:
+        self.name = name
+        """What the settings call it: ``default``, or the name of a bind."""
+        self.url = url
+        """Its URL on the server, with the password."""
+        self.target = target
+        self.clone: Clone | None = None
+        """The running test's own database, if it asked for one: then nothing is sandboxed."""
+        self.former: list[guard.Target] = []
+        """The databases of earlier tests: an engine that was made in one stays usable."""
+        self.endpoint = endpoint
+        self.is_in_doubt = False
+        """Whether a test may have changed the database for real: it must be made anew."""
+        self.is_bereft = False
+        """Whether what stood is gone, because its transaction ended."""
+        self._restarts_sequences = restarts_sequences
+        self._errors: dict[int, PgSandboxError] = {}
+        """What made the running test fail, by what the endpoint calls it."""
+        self._reported: set[int] = set()
+        self._routes: weakref.WeakSet[Route] = weakref.WeakSet()
+        self._children = children.ended()
+        self._tcp: tuple[int, str] | None = None
+        self._was_used = False
+
+    # -- the endpoint -------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the endpoint's process, which needs a moment, ahead of `open`."""
+        if self.endpoint is None:
+            self.endpoint = EndpointProcess()
+            self._tcp = None
+
+    def open(self, parameters: Mapping[str, str]) -> None:
+        """Let the endpoint connect to the server, and see the database as it is now.
+
+        Raises:
+            DatabaseError: it can't.
+        """
+        self.start()
+        assert self.endpoint is not None
+        try:
+            self.endpoint.call(
+                "open", parameters=dict(parameters), restarts_sequences=self._restarts_sequences
+            )
+        except EndpointFailure as error:
+            raise DatabaseError(
+                f'pgsandbox could not connect to its test database "{self.url.database}".',
+                facts=[Fact("server said", guard.masked(str(error)))],
+                remedy="The endpoint knows trust, password, MD5 and SCRAM authentication, and TLS.",
+            ) from error
+        self.is_in_doubt = self.is_bereft = False
+
+    def disconnect(self) -> None:
+        """Let the endpoint close its session, so that the database can be copied or dropped."""
+        if self.endpoint is not None:
+            try:
+                self.endpoint.call("close")
+            except SandboxLost:
+                self.close()
+
+    def close(self) -> None:
+        """End the endpoint."""
+        if self.endpoint is not None:
+            self.endpoint.close()
+        self.endpoint = None
+
+    @property
+    def destination(self) -> Destination:
+        """Where connections of the application go, which the endpoint knows nothing of."""
+        assert self.endpoint is not None
+        return Destination(
+            str(self.endpoint.folder),
+            PORT,
+            self.url.username or "postgres",
+            self.url.database or "",
+        )
+
+    @property
+    def endpoint_target(self) -> guard.Target | None:
+        """What a connection to the endpoint opens."""
+        if self.endpoint is None:
+            return None
+        return guard.Target(str(self.endpoint.folder), PORT, self.url.database)
+
+    @property
+    def endpoint_url(self) -> URL:
+        """The URL by which other processes join the running test, over its Unix socket."""
+        to = self.destination
+        return URL.create(
+            self.url.drivername,
+            username=to.user,
+            database=to.database,
+            query={"host": to.host, "port": str(to.port)},
+        )
+
+    def tcp_url(self) -> URL:
+        """Return the URL by which programs join the running test that know no Unix sockets.
+
+        It goes to the loopback address, with a password of this run.
+        """
+        assert self.endpoint is not None
+        if self._tcp is None:
+            password = secrets.token_hex(12)
+            self._tcp = self.endpoint.call("listen_on_tcp", password=password), password
+        port, password = self._tcp
+        return URL.create(
+            "postgresql",
+            username=self.url.username or "postgres",
+            password=password,
+            host="127.0.0.1",
+            port=port,
+            database=self.url.database,
+        )
+
+    def tcp_target(self) -> guard.Target | None:
+        """Return what a connection to that URL opens; None if nobody has asked for it."""
+        if self._tcp is None:
+            return None
+        return guard.Target("127.0.0.1", self._tcp[0], self.url.database)
+
+    def route(self, label: str, **about: Any) -> tuple[Route | None, Destination]:
+        """Return where a connection goes that is about to be made, and what it is known by.
+
+        A forked process has no word with the endpoint: its connections are those of a stranger.
+        """
+        to = self.destination
+        endpoint = self.endpoint
+        assert endpoint is not None
+        if not endpoint.is_ours:
+            return None, to
+        route = Route(self, endpoint, secrets.token_hex(8))
+        endpoint.tell("announce", token=route.token, label=label, **about)
+        self._routes.add(route)
+        return route, Destination(to.host, to.port, to.user, to.database, token=route.token)
+
+    def set_up_done(self, route: Route) -> None:
+        """An engine is about to hand out the connection of *route* for the first time."""
+        route.is_set_up = True
+        route.endpoint.tell("set_up_done", token=route.token)
+
+    # -- the running test ---------------------------------------------------------------------
+
+    def enter(self, test: str) -> None:
+        """From now on statements belong to *test*, which asked for the database."""
+        self._errors.clear()
+        self._reported.clear()
+        self._was_used = False
+        self._tell("enter", test=test)
+
+    def say(self, running: str, *, is_requested: bool) -> None:
+        """Let messages name *running*, and let statements pass or not."""
+        self._tell("say", running=running, is_requested=is_requested)
+
+    def wind_down(self, timeout: float) -> None:
+        """The test's body is over; a statement that runs for *timeout* seconds is cancelled."""
+        self._tell("wind_down", patience=timeout)
+
+    def verdict(self, timeout: float = 10.0) -> list[PgSandboxError]:
+        """Return what must make the test fail as it stands, at the end of its body."""
+        return self._unreported(self._ask("verdict", patience=timeout) or [])
+
+    def finish(
+        self, test: str, *, timeout: float = 10.0, is_over: bool = True
+    ) -> list[PgSandboxError]:
+        """Roll *test* back, and return what must make it fail; never raises."""
+        if self.clone is not None and self.clone.executed:
+            self._was_used = True
+        here = threading.current_thread()
+        cut = [
+            route.token
+            for route in self._routes
+            if route.thread is not here and route.thread.is_alive()
+        ]
+        ended = children.ended()
+        by_a_child = ended != self._children
+        self._children = ended
+        try:
+            said = self._ask(
+                "finish",
+                test=test,
+                cut=cut,
+                by_a_child=by_a_child,
+                is_over=is_over,
+                patience=timeout,
+            )
+        except PgSandboxError as error:
+            self.close()
+            self.is_in_doubt = True
+            return [error]
+        if said is None:
+            return []
+        self.is_in_doubt = self.is_in_doubt or said["is_in_doubt"]
+        self.is_bereft = said["is_bereft"]
+        self._was_used = self._was_used or said["was_used"]
+        for route in self._routes:
+            route.is_stale = route.is_stale or route.token in said["undone"]
+        return self._unreported(said["errors"])
+
+    def mark_reported(self, error: BaseException) -> None:
+        """Remember that *error*, or what caused it, has made the test fail already."""
+        chain: BaseException | None = error
+        while chain is not None:
+            number = number_of(chain)
+            if number is not None:
+                self._reported.add(number)
+            self._reported.update(n for n, each in self._errors.items() if each is chain)
+            chain = chain.__cause__ or chain.__context__
+
+    def _unreported(self, said: list[dict[str, Any]]) -> list[PgSandboxError]:
+        found = []
+        for each in said:
+            number = each["id"]
+            if number not in self._reported:
+                self._reported.add(number)
+                self._errors[number] = error_from(each)
+                found.append(self._errors[number])
+        return found
+
+    @property
+    def has_transaction(self) -> bool:
+        """Whether the running test, or the fixture that is set up, has sent a statement."""
+        state = self._ask("state")
+        return bool(state and state["has_transaction"])
+
+    @property
+    def was_used(self) -> bool:
+        """Whether the test that is over has sent a statement."""
+        return self._was_used
+
+    def executed(self, since: int = 0) -> list[Executed]:
+        """Return the statements that the running test sent to it so far, oldest first."""
+        if self.clone is not None:
+            return self.clone.executed[since:]
+        return [Executed(*each) for each in self._ask("executed", since=since) or []]
+
+    def count_executed(self) -> int:
+        """Return how many statements the running test has sent to it so far."""
+        if self.clone is not None:
+            return len(self.clone.executed)
+        state = self._ask("state")
+        return int(state["executed"]) if state else 0
+
+    def describe(self) -> tuple[list[str], list[str]]:
+        """Return the open transactions, and what a reader of a failure should know."""
+        said = self._ask("describe") or {"open": [], "notes": []}
+        return said["open"], said["notes"]
+
+    def unseen(self, ask: Callable[[str], Any]) -> str | None:
+        """Return what to tell of a failing test if others have opened its database meanwhile.
+
+        *ask* returns the answer to a query that any connection to the server can send.
+        """
+        query = self._ask("sessions_query")
+        if query is None:
+            return None
+        by_a_child = children.ended() != self._children
+        said: str | None = self._ask("unseen", sessions=int(ask(query)), by_a_child=by_a_child)
+        return said
+
+    def expect_session(self) -> None:
+        """Count a session on this database that pgsandbox itself is about to open."""
+        self._tell("expect_session")
+
+    # -- fixtures of wider scopes -------------------------------------------------------------
+
+    def set_aside(self, refusal: PgSandboxError | None) -> None:
+        """Let a fixture of a wider scope begin a transaction, or else hear *refusal*."""
+        said = None
+        if refusal is not None:
+            said = {
+                "class": type(refusal).__name__,
+                "headline": refusal.headline,
+                "facts": [[each.name, each.value, each.source] for each in refusal.facts],
+                "remedy": refusal.remedy,
+            }
+        self._tell("set_aside", refusal=said)
+
+    def take_back(self) -> None:
+        """Let the running test go on."""
+        self._tell("take_back")
+
+    def settle(self) -> list[PgSandboxError]:
+        """Let what the fixture has made so far stand; return what contradicts it."""
+        return self._unreported(self._ask("settle") or [])
+
+    def freeze(self) -> int:
+        """Let stand what a wider fixture has made; return its depth, 0 if it has made nothing."""
+        return int(self._ask("freeze") or 0)
+
+    def resume(self, depth: int) -> None:
+        """Go on in what the fixture at *depth* has made."""
+        self._tell("resume", depth=depth)
+
+    def forget_bereft(self) -> None:
+        """What was lost is given up."""
+        self.is_bereft = False
+        self._tell("forget_bereft")
+
+    def _ask(self, method: str, **arguments: Any) -> Any:
+        if self.endpoint is None or not self.endpoint.is_ours:
+            return None
+        return self.endpoint.call(method, **arguments)
+
+    def _tell(self, method: str, **arguments: Any) -> None:
+        if self.endpoint is not None:
+            self.endpoint.tell(method, **arguments)
+
+
+def is_to_endpoint(connection: Any) -> bool:
+    """Whether SQLAlchemy's *connection* goes to an endpoint."""
+    return isinstance(connection.info.get(ROUTE), Route)
+
+
+def number_of(error: BaseException) -> int | None:
+    """Return what the endpoint calls its error that a driver has raised; None for any other."""
+    about = getattr(error, "diag", error)
+    if getattr(about, "schema_name", None) != "pgsandbox":
+        return None
+    number = getattr(about, "constraint_name", None)
+    return int(number) if number else None

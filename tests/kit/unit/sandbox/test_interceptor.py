@@ -1,0 +1,20 @@
+"""The connection interceptor, installed and removed."""
+
+from __future__ import annotations
+
+from pgsandbox.sandbox import driver_hooks
+from pgsandbox.sandbox.interceptor import ConnectionInterceptor
+
+
+def test_drivers_that_were_freed_stay_free() -> None:
+    """Also where the interceptor was set aside for a while, as a comparison of schemas does."""
+    before = list(driver_hooks._judges)
+    interceptor = ConnectionInterceptor()
+    interceptor.install()
+    interceptor.free_the_drivers()
+    interceptor.remove()
+    interceptor.install()
+    judges = list(driver_hooks._judges)
+    interceptor.remove()
+
+    assert judges == before
