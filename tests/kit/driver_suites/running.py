@@ -48,7 +48,9 @@ class Runner:
         if is_complete(record):
             return record
         project = self._copy(suite, checkout)
-        circumstances = Circumstances(self.binaries, self.settings, suite.schemas, suite.extensions)
+        circumstances = Circumstances(
+            self.binaries, self.settings, suite.database, suite.schemas, suite.extensions
+        )
         for _ in range(_STARTS):
             before = len(read(record))
             with TARGETS[target](circumstances) as opened:

@@ -70,9 +70,11 @@ def real(circumstances: Circumstances) -> Iterator[Target]:
 @contextmanager
 def endpoint(circumstances: Circumstances) -> Iterator[Target]:
     """A fresh database behind the endpoint, which holds one test's transaction for all clients."""
-    with _server(circumstances) as server:
-        with start_endpoint(_target_of(server, circumstances)) as target:
-            yield target
+    with (
+        _server(circumstances) as server,
+        start_endpoint(_target_of(server, circumstances)) as target,
+    ):
+        yield target
 
 
 @contextmanager
