@@ -106,10 +106,15 @@ def read(path: Path) -> dict[str, Outcome]:
 
 def close(path: Path) -> None:
     """Write to *path* that the test which began last ended the process, if it has no outcome."""
-    last = (_lines(path) or [{}])[-1]
-    if "began" in last:
+    began = None
+    for line in _lines(path):
+        if "outcome" in line or "again" in line:
+            began = None
+        else:
+            began = line.get("began", began)
+    if began is not None:
         message = "the process ended while the test ran"
-        line = {"test": last["began"], "outcome": "died", "message": message, "seconds": 0.0}
+        line = {"test": began, "outcome": "died", "message": message, "seconds": 0.0}
         with path.open("a", encoding="utf-8") as file:
             file.write(f"{json.dumps(line)}\n")
 

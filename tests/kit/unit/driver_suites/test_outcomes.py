@@ -104,11 +104,20 @@ def test_an_interrupted_suite_is_not_complete(tmp_path, status, complete):
 def test_a_test_that_ended_the_process_is_known(tmp_path):
     """It began and has no outcome; the next process leaves it out."""
     path = tmp_path / "suite.jsonl"
-    path.write_text('{"began": "a"}\n')
+    path.write_text('{"began": "a"}\n{"end": 3}\n')  # pytest's exit status for an internal error
     close(path)
     close(path)
 
     assert read(path) == {"a": Outcome("died", "the process ended while the test ran")}
+
+
+def test_a_test_that_is_to_run_again_has_not_ended_the_process(tmp_path):
+    """It found its target lost."""
+    path = tmp_path / "suite.jsonl"
+    path.write_text('{"began": "a"}\n{"again": "a"}\n')
+    close(path)
+
+    assert read(path) == {}
 
 
 def test_a_file_that_is_not_there_has_no_outcomes(tmp_path):
