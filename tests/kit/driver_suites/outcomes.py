@@ -108,10 +108,8 @@ def close(path: Path) -> None:
     """Write to *path* that the test which began last ended the process, if it has no outcome."""
     began = None
     for line in _lines(path):
-        if "outcome" in line or "again" in line:
-            began = None
-        else:
-            began = line.get("began", began)
+        has_ended = "outcome" in line or "again" in line
+        began = None if has_ended else line.get("began", began)
     if began is not None:
         message = "the process ended while the test ran"
         line = {"test": began, "outcome": "died", "message": message, "seconds": 0.0}
