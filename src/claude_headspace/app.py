@@ -12,11 +12,11 @@ from claude_headspace import models  # noqa: F401  (importing it registers the t
 from claude_headspace.commands import register_commands
 from claude_headspace.config import load_settings
 from claude_headspace.database import db
+from claude_headspace.domain.validation import LARGEST_ID
 from claude_headspace.logs import configure_logging, masked
 from claude_headspace.services.event_writer import EventWriter
 from claude_headspace.web import register_api
 from claude_headspace.web.events import EVENT_WRITER
-from claude_headspace.web.parsing import LARGEST_ID
 
 
 class IdConverter(IntegerConverter):
