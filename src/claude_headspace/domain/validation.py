@@ -23,7 +23,6 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
-from pydantic_core import PydanticCustomError
 
 from claude_headspace.domain.states import TaskState, TurnActor, TurnIntent
 
@@ -38,7 +37,7 @@ def says(sentence: str) -> WrapValidator:
         try:
             return handler(value)
         except ValidationError:
-            raise PydanticCustomError("refused", "{sentence}", {"sentence": sentence}) from None
+            raise ValueError(sentence) from None
 
     return WrapValidator(validate)
 
@@ -56,31 +55,31 @@ def problems(
         elif problem["type"] == "missing" or problem["input"] is None:
             found[name] = "is required"
         else:
-            found[name] = problem["msg"]
+            found[name] = problem["msg"].removeprefix("Value error, ")
     return found
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """PostgreSQL's text takes neither NUL (manual, 8.3) nor what UTF-8 can't encode."""
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        sentence = "must be text without NUL characters and lone surrogates"
-        raise PydanticCustomError("not_storable", sentence)
+        raise ValueError("must be text without NUL characters and lone surrogates")
     return text
 
 
-def _filled(text: str) -> str:
+def filled(text: str) -> str:
+    """White space alone says nothing."""
     if not text.strip():
-        raise PydanticCustomError("empty", "must not be empty")
+        raise ValueError("must not be empty")
     return text
 
 
-def _written(moment: object) -> datetime:
+def written(moment: object) -> datetime:
     """Numbers are times to Pydantic, and to nobody who reads them."""
     return datetime.fromisoformat(moment if isinstance(moment, str) else "")
 
 
-Text = Annotated[str, says("must be a string"), AfterValidator(_storable)]
-Filled = Annotated[Text, AfterValidator(_filled)]
+Text = Annotated[str, says("must be a string"), AfterValidator(storable)]
+Filled = Annotated[Text, AfterValidator(filled)]
 Uuid = Annotated[UUID, says("must be a UUID")]
 Id = Annotated[
     int,
@@ -89,7 +88,7 @@ Id = Annotated[
 ]
 Moment = Annotated[
     AwareDatetime,
-    BeforeValidator(_written),
+    BeforeValidator(written),
     says("must be a time in ISO 8601 with its offset from UTC"),
 ]
 State = Annotated[TaskState, says(f"must be one of {', '.join(TaskState)}")]
