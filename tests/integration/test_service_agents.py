@@ -87,7 +87,7 @@ def test_a_known_uuid_is_the_same_agent(db_session, db_connection):
 
     assert not is_new
     assert second is first
-    assert second.claude_session_id == "abc"
+    assert db_connection.scalar(select(Agent.claude_session_id)) == "abc"
     assert db_connection.scalar(select(func.count(Event.id))) == 1
 
 
