@@ -92,7 +92,8 @@ def load_settings(
     try:
         return DatabaseSettings.model_validate(values)
     except ValidationError as error:
-        wrong = problems(error, DatabaseSettings.model_fields, "is not a setting")
+        known = [field.alias or name for name, field in DatabaseSettings.model_fields.items()]
+        wrong = problems(error, known, "is not a setting")
         what = "; ".join(f"{where[key]} {why}" for key, why in wrong.items())
         raise ConfigurationError(what) from None
 

@@ -110,6 +110,14 @@ def test_the_url_overrides_all(file):
     assert settings.pool_size == 3
 
 
+def test_the_file_may_have_a_url(file):
+    """DATABASE_URL overrides it, a variable for one of its parts does not."""
+    path = file("database: {url: 'postgresql://h/d', host: db}")
+
+    assert shown(config.load_settings(path, {"DATABASE_HOST": "x"})) == f"{config.DRIVER}://h/d"
+    assert config.load_settings(path, {"DATABASE_URL": "postgresql://h/e"}).url.database == "e"
+
+
 def test_a_variable_that_is_empty_is_not_set(file):
     """But an empty DATABASE_PASSWORD means no password."""
     environ = {"DATABASE_URL": "", "DATABASE_HOST": "", "DATABASE_PASSWORD": ""}
