@@ -53,7 +53,10 @@ def test_an_agent_of_another_project_is_a_conflict(client, db_session):
     response = client.post("/api/agents", json=body)
 
     assert response.status_code == 409
-    assert response.json["error"]["code"] == "conflict"
+    assert response.json["error"] == {
+        "code": "conflict",
+        "message": f"agent {agent.session_uuid} belongs to project {agent.project_id}",
+    }
     assert db_session.scalars(select(Project.path)).all() == [agent.project.path]
 
 

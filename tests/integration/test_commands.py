@@ -196,6 +196,23 @@ def test_an_unknown_revision_is_refused(flask, caplog):
     assert "revision  0005" in flask("status").output
 
 
+def test_the_migrations_can_be_written_as_sql():
+    """For those who may not run them themselves: one transaction, from nothing to the newest."""
+    written = subprocess.run(
+        [sys.executable, "-m", "alembic", "upgrade", "head", "--sql"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+
+    assert written.startswith("BEGIN;")
+    assert written.rstrip().endswith("COMMIT;")
+    assert "CREATE TABLE objective_histories" in written
+    assert "UPDATE alembic_version SET version_num='0005'" in written
+
+
 @pytest.mark.pgsandbox(isolation="clone")
 def test_alembic_by_itself_runs_the_same_migrations(pg):
     """A process of its own, which takes the application's URL and its ini file."""

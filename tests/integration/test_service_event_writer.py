@@ -99,8 +99,9 @@ def test_an_event_is_written_with_everything_it_is_about(db_session, fresh_sessi
 
 
 def test_an_event_falls_with_the_callers_transaction(db_session, writer):
-    """Given a session, the writer does not commit."""
-    writer.write(NOTIFICATION, db_session)
+    """Given a session, the writer writes there, returns the row's id, and does not commit."""
+    event_id = writer.write(NOTIFICATION, db_session)
+    assert db_session.get(Event, event_id).payload == {"text": "The tests are green"}
     db_session.rollback()
 
     assert db_session.scalar(COUNT) == 0
