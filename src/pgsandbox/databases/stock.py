@@ -31,10 +31,10 @@ READY = 2
 """How many tests can find a copy ready."""
 BACKLOG = 4
 """How many used copies may wait to be dropped before no further ones are made ahead."""
-LIMITS = Limits(lock=5.0, statement=15.0)
+LIMITS = Limits(lock=5.0, statement=12.0)
 """How long one statement may take in the background."""
 
-_PATIENCE = 20.0
+_PATIENCE = 14.0
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,12 @@ class Stock:
             with self._changed:
                 self._changed.wait_for(lambda: self._ready or not self._is_coming(), _PATIENCE)
                 self._expected = max(0, self._expected - 1)
-                if self._ready:
-                    return self._ready.popleft()
+                ready = self._ready.popleft() if self._ready else ()
                 self._has_failed = False
+            if ready and all(owned.is_proven() for owned in ready):
+                return ready
+            if ready:  # the server was restarted, say, and another run may have the names by now
+                self.give_back(ready)
             return self._make()
         finally:
             self.waits.append(time.monotonic() - began)

@@ -78,6 +78,17 @@ def release(server, name):
         leases.close()
 
 
+def removed(server, connection, name):
+    """Remove the database *name* under its lease."""
+    leases = Leases(server)
+    lease = leases.take(name)
+    try:
+        oid = catalog.find(connection, name).oid
+        lifecycle.remove(server, connection, name, oid, DEFAULT_LIMITS, lease)
+    finally:
+        leases.close()
+
+
 def copied(server, name, work):
     """Let *work* have a stock of copies of the database *name*, and stop it."""
     leases = Leases(server)
@@ -136,9 +147,7 @@ ATTACKS = {
         lambda server, connection, name: claim(server, name, exact=name),
     ],
     "lifecycle.remove": [
-        lambda server, connection, name: lifecycle.remove(
-            server, connection, name, catalog.find(connection, name).oid, DEFAULT_LIMITS
-        )
+        lambda server, connection, name: removed(server, connection, name)
     ],
     "lifecycle.reap": [
         lambda server, connection, name: lifecycle.reap(server),
@@ -187,7 +196,7 @@ READS = {
     "admin.Server.connect",
     "admin.administration",
     "admin.exists",
-    "admin.has_prepared",
+    "admin.obstacles",
     "admin.may_create_databases",
     "admin.may_not_create",
     "admin.open_connection",
@@ -205,6 +214,7 @@ READS = {
     "capacity.require_enough",
     "catalog.find",
     "catalog.find_ours",
+    "catalog.identity_of",
     "lease.Lease.is_held",
     "lease.Lease.release",
     "lease.Leases.close",
@@ -218,6 +228,7 @@ READS = {
     "lease.is_leased",
     "lease.key_of",
     "lease.leased_keys",
+    "lifecycle.OwnedDatabase.is_proven",
     "lifecycle.leftovers",
     "limits.limited",
     "limits.url_fact",
@@ -225,7 +236,8 @@ READS = {
     "names.fits",
     "names.template_name",
     "names.test_name",
-    "replication.has_subscriptions",
+    "second_proof.limit_of",
+    "second_proof.mark_behind",
     "templates.Recipe.build",
     "templates.Recipe.is_current",
     "templates.circumstances",
