@@ -46,7 +46,7 @@ class NoAnswer(psycopg2.OperationalError):
 class Cursor(extensions.cursor):
     """A cursor whose statements are done when the call returns."""
 
-    def execute(self, query: Any, vars: Any = None) -> None:
+    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - psycopg2's name
         """Execute *query*. Raises NoAnswer if the server does not answer in time."""
         connection = self.connection
         assert isinstance(connection, Connection)
@@ -81,13 +81,30 @@ class Connection(extensions.connection):
                 self.close()
                 raise error
 
+    def is_open(self) -> bool:
+        """Whether the server keeps it, as far as can be told without asking.
+
+        Nobody is told when a session is ended; but then there is something to be read.
+        """
+        while not self.closed:
+            poller = select.poll()
+            poller.register(self.fileno(), select.POLLIN)
+            if not poller.poll(0):
+                return True
+            try:
+                self.poll()
+            except psycopg2.Error:
+                self.close()
+            self.close_if_broken()
+        return False
+
     def close_if_broken(self) -> None:
         """Close it if the server has hung up: psycopg2 leaves that to whoever asks next."""
         if not self.closed and self.info.status != _CONNECTION_OK:
             self.close()
 
     @property
-    def autocommit(self) -> bool:
+    def autocommit(self) -> bool:  # type: ignore[override]  # it can't be changed
         """Always: what is asynchronous knows no other way."""
         return True
 

@@ -31,6 +31,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
+from pgsandbox import connections
 from pgsandbox.connections import NoAnswer
 from pgsandbox.databases.catalog import Entry, find, identity_of
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited, url_fact
@@ -70,7 +71,7 @@ def administration(server: Server, database: str | None = None) -> Iterator[Conn
     """A connection for administrative statements, closed at the end of the block.
 
     It speaks UTF-8 whatever the maintenance database's encoding is: names are given and compared
-    as UTF-8. It knows who it is, and its limits, from the first statement on. Raises TooFewConnections if the server has none left, and ServerError if it does not
+    as UTF-8. Raises TooFewConnections if the server has none left, and ServerError if it does not
     let us in for another reason.
     """
     if isinstance(server, HeldServer) and database is None:
@@ -101,7 +102,7 @@ class HeldServer:
 
     def connection(self) -> Connection:
         """The one connection, opened when it is first asked for, and again where it broke."""
-        if self._connection is None or self._connection.closed:
+        if self._connection is None or not is_open(self._connection):
             self._connection = open_connection(self._server)
         return self._connection
 
@@ -111,6 +112,13 @@ class HeldServer:
             if self._connection is not None:
                 self._connection.close()
             self._connection = None
+
+
+def is_open(connection: Connection) -> bool:
+    """Whether the server keeps *connection*, as far as can be told without asking it."""
+    if isinstance(connection, connections.Connection):
+        return connection.is_open()
+    return not connection.closed
 
 
 def open_connection(server: Server, database: str | None = None) -> Connection:
@@ -132,16 +140,18 @@ def open_connection(server: Server, database: str | None = None) -> Connection:
         raise ServerError(
             "The server did not let pgsandbox in for administration.",
             facts=facts,
-            remedy=_WHY_NOW.get(type(error), _CHANGED),
+            remedy=_FROZEN if isinstance(error, NoAnswer) else _CHANGED,
         ) from error
     return connection
 
 
-_CHANGED = "It did before: somebody has changed the role, the rules of pg_hba.conf, or the database."
-_WHY_NOW = {
-    NoAnswer: "It did before, and now it says nothing at all: look whether somebody has stopped its "
-    "processes (SIGSTOP, a debugger, a container on hold).",
-}
+_CHANGED = (
+    "It did before: somebody has changed the role, the rules of pg_hba.conf, or the database."
+)
+_FROZEN = (
+    "It did before, and now it says nothing at all: look whether somebody has stopped its "
+    "processes (SIGSTOP, a debugger, a container on hold)."
+)
 
 
 def may_create_databases(connection: Connection) -> bool:
@@ -221,7 +231,8 @@ def mark(
     The mark, its second proof in the connection limit (`second_proof`) and ``jit = off`` (jit can
     take most of a test query's time) come into force at one instant. A database that is marked
     already is marked anew. With *inputs* it is a template, used now, and nobody can connect to it
-    from that instant on. Raises NotATestDatabase if the database isn't ours, DatabaseError if it isn't *oid* any more.
+    from that instant on. Raises NotATestDatabase if the database isn't ours, DatabaseError if it
+    isn't *oid* any more.
     """
     entry = proven(connection, name, limits)
     if entry is None or entry.oid != oid:

@@ -115,7 +115,10 @@ def identity_of(
         if row[-1]:
             cursor.execute("select system_identifier::text from pg_catalog.pg_control_system()")
             ((server,),) = cursor.fetchall()
-    return _identities.setdefault(connection, Identity(*row[:-1], server))
+    role, may_create, is_superuser, waits_for_disk, _ = row
+    known = Identity(role, may_create, is_superuser, waits_for_disk, server)
+    _identities[connection] = known
+    return known
 
 
 def find(connection: Connection, name: str, limits: Limits = DEFAULT_LIMITS) -> Entry | None:

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from pgsandbox.databases.admin import Server, open_connection
+from pgsandbox.databases.admin import Server, is_open, open_connection
 from pgsandbox.databases.limits import Limits, limited
 from pgsandbox.errors import DatabaseError
 
@@ -62,7 +62,7 @@ _SHOW = "pg_catalog.set_config('application_name', %s, false) is not null"
 _TAKE = f"""
     select case when got then {_SHOW} else false end
       from (select pg_catalog.pg_try_advisory_lock(%s, %s) as got offset 0) l
-"""
+"""  # noqa: S608 - no value of anybody's is in it
 
 _LIMITS = Limits(lock=3.0, statement=3.0)
 """No statement on a lease's connection waits for anything but the server's own process."""
@@ -160,9 +160,10 @@ class Leases:
 
     def has_other_users(self, name: str) -> bool:
         """Whether another run uses the template *name*; asked by the holder of its lease."""
-        with self._lock, limited(
-            self._connected(), "look up the users of", name, _LIMITS
-        ) as cursor:
+        with (
+            self._lock,
+            limited(self._connected(), "look up the users of", name, _LIMITS) as cursor,
+        ):
             return _is_held_by_another(cursor, _USES, key_of(name))
 
     def holds(self, name: str) -> bool:
@@ -206,7 +207,7 @@ class Leases:
                 self._connection = None
 
     def _connected(self) -> Connection:
-        if self._connection is not None and self._connection.closed:
+        if self._connection is not None and not is_open(self._connection):
             self.close()
         if self._connection is None:
             self._connection = _connect(self._server)

@@ -333,7 +333,7 @@ def _settle_once(
 ) -> Mark | PassedOver | None:
     """One look at the leased name, and one step: None says to look again."""
     name = lease.name
-    entry = catalog.find(connection, name)
+    entry = catalog.find(connection, name, limits)
     if entry is None:
         try:
             return _make(connection, name, owner, template, limits)
@@ -362,7 +362,7 @@ def _reap_one(
         return False
     try:
         # Looked at again, since its owner may have ended, or another one begun, in the meantime.
-        entry = catalog.find(connection, name)
+        entry = catalog.find(connection, name, limits)
         if entry is None or _why_not_replaceable(entry, include_kept, TEMPLATE):
             return False
         if entry.mark and entry.mark.purpose == TEMPLATE and leases.has_other_users(name):
@@ -385,7 +385,7 @@ def _why_not_replaceable(entry: Entry, include_kept: bool = False, *purposes: st
     return ""
 
 
-def remove(  # noqa: PLR0913 - what is dropped, where, and what it is proven by
+def remove(
     server: Server,
     connection: Connection,
     name: str,

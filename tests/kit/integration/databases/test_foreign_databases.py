@@ -146,9 +146,7 @@ ATTACKS = {
         lambda server, connection, name: claim(server, name),
         lambda server, connection, name: claim(server, name, exact=name),
     ],
-    "lifecycle.remove": [
-        lambda server, connection, name: removed(server, connection, name)
-    ],
+    "lifecycle.remove": [removed],
     "lifecycle.reap": [
         lambda server, connection, name: lifecycle.reap(server),
         lambda server, connection, name: lifecycle.reap(server, include_kept=True),
@@ -197,6 +195,7 @@ READS = {
     "admin.administration",
     "admin.exists",
     "admin.obstacles",
+    "admin.is_open",
     "admin.may_create_databases",
     "admin.may_not_create",
     "admin.open_connection",
