@@ -18,6 +18,7 @@ anything (manual, DROP DATABASE).
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -122,10 +123,19 @@ def is_open(connection: Connection) -> bool:
 
 
 def open_connection(server: Server, database: str | None = None) -> Connection:
-    """Like `administration`, for a connection that the caller closes."""
+    """Like `administration`, for a connection that the caller closes.
+
+    A server that has just let a log-in wait in vain is not waited for again for 10 seconds: set-up
+    and teardown take several steps, each with a connection, and would wait for each.
+    """
+    silent = _silent.get(server)
     try:
+        if silent is not None and time.monotonic() - silent[0] < _SPARED:
+            raise silent[1]
         connection = server.connect(database)
     except psycopg2.Error as error:
+        if isinstance(error, NoAnswer) and error is not (silent or (0, None))[1]:
+            _silent[server] = time.monotonic(), error
         said = masked(error.diag.message_primary or str(error).strip())
         facts = [
             Fact("database", database or "the maintenance database"),
@@ -142,9 +152,13 @@ def open_connection(server: Server, database: str | None = None) -> Connection:
             facts=facts,
             remedy=_FROZEN if isinstance(error, NoAnswer) else _CHANGED,
         ) from error
+    _silent.pop(server, None)
     return connection
 
 
+_SPARED = 10.0
+_silent: WeakKeyDictionary[Server, tuple[float, NoAnswer]] = WeakKeyDictionary()
+"""The servers that last answered no log-in, and since when."""
 _CHANGED = (
     "It did before: somebody has changed the role, the rules of pg_hba.conf, or the database."
 )

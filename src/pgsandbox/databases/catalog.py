@@ -94,13 +94,16 @@ _identities: WeakKeyDictionary[Connection, Identity] = WeakKeyDictionary()
 
 
 def identity_of(
-    connection: Connection, action: str = "look up a role for", name: str = "*"
+    connection: Connection,
+    action: str = "look up a role for",
+    name: str = "*",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Identity:
     """Who *connection* is, and where. Only the first call asks the server, to do *action*."""
     known = _identities.get(connection)
     if known is not None:
         return known
-    with limited(connection, action, name) as cursor:
+    with limited(connection, action, name, limits) as cursor:
         cursor.execute(
             "select current_user::text, rolcreatedb or rolsuper, rolsuper,"
             " current_setting('fsync') <> 'off', pg_catalog.has_function_privilege("
@@ -126,7 +129,7 @@ def find(connection: Connection, name: str, limits: Limits = DEFAULT_LIMITS) -> 
     if not fits(name):
         # The server would cut the name, and find another database.
         return None
-    server = identity_of(connection, "look up", name).server
+    server = identity_of(connection, "look up", name, limits).server
     with limited(connection, "look up", name, limits) as cursor:
         cursor.execute(f"{_COLUMNS} where d.datname = %s", (server, name))
         row = cursor.fetchone()
@@ -135,7 +138,7 @@ def find(connection: Connection, name: str, limits: Limits = DEFAULT_LIMITS) -> 
 
 def find_ours(connection: Connection, limits: Limits = DEFAULT_LIMITS) -> list[Entry]:
     """All databases on the server that pgsandbox made, marked or unfinished, by name."""
-    server = identity_of(connection, "list").server
+    server = identity_of(connection, "list", "*", limits).server
     with limited(connection, "list", "*", limits) as cursor:
         # A limit that can't be ours, and a foreign comment, are sorted out here: the name of a
         # foreign database may be in an encoding that this connection can't read.
