@@ -75,8 +75,8 @@ def connect(url: URL, *, seconds: float = 5.0) -> Connection:
 
     It is there after *seconds*, or refused; and none of its calls waits for ever (`connections`).
     """
-    wanted = arguments(url) | {"application_name": APPLICATION_NAME}
-    return connections.connect(seconds=seconds, **wanted)
+    wanted = connections.ARGUMENTS | arguments(url) | {"application_name": APPLICATION_NAME}
+    return connections.let_in(psycopg2.connect(**wanted), seconds)
 
 
 def masked(url: URL) -> str:
