@@ -21,11 +21,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pgsandbox.databases.admin import HeldServer, Server
+from pgsandbox.databases.connecting import HeldServer, Server, administration
 from pgsandbox.databases.lease import Leases
 from pgsandbox.databases.lifecycle import OwnedDatabase, claim, reap
 from pgsandbox.databases.limits import Limits
-from pgsandbox.errors import DatabaseError, PgSandboxError, ServerError
+from pgsandbox.databases.shared import SharedState, changes, left_changed, shared_state
+from pgsandbox.errors import DatabaseError, PgSandboxError, ServerError, SharedStateChanged
 
 READY = 2
 """How many tests can find a copy ready."""
@@ -65,6 +66,8 @@ class Stock:
     ) -> None:
         self._server = HeldServer(server)
         self._for_dropping = HeldServer(server)
+        self._for_looking = HeldServer(server)
+        self._before: SharedState | None = None
         self._leases = leases
         self._sources = tuple(sources)
         self._worker = worker
@@ -104,6 +107,28 @@ class Stock:
             DatabaseError: one could not be made; the others are dropped again.
         """
         began = time.monotonic()
+        copies = self._take(began)
+        try:
+            with administration(self._for_looking) as connection:
+                self._before = shared_state(connection, LIMITS)
+        except BaseException:
+            self.give_back(copies)
+            raise
+        return copies
+
+    def check(self) -> SharedStateChanged | None:
+        """What the test that has a copy has changed for every database of the server, if anything.
+
+        Raises DatabaseError if the server can't be asked.
+        """
+        before, self._before = self._before, None
+        if before is None:
+            return None
+        with administration(self._for_looking) as connection:
+            found = changes(connection, before, LIMITS)
+            return left_changed(connection, found) if found else None
+
+    def _take(self, began: float) -> Copies:
         try:
             with self._changed:
                 self._changed.wait_for(lambda: self._ready or not self._is_coming(), _PATIENCE)
@@ -158,6 +183,7 @@ class Stock:
             self._has_left_some = False
         self._server.close()
         self._for_dropping.close()
+        self._for_looking.close()
         problems, self._problems = self._problems, []
         return problems
 

@@ -246,6 +246,7 @@ class ActivePlugin:
             errors.extend(self.run.door.leave())
             self.pg.close()
             try:
+                errors.extend(self.run.check_shared())
                 is_kept = self.settings.keep and self._has_failed
                 clones = self.run.drop_clones(keep=is_kept)
                 self._closing.kept.extend(reporting.is_kept(url) for url in clones)
