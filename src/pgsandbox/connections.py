@@ -109,18 +109,21 @@ class Connection(extensions.connection):
         return True
 
 
-def connect(*, seconds: float = 5.0, **parameters: Any) -> Connection:
-    """A connection to what libpq's *parameters* name, which speaks UTF-8.
+ARGUMENTS: dict[str, Any] = {
+    "connection_factory": Connection,
+    "cursor_factory": Cursor,
+    "async_": True,
+    "client_encoding": "UTF8",
+}
+"""What ``psycopg2.connect`` is to be given for such a connection, which `let_in` then waits for."""
+
+
+def let_in(connection: Connection, seconds: float) -> Connection:
+    """*connection* when it is logged in.
 
     Raises psycopg2.OperationalError if the server refuses, and NoAnswer, which is one, if it has
     not let us in after *seconds*.
     """
-    connection: Connection = psycopg2.connect(
-        connection_factory=Connection,
-        cursor_factory=Cursor,
-        async_=True,
-        **{"client_encoding": "UTF8"} | parameters,
-    )
     try:
         connection.wait(seconds)
     except BaseException:

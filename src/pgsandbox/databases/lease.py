@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from pgsandbox.databases.admin import Server, is_open, open_connection
+from pgsandbox.databases.connecting import Server, is_open, open_connection
 from pgsandbox.databases.limits import Limits, limited
 from pgsandbox.errors import DatabaseError
 

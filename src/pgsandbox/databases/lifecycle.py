@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from psycopg2.extensions import connection as Connection
 
 from pgsandbox.databases import admin, catalog, names, replication
-from pgsandbox.databases.admin import Server, administration
 from pgsandbox.databases.catalog import Entry
+from pgsandbox.databases.connecting import Server, administration
 from pgsandbox.databases.lease import Lease, Leases, key_of, leased_keys
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, url_fact
 from pgsandbox.errors import AdministrationBlocked, DatabaseError, Fact, LeaseLost, ServerError

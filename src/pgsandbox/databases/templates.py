@@ -26,8 +26,8 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pgsandbox.databases import admin, catalog
-from pgsandbox.databases.admin import Server, administration
 from pgsandbox.databases.catalog import Entry
+from pgsandbox.databases.connecting import Server, administration
 from pgsandbox.databases.lease import Lease, Leases
 from pgsandbox.databases.lifecycle import TEMPLATE, remove
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited

@@ -48,9 +48,12 @@ class LocalServer:
 
     def connect(self, database: str | None = None) -> Connection:
         """A connection in autocommit, as the kit asks for it."""
-        return connections.connect(
-            host=str(self.directory), user=self.role, dbname=database or self.database
-        )
+        where = {
+            "host": str(self.directory),
+            "user": self.role,
+            "dbname": database or self.database,
+        }
+        return connections.let_in(psycopg2.connect(**connections.ARGUMENTS, **where), 5.0)
 
     def as_role(self, role: str) -> LocalServer:
         """The same server for another role."""

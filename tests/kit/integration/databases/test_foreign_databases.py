@@ -12,12 +12,20 @@ import pkgutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from pgsandbox import databases
-from pgsandbox.databases import admin, adoption, catalog, lifecycle, replication, templates
+from pgsandbox.databases import (
+    admin,
+    adoption,
+    catalog,
+    lifecycle,
+    replication,
+    shared,
+    templates,
+)
 from pgsandbox.databases.adoption import AdoptedDatabase
 from pgsandbox.databases.lease import Leases
 from pgsandbox.databases.lifecycle import OwnedDatabase
@@ -87,6 +95,17 @@ def removed(server, connection, name):
         lifecycle.remove(server, connection, name, oid, DEFAULT_LIMITS, lease)
     finally:
         leases.close()
+
+
+def compared(server, connection, name):
+    """Compare with a moment at which the database *name* was ours, and had other settings."""
+    oid = catalog.find(connection, name).oid
+    before = shared.SharedState({}, {(name, oid): ["jit=on"]})
+    now = shared.shared_state(connection)
+    after = replace(now, settings={**now.settings, (name, oid): ["jit=off"]})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared, "shared_state", lambda *_: after)
+        shared.changes(connection, before)
 
 
 def copied(server, name, work):
@@ -172,6 +191,7 @@ ATTACKS = {
             server, name, lambda stock: stock.give_back([owned(server, name)])
         )
     ],
+    "shared.changes": [compared],
     "stock.Stock.stop": [lambda server, connection, name: copied(server, name, Stock.stop)],
     "templates.obtain": [
         lambda server, connection, name: obtain(server, Recipe(name)),
@@ -188,17 +208,17 @@ LOOKS_INSIDE = {
 """Those that have to log in to a database to see whether it is empty, because somebody named it."""
 
 READS = {
-    "admin.HeldServer.close",
-    "admin.HeldServer.connect",
-    "admin.HeldServer.connection",
-    "admin.Server.connect",
-    "admin.administration",
+    "connecting.HeldServer.close",
+    "connecting.HeldServer.connect",
+    "connecting.HeldServer.connection",
+    "connecting.Server.connect",
+    "connecting.administration",
     "admin.exists",
     "admin.obstacles",
-    "admin.is_open",
+    "connecting.is_open",
     "admin.may_create_databases",
     "admin.may_not_create",
-    "admin.open_connection",
+    "connecting.open_connection",
     "admin.proven",
     "admin.read_mark",
     "admin.require_createdb",
@@ -228,6 +248,9 @@ READS = {
     "lease.key_of",
     "lease.leased_keys",
     "lifecycle.OwnedDatabase.is_proven",
+    "shared.left_changed",
+    "shared.shared_state",
+    "stock.Stock.check",
     "lifecycle.leftovers",
     "limits.limited",
     "limits.url_fact",

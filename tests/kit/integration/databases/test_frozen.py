@@ -13,8 +13,17 @@ from contextlib import closing
 
 import pytest
 
-from pgsandbox.databases import Leases, admin, administration, claim, lease, limits, templates
-from pgsandbox.databases.admin import HeldServer
+from pgsandbox.databases import (
+    Leases,
+    admin,
+    administration,
+    claim,
+    connecting,
+    lease,
+    limits,
+    templates,
+)
+from pgsandbox.databases.connecting import HeldServer
 from pgsandbox.databases.limits import Limits
 from pgsandbox.errors import AdministrationBlocked, ServerError
 from tests.kit.integration.databases.builder import TableRecipe
@@ -61,7 +70,9 @@ def test_a_frozen_session_of_administration_is_named(server, connection, freeze)
     claim(server, "shop").lease.leases.close()
     freeze(connection.info.backend_pid)
 
-    with pytest.raises(AdministrationBlocked, match="did not answer when it was to look up") as caught:
+    with pytest.raises(
+        AdministrationBlocked, match="did not answer when it was to look up"
+    ) as caught:
         admin.drop(connection, "shop_test", limits=SHORT)
     assert f"an answer of the session with pid {connection_pid(caught)}" in str(caught.value)
     assert connection.closed
@@ -94,7 +105,7 @@ def test_a_frozen_postmaster_lets_nobody_wait_twice(server, freeze):
 
     for _ in range(4):
         with pytest.raises(ServerError, match="did not let pgsandbox in") as caught:
-            admin.open_connection(other)
+            connecting.open_connection(other)
         assert "somebody has stopped its processes" in str(caught.value)
     assert time.monotonic() - began < 7
 
