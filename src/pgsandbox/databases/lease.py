@@ -23,6 +23,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from psycopg2.extensions import connection as Connection
@@ -64,7 +66,7 @@ _TAKE = f"""
       from (select pg_catalog.pg_try_advisory_lock(%s, %s) as got offset 0) l
 """  # noqa: S608 - no value of anybody's is in it
 
-_LIMITS = Limits(lock=3.0, statement=3.0)
+LIMITS = Limits(lock=3.0, statement=3.0)
 """No statement on a lease's connection waits for anything but the server's own process."""
 
 
@@ -113,7 +115,7 @@ class Leases:
                 # The server would grant a session its own lock again.
                 return None
             try:
-                with limited(connection, "lease", name, _LIMITS) as cursor:
+                with limited(connection, "lease", name, LIMITS) as cursor:
                     cursor.execute(_TAKE, (self._title(name), _CLASS, _signed(key)))
                     if cursor.fetchone() != (True,):
                         return None
@@ -137,7 +139,7 @@ class Leases:
                 self._used.pop(key, None)  # the server was restarted, say
                 connection = self._connected()
             try:
-                with limited(connection, "use", name, _LIMITS) as cursor:
+                with limited(connection, "use", name, LIMITS) as cursor:
                     cursor.execute(
                         "select pg_catalog.pg_advisory_lock_shared(%s, %s)", (_USES, _signed(key))
                     )
@@ -162,7 +164,7 @@ class Leases:
         """Whether another run uses the template *name*; asked by the holder of its lease."""
         with (
             self._lock,
-            limited(self._connected(), "look up the users of", name, _LIMITS) as cursor,
+            limited(self._connected(), "look up the users of", name, LIMITS) as cursor,
         ):
             return _is_held_by_another(cursor, _USES, key_of(name))
 
@@ -185,7 +187,7 @@ class Leases:
     def _has_lock(self, connection: Connection, number: int, key: int) -> bool:
         """Whether the server has the lock for *connection*, which it has not after a restart."""
         try:
-            with limited(connection, "look up its own leases of", "*", _LIMITS) as cursor:
+            with limited(connection, "look up its own leases of", "*", LIMITS) as cursor:
                 cursor.execute(_OWN, (number, key))
                 return cursor.fetchone() == (True,)
         except DatabaseError:
@@ -206,6 +208,12 @@ class Leases:
                 self._connection.close()
                 self._connection = None
 
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        """The connection that holds the leases, for a look that waits for nothing."""
+        with self._lock:
+            yield self._connected()
+
     def _connected(self) -> Connection:
         if self._connection is not None and not is_open(self._connection):
             self.close()
@@ -217,7 +225,7 @@ class Leases:
         if self._connection is None:
             return
         try:
-            with limited(self._connection, "release the lease of", "*", _LIMITS) as cursor:
+            with limited(self._connection, "release the lease of", "*", LIMITS) as cursor:
                 cursor.execute(f"{unlock}, {_SHOW}", (number, _signed(key), self._title()))
         except DatabaseError:
             self.close()  # which releases what is left, in any case
@@ -257,7 +265,7 @@ def _signed(key: int) -> int:
 def _connect(server: Server) -> Connection:
     connection = open_connection(server)
     try:
-        with limited(connection, "prepare the lease connection for", "*", _LIMITS) as cursor:
+        with limited(connection, "prepare the lease connection for", "*", LIMITS) as cursor:
             cursor.execute(_SETTINGS)
     except BaseException:
         connection.close()

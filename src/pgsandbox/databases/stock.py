@@ -21,7 +21,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pgsandbox.databases.connecting import HeldServer, Server, administration
+from pgsandbox.databases.connecting import HeldServer, Server
+from pgsandbox.databases.lease import LIMITS as LEASE_LIMITS
 from pgsandbox.databases.lease import Leases
 from pgsandbox.databases.lifecycle import OwnedDatabase, claim, reap
 from pgsandbox.databases.limits import Limits
@@ -66,7 +67,6 @@ class Stock:
     ) -> None:
         self._server = HeldServer(server)
         self._for_dropping = HeldServer(server)
-        self._for_looking = HeldServer(server)
         self._before: SharedState | None = None
         self._leases = leases
         self._sources = tuple(sources)
@@ -109,8 +109,8 @@ class Stock:
         began = time.monotonic()
         copies = self._take(began)
         try:
-            with administration(self._for_looking) as connection:
-                self._before = shared_state(connection, LIMITS)
+            with self._leases.connected() as connection:
+                self._before = shared_state(connection, LEASE_LIMITS)
         except BaseException:
             self.give_back(copies)
             raise
@@ -124,8 +124,8 @@ class Stock:
         before, self._before = self._before, None
         if before is None:
             return None
-        with administration(self._for_looking) as connection:
-            found = changes(connection, before, LIMITS)
+        with self._leases.connected() as connection:
+            found = changes(connection, before, LEASE_LIMITS)
             return left_changed(connection, found) if found else None
 
     def _take(self, began: float) -> Copies:
@@ -183,7 +183,6 @@ class Stock:
             self._has_left_some = False
         self._server.close()
         self._for_dropping.close()
-        self._for_looking.close()
         problems, self._problems = self._problems, []
         return problems
 

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from pgsandbox.databases import admin, catalog
+from pgsandbox.databases import admin, administration, catalog
 from pgsandbox.databases.limits import Limits, limited
 from pgsandbox.errors import (
     AdministrationBlocked,
@@ -492,7 +492,7 @@ def test_a_server_that_lets_nobody_in_is_an_error_of_ours(server):
     """What libpq says is passed on."""
     with (
         pytest.raises(ServerError, match='database "nowhere" does not exist'),
-        admin.administration(server.through("nowhere")),
+        administration(server.through("nowhere")),
     ):
         pass
 
@@ -564,10 +564,10 @@ def test_a_name_beyond_ascii_needs_a_maintenance_database_that_stores_it(server)
         "create database ascii template template0 encoding SQL_ASCII lc_collate 'C' lc_ctype 'C'"
     )
 
-    with admin.administration(server.through("latin")) as connection:
+    with administration(server.through("latin")) as connection:
         with pytest.raises(DatabaseError, match="LATIN1"):
             admin.create(connection, "größe_test")
         made(connection, "shop_test")
-    with admin.administration(server.through("ascii")) as connection:
+    with administration(server.through("ascii")) as connection:
         made(connection, "größe_test")
     assert server.databases() == {"latin", "ascii", "shop_test", "größe_test"}

@@ -237,6 +237,7 @@ READS = {
     "lease.Lease.is_held",
     "lease.Lease.release",
     "lease.Leases.close",
+    "lease.Leases.connected",
     "lease.Leases.close_if_unused",
     "lease.Leases.give_back",
     "lease.Leases.has_other_users",
