@@ -10,6 +10,7 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   ├── LoginRefused                the server answers and refuses this role or password
     │   ├── ServerTooOld                the server is older than the oldest supported version
     │   ├── ServerNotReady              the server is starting or stopping
+    │   ├── PoolerInBetween             a pooler gives each transaction another session
     │   ├── TooFewConnections           the server has fewer connections left than the run needs
     │   ├── BinariesNotFound            no PostgreSQL programs to start an embedded server from
     │   └── ServerDidNotStart           the embedded server was started and did not come up
@@ -17,6 +18,7 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   ├── MayNotCreateDatabases       the role lacks CREATEDB
     │   ├── NotATestDatabase            the database does not bear our mark: nothing was done to it
     │   ├── AdoptionRefused             the database may not be handed over, or not be taken
+    │   ├── SharedStateChanged          a clone test has changed what all databases share
     │   ├── LeaseLost                   the session that held the database was ended
     │   └── AdministrationBlocked       an administrative statement reached its time limit
     ├── SchemaError
@@ -151,6 +153,12 @@ class ServerNotReady(ServerError):
     page = "server-not-ready"
 
 
+class PoolerInBetween(ServerError):
+    """A pooler in transaction mode stands before the server: no session lasts, and no lease."""
+
+    page = "pooler-in-between"
+
+
 class TooFewConnections(ServerError):
     """The server has fewer connections left than the run needs."""
 
@@ -191,6 +199,12 @@ class AdoptionRefused(DatabaseError):
     """A database can't be handed over to pgsandbox, or none of those that were is free."""
 
     page = "adoption-refused"
+
+
+class SharedStateChanged(DatabaseError):
+    """A test with a clone has changed what all databases of the server share."""
+
+    page = "shared-state-changed"
 
 
 class LeaseLost(DatabaseError):

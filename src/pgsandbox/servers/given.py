@@ -16,9 +16,9 @@ from contextlib import closing
 from typing import NoReturn
 
 import psycopg2
-from psycopg2.extensions import connection as Connection
 from sqlalchemy.engine import URL
 
+from pgsandbox.connections import Connection
 from pgsandbox.errors import (
     Fact,
     LoginRefused,
@@ -28,7 +28,7 @@ from pgsandbox.errors import (
     ServerUnreachable,
     TooFewConnections,
 )
-from pgsandbox.servers import libpq, wire
+from pgsandbox.servers import libpq, sessions, wire
 from pgsandbox.servers.server import Server
 
 OLDEST_VERSION = 140000
@@ -53,11 +53,15 @@ def given(url: URL, *, reason: str, source: str) -> Server:
 
     *source* names where the URL comes from, for messages. A server that is still starting is
     waited for. Raises ServerUnreachable, NotPostgreSQL, LoginRefused, ServerTooOld, ServerNotReady
-    for one that goes on starting, or TooFewConnections for one that is full, each within 10 s.
+    for one that goes on starting, TooFewConnections for one that is full, or PoolerInBetween for
+    a pooler in transaction mode, each within 15 s.
     """
     target = libpq.normalised(url)
     there, connection = _log_in(target, source, time.monotonic() + _LIMIT)
     with closing(connection):
+        sessions.require_own_session(
+            connection, lambda: libpq.connect(there, seconds=_LIMIT_OF_ASKING), target, source
+        )
         version = connection.server_version
         version_text = (connection.get_parameter_status("server_version") or "").split(" ")[0]
     if version < OLDEST_VERSION:
@@ -121,7 +125,7 @@ def _attempt(url: URL, seconds: float) -> Connection | psycopg2.Error | None:
 
     def log_in() -> None:
         try:
-            outcome.put(libpq.connect(url, seconds=max(2, round(seconds))))
+            outcome.put(libpq.connect(url, seconds=max(0.01, seconds)))
         except psycopg2.Error as error:
             outcome.put(error)
 
