@@ -7,16 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from pgsandbox.config.declared import BIND_SETTINGS, OTHER_VARIABLES, SETTINGS, Setting
+from pgsandbox.config.finding import FILE, TABLE, table_of
 from pgsandbox.config.kinds import Refused
 from pgsandbox.config.settings import TEST_DATABASE_URL, Bind, Settings, Value, shown
 from pgsandbox.errors import ConfigurationError, Fact
 
-FILE = "pyproject.toml"
-TABLE = "tool.pgsandbox"
 _PREFIX = "PGSANDBOX_"
 _IN_FILE = f"{FILE} [{TABLE}]"
 
@@ -34,7 +32,7 @@ def read(
     Raises ConfigurationError, which names the place, the key, the value and what is allowed there.
 
     """
-    table = _table_of(root / FILE)
+    table = table_of(root)
     if table is None and not (flags.get("metadata") or environ.get(f"{_PREFIX}METADATA")):
         return None
     _refuse_unknown_keys(table or {}, SETTINGS, TABLE)
@@ -55,36 +53,6 @@ def read(
         values=MappingProxyType(values),
         **{setting.attribute: values[setting.key].value for setting in SETTINGS},
     )
-
-
-def _table_of(file: Path) -> dict[str, Any] | None:
-    try:
-        content = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    # However its header is spelt, our table holds this word; most projects are done here.
-    if b"pgsandbox" not in content:
-        return None
-    # Only a project that mentions pgsandbox pays for the parser.
-    import tomllib
-
-    try:
-        document = tomllib.loads(content.decode())
-    except ValueError as error:  # TOMLDecodeError names the line, UnicodeDecodeError the byte
-        raise ConfigurationError(
-            f"{FILE} is not valid TOML, so its settings cannot be read.",
-            facts=[Fact("file", str(file)), Fact("error", str(error))],
-            remedy="Correct the file at the place that the error names.",
-        ) from error
-    tools = document.get("tool", {})
-    table = tools.get("pgsandbox") if isinstance(tools, dict) else None
-    if table is not None and not isinstance(table, dict):
-        raise ConfigurationError(
-            f"{TABLE} is a table of settings, not one value.",
-            facts=[Fact("value", shown(table), FILE)],
-            remedy=f"Write a table [{TABLE}] with a line for each setting.",
-        )
-    return table
 
 
 def _refuse_unknown_keys(

@@ -1,0 +1,11 @@
+"""A unit test that would empty a development database."""
+
+import os
+
+from sqlalchemy import create_engine, text
+
+
+def test_purge():
+    engine = create_engine(os.environ["DATABASE_URL"])
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM orders"))
