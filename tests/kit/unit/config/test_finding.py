@@ -189,7 +189,7 @@ def test_the_command_line_finds_the_same(write, tmp_path, monkeypatch):
     write({"pyproject.toml": TABLE, "tests/pyproject.toml": "[tool.pgsandbx]\n"})
 
     assert settings_of(tmp_path / "elsewhere").root == tmp_path
-    with pytest.raises(ConfigurationError, match="tool.pgsandbx"):
+    with pytest.raises(ConfigurationError, match=r"tool\.pgsandbx"):
         settings_of(tmp_path / "tests")
 
 
