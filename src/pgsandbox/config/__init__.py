@@ -1,8 +1,9 @@
 """The settings of a project: each declared once, read from four places, and knowing its source.
 
 ``find`` gives the root of the project that tests belong to, ``read`` its settings, or None where
-pgsandbox is not configured. ``resolve`` gives the object that one of them refers to. ``SETTINGS`` is the declaration that everything else is
-made from. Standard library only; importing this imports nothing of the user's.
+pgsandbox is not configured. ``resolve`` gives the object that one of them refers to. ``SETTINGS``
+is the declaration that everything else is made from. Standard library only; importing this imports
+nothing of the user's.
 
 pytest asks for the declarations in every project that has pgsandbox installed; what reads them is
 imported when somebody asks for it.

@@ -1,4 +1,4 @@
-"""Finds the project that tests belong to: from the tests upwards, whatever pytest takes for its root.
+"""Finds the project that tests belong to: from them upwards, whatever pytest takes for its root.
 
 pytest's root directory follows its own ini file, and ``-c``, ``--rootdir``, a ``tests/pytest.ini``
 or a ``tox.ini`` above all move it. What decides here is where the tests are. A table whose name is
@@ -14,9 +14,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pgsandbox.errors import ConfigurationError, Fact
+if TYPE_CHECKING:
+    from pgsandbox.errors import ConfigurationError
 
 FILE = "pyproject.toml"
 TABLE = "tool.pgsandbox"
@@ -39,26 +40,21 @@ def find(starts: Iterable[Path]) -> Path | None:
         if root is not None:
             found.setdefault(os.path.realpath(root), (root, start))
     if len(found) > 1:
-        raise ConfigurationError(
+        raise _error(
             "Two projects configure pgsandbox, and a run holds to the settings of one.",
-            facts=[
-                Fact("settings", str(root / FILE), f"above {start}")
-                for root, start in found.values()
-            ],
+            *(("settings", str(root / FILE), f"above {start}") for root, start in found.values()),
             remedy="Run pytest for each by itself, in its own directory.",
         )
     return next((root for root, _ in found.values()), None)
 
 
 def stray_tests(folder: Path, root: Path, held: Path | None) -> ConfigurationError:
-    """Return the error of a run that comes to *folder*, a part of *root*, by the settings of *held*."""
-    return ConfigurationError(
+    """Return the error of a run by *held* that comes to *folder*, a part of another *root*."""
+    return _error(
         f"{folder} belongs to a project that configures pgsandbox, and this run began without its "
         "settings, so that nothing there was imported.",
-        facts=[
-            Fact("settings", str(root / FILE), f"above {folder}"),
-            Fact("this run", "none" if held is None else str(held / FILE)),
-        ],
+        ("settings", str(root / FILE), f"above {folder}"),
+        ("this run", "none" if held is None else str(held / FILE), None),
         remedy=f"Run pytest in {root}, or name its tests: pytest {folder}. What is no part of this "
         "run can be left out by norecursedirs.",
     )
@@ -109,9 +105,10 @@ def table_of(folder: Path) -> dict[str, Any] | None:
     except ValueError as error:  # TOMLDecodeError names the line, UnicodeDecodeError the byte
         if _NAME.encode() not in _squeezed(content):
             return None
-        raise ConfigurationError(
+        raise _error(
             f"{FILE} is not valid TOML, so its settings cannot be read.",
-            facts=[Fact("file", str(file)), Fact("error", str(error))],
+            ("file", str(file), None),
+            ("error", str(error), None),
             remedy="Correct the file at the place that the error names; it is UTF-8.",
         ) from error
     for path in _nearly_ours(document):
@@ -119,10 +116,11 @@ def table_of(folder: Path) -> dict[str, Any] | None:
     tools = document.get("tool", {})
     table = tools.get(_NAME) if isinstance(tools, dict) else None
     if table is not None and not isinstance(table, dict):
-        raise ConfigurationError(
+        raise _error(
             f"{TABLE} is a table of settings, not one value.",
             # Not its value: what stands in the wrong place may well be a password.
-            facts=[Fact("file", str(file)), Fact("table", f"[{TABLE}]", FILE)],
+            ("file", str(file), None),
+            ("table", f"[{TABLE}]", FILE),
             remedy=f"Write a table [{TABLE}] with a line for each setting.",
         )
     return table
@@ -136,9 +134,10 @@ def _content_of(file: Path) -> bytes:
     except OSError as error:
         if not os.path.lexists(file):  # the folder itself is closed to us
             return b""
-        raise ConfigurationError(
+        raise _error(
             f"{file.name} can't be read, so nobody knows whether it configures pgsandbox.",
-            facts=[Fact("file", str(file)), Fact("error", error.strerror or str(error))],
+            ("file", str(file), None),
+            ("error", error.strerror or str(error), None),
             remedy="Let the user who runs the tests read it.",
         ) from error
 
@@ -159,7 +158,7 @@ def _nearly_ours(document: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for path, value in _tables(document):
         if path[:2] == ("tool", _NAME):
             continue
-        is_there = len(path) == 1 or (len(path) == 2 and _is_near(path[0], "tool", 0.7))  # noqa: PLR2004 - tool and name
+        is_there = len(path) == 1 or (len(path) == 2 and _is_near(path[0], "tool", 0.7))
         has_key = isinstance(value, dict) and _KEY_OF_OURS in value
         if (is_there and _is_near(path[-1], _NAME, 0.85)) or (has_key and _holds_our_name(path)):
             yield path
@@ -213,10 +212,19 @@ def _refuse_sections(file: Path) -> None:
 
 
 def _misspelt(file: Path, table: str) -> ConfigurationError:
-    return ConfigurationError(
+    return _error(
         f"{file.name} has the table [{table}], which nothing reads; pgsandbox is configured by "
         f"[{TABLE}] of {FILE}.",
-        facts=[Fact("file", str(file)), Fact("table", f"[{table}]"), Fact("right", f"[{TABLE}]")],
+        ("file", str(file), None),
+        ("table", f"[{table}]", None),
+        ("right", f"[{TABLE}]", None),
         remedy=f"Write [{TABLE}] instead"
         + ("." if file.name == FILE else f", in {FILE}: {file.name} has no settings of pgsandbox."),
     )
+
+
+def _error(headline: str, *facts: tuple[str, str, str | None], remedy: str) -> ConfigurationError:
+    # Most projects have no mistake here, and many no settings: they pay for no error either.
+    from pgsandbox.errors import ConfigurationError, Fact
+
+    return ConfigurationError(headline, facts=[Fact(*each) for each in facts], remedy=remedy)

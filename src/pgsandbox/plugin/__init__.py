@@ -1,8 +1,8 @@
 """The pytest face: the options, and the plugin itself where a project is configured for it.
 
 pytest imports this module in every project that has pgsandbox installed, so it imports neither
-SQLAlchemy nor anything that does. Where the tests' project has no ``[tool.pgsandbox]``, nothing more
-happens: no marker, no fixture, no output.
+SQLAlchemy nor anything that does. Where the tests' project has no ``[tool.pgsandbox]``, nothing
+more happens: no marker, no fixture, no output.
 """
 
 from __future__ import annotations
@@ -67,16 +67,14 @@ def _activate(pytest_config: pytest.Config, options: Any) -> None:
         for setting in config.SETTINGS
         if setting.flag is not None
     }
-    from pgsandbox.errors import PgSandboxError
-
     try:
         root = _root_of(pytest_config, options)
         pytest_config.stash[_ROOT] = root
         if root is None and not _is_mentioned(flags):
             return
         settings = config.read(root or pytest_config.rootpath, os.environ, flags)
-    except PgSandboxError as error:
-        raise pytest.UsageError(f"{type(error).__name__}: {error}") from None
+    except Exception as error:  # noqa: BLE001 - what is not ours goes on
+        raise pytest.UsageError(_message_of(error)) from None
     if settings is None:
         return
     # Only a configured project pays for SQLAlchemy.
@@ -104,7 +102,7 @@ def _paths(here: Path, named: str) -> list[Path]:
     """What an argument names; nothing if it is a module's name. `testpaths` may have wildcards."""
     if (here / named).exists():
         return [here / named]
-    return [Path(each) for each in glob(str(here / named), recursive=True)]
+    return [Path(each) for each in glob(str(here / named), recursive=True)]  # noqa: PTH207 - as pytest does, also with absolute names
 
 
 def _is_mentioned(flags: dict[str, Any]) -> bool:
@@ -116,14 +114,22 @@ def _refuse_strangers(folder: Path, pytest_config: pytest.Config) -> None:
     """Refuse tests in *folder* if a project configures us there that this run knows nothing of."""
     search = pytest_config.stash.setdefault(_SEARCH, None) or config.Search()
     pytest_config.stash[_SEARCH] = search
-    from pgsandbox.errors import PgSandboxError
-
     try:
         root = search.root_of(folder)
         held = pytest_config.stash.get(_ROOT, None)
         if root is None or (held is not None and root.samefile(held)):
             return
         raise config.stray_tests(folder, root, held)
-    except PgSandboxError as error:
+    except Exception as error:  # noqa: BLE001 - what is not ours goes on
         # pytest reports this kind by its words alone, and goes on to no test below.
-        raise pytest.Collector.CollectError(f"{type(error).__name__}: {error}") from None
+        raise pytest.Collector.CollectError(_message_of(error)) from None
+
+
+def _message_of(error: Exception) -> str:
+    """What *error* says, if it is one of ours; any other is raised as it is."""
+    # Our errors are only there, and only imported, where one of them has been raised.
+    from pgsandbox.errors import PgSandboxError
+
+    if not isinstance(error, PgSandboxError):
+        raise error
+    return f"{type(error).__name__}: {error}"

@@ -86,7 +86,11 @@ def _attack(project: Project, shop: Shop, *arguments: str, below: str = ".", **e
         ({}, ["--rootdir=tests", "tests"], "."),
         ({"../pytest.ini": "[pytest]\n"}, [], "."),
         ({"../tox.ini": "[pytest]\n"}, [], "."),
-        ({"../else/pytest.ini": "[pytest]\n"}, ["../shop/tests/test_purge.py::test_purge"], "../else"),
+        (
+            {"../else/pytest.ini": "[pytest]\n"},
+            ["../shop/tests/test_purge.py::test_purge"],
+            "../else",
+        ),
         (
             {"../else/pytest.ini": "[pytest]\n"},
             ["-c", "../else/pytest.ini", "../shop/tests"],
@@ -137,9 +141,7 @@ def test_tests_of_a_project_that_nobody_could_foresee_are_not_even_imported(
 
 
 @pytest.mark.parametrize("arguments", [["tests", "../other/tests"], ["../other/tests"]])
-def test_a_run_belongs_to_one_project(
-    project: Project, shop: Shop, arguments: list[str]
-) -> None:
+def test_a_run_belongs_to_one_project(project: Project, shop: Shop, arguments: list[str]) -> None:
     """Of its arguments, and of the directory it starts in; the message names both files."""
     project.write(_OTHER)
     outcome = _attack(project, shop, *arguments)
@@ -221,7 +223,7 @@ def test_a_line_of_conftest_stands_guard_without_the_plugin(
 def test_without_the_plugin_and_without_either_nothing_of_ours_runs(
     insisting: Project, shop: Shop, arguments: list[str], environ: dict[str, str]
 ) -> None:
-    """This is what the documentation says, and why it names the two."""
+    """So the documentation says, and names the two ways."""
     (insisting.path / "conftest.py").unlink()
     said = _run(insisting, shop, "-c", "/dev/null", "tests", *arguments, **environ)
 
