@@ -65,6 +65,7 @@ class Search:
 
     def __init__(self) -> None:
         self._roots: dict[str, Path | None] = {}
+        self._starts: dict[Path, Path | None] = {}
 
     def root_of(self, start: Path) -> Path | None:
         """Return the nearest folder from *start* upwards whose pyproject.toml configures us.
@@ -72,8 +73,11 @@ class Search:
         Where a link leads to the tests, what lies above the link counts before what lies above
         that which it leads to.
         """
-        spelt, real = os.path.abspath(start), os.path.realpath(start)  # noqa: PTH100 - keeps links
-        return self._above(spelt) or (self._above(real) if real != spelt else None)
+        if start not in self._starts:
+            spelt, real = os.path.abspath(start), os.path.realpath(start)  # noqa: PTH100 - keeps links
+            found = self._above(spelt) or (self._above(real) if real != spelt else None)
+            self._starts[start] = found
+        return self._starts[start]
 
     def _above(self, folder: str) -> Path | None:
         if folder not in self._roots:

@@ -73,15 +73,16 @@ def _activate(pytest_config: pytest.Config, options: Any) -> None:
         if root is None and not _is_mentioned(flags):
             return
         settings = config.read(root or pytest_config.rootpath, os.environ, flags)
+        if settings is None:
+            return
+        # Only a configured project pays for SQLAlchemy.
+        from pgsandbox.plugin.active import ActivePlugin
+
+        plugin = ActivePlugin(pytest_config, settings)
     except Exception as error:  # noqa: BLE001 - what is not ours goes on
         raise pytest.UsageError(_message_of(error)) from None
-    if settings is None:
-        return
-    # Only a configured project pays for SQLAlchemy.
-    from pgsandbox.plugin.active import ActivePlugin
-
     pytest_config.stash[_ROOT] = settings.root
-    pytest_config.pluginmanager.register(ActivePlugin(pytest_config, settings), _NAME)
+    pytest_config.pluginmanager.register(plugin, _NAME)
 
 
 def _root_of(pytest_config: pytest.Config, options: Any) -> Path | None:

@@ -181,6 +181,7 @@ def test_a_role_without_createdb(make_project: MakeProject, external: External) 
         ('url = "models:url"', MODELS + "def url(settings): pass", "called without settings."),
         ("", "class Base:\n    pass", "is no MetaData and has none"),
         ("", MODELS + _RAISES, "reading its metadata failed"),
+        ('allow = ["postgresql://db:$PGPORT/x"]', MODELS, "$PGPORT in it was not expanded"),
         ("redirect = true", MODELS, "redirect = true has nothing to redirect"),
         ('paths = ["tests/integratoin"]', MODELS, 'did you mean "tests/integration"?'),
     ],
