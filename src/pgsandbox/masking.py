@@ -131,7 +131,9 @@ def _is_secret(text: str) -> bool:
 _KEYWORD = re.compile(r"(?<![\w.?&])([\w.]+)\s*=\s*", re.ASCII)
 _QUOTED_VALUE = re.compile(r"'(?:[^'\\]|\\.)*'(?=\s|$)", re.DOTALL)
 _BARE_VALUE = re.compile(r".*?(?=\s+\w+\s*=|\Z)", re.DOTALL | re.ASCII)
-_LITERAL = re.compile(r"(?:[EU]&?)?'(?:''|\\.|[^'])*(?:'|\Z)", re.DOTALL | re.IGNORECASE)
+_LITERAL = re.compile(
+    r"(?:[EU]&?)?'(?:''|\\.|[^'])*(?:'|\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)", re.DOTALL | re.IGNORECASE
+)
 _BARE_IN_SQL = re.compile(r"[^\s,;)'\"]+")
 _PLACEHOLDER = re.compile(r"(?:%\(\w+\)s|%s|\$\d+|:\w+|\?)(?=[\s,;)]|\Z)")
 
@@ -212,7 +214,8 @@ def _all_quoted(text: str, start: int) -> Iterator[_Range]:
     if quotes:
         begins = quotes[0].start()
         before = re.compile(r"[EU]&?\Z", re.IGNORECASE).search(text, start, begins)
-        is_closed = len(quotes) % 2 == 0
+        # Of two kinds one stands inside of the other, or the text was cut there.
+        is_closed = len(quotes) % 2 == 0 and quotes[0][0] == quotes[-1][0]
         yield (before or quotes[0]).start(), quotes[-1].end() if is_closed else len(text)
 
 

@@ -80,6 +80,8 @@ def test_ports_and_names_are_shown(url):
             "do $$ begin execute format('alter role a password %L', ***",
         ),
         ("set app.secret to 'hunter2'", "set app.secret to ***"),
+        ("update users set password = $p$hun'ter2$p$", "update users set password = ***"),
+        ("update users set password = $p$hun'ter", "update users set password = ***"),
         ("set app.secret = hunter2", "set app.secret = ***"),
         (
             "create user mapping for a server s options (user 'a', password 'hunter2')",
