@@ -40,7 +40,9 @@ One class per cause, so that a caller can catch exactly what it can handle::
     └── FactoryError
         └── NoSession                   a factory was called where no test has a session
 
-No message contains a password: facts are masked where they are collected (``guard.masked``).
+No message contains a password: URLs and settings are masked where they are collected
+(``guard.masked``), and every headline and fact once more here, as SQL and other text is
+(``guard.masked_sql``).
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
+
+from pgsandbox.masking import masked_sql
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,13 @@ class Fact:
     name: str
     """What the value is: ``url``, ``mark``, ``test``."""
     value: str
-    """The value, already masked."""
+    """The value; a URL is masked already, and no fact keeps the password of a statement."""
     source: str | None = None
     """Where the value came from: a setting, a variable, a catalog."""
+
+    def __post_init__(self) -> None:
+        """Hide what nobody has hidden: statements and servers' messages come here as they are."""
+        object.__setattr__(self, "value", masked_sql(self.value))
 
 
 class PgSandboxError(Exception):
@@ -72,7 +80,7 @@ class PgSandboxError(Exception):
     page: ClassVar[str] = "pgsandbox-error"
 
     def __init__(self, headline: str, *, facts: Iterable[Fact] = (), remedy: str = "") -> None:
-        self.headline = headline
+        self.headline = headline = masked_sql(headline)
         self.facts = tuple(facts)
         self.remedy = remedy
         super().__init__(headline)

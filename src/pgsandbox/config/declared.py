@@ -200,7 +200,7 @@ BIND_SETTINGS: tuple[Setting, ...] = tuple(
 
 OTHER_VARIABLES: dict[str, str] = {
     "PGSANDBOX_BINDIR": "the directory of PostgreSQL's programs for the embedded server",
-    "PGSANDBOX_RUNDIR": "the directory for the embedded server's socket and data, instead of "
-    "shared memory (`/dev/shm`, where it has a gigabyte) or `/tmp`",
+    "PGSANDBOX_RUNDIR": "the directory, by its absolute path, for the embedded server's socket and "
+    "data, instead of shared memory (`/dev/shm`, where it has a gigabyte) or `/tmp`",
 }
 """Environment variables of pgsandbox that set nothing of a project, and what each is for."""

@@ -127,7 +127,7 @@ def shown(value: object, root: Path | None = None) -> str:
             said = f'"{masked(value)}"'
         case Path():
             seen = value.relative_to(root) if root and value.is_relative_to(root) else value
-            said = f'"{seen.as_posix()}"'
+            said = f'"{masked(seen.as_posix())}"'
         case list() | tuple():
             said = "[" + ", ".join(shown(item, root) for item in value) + "]"
         case Mapping():

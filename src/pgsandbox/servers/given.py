@@ -90,7 +90,7 @@ def answers(url: URL) -> bool:
 def _log_in(target: URL, source: str, deadline: float) -> tuple[URL, Connection]:
     """The first maintenance database that lets the role in, and a connection to it."""
     while True:
-        outcome: Connection | psycopg2.Error | None = None
+        outcome: Connection | Exception | None = None
         for there in _maintenance_urls(target):
             began = time.monotonic()
             outcome = _attempt(there, min(_LIMIT_OF_ONE_LOGIN, deadline - began))
@@ -114,19 +114,19 @@ def _maintenance_urls(target: URL) -> Iterator[URL]:
         yield target.set(database=name)
 
 
-def _attempt(url: URL, seconds: float) -> Connection | psycopg2.Error | None:
-    """A connection, psycopg2's error, or None if neither came within *seconds*.
+def _attempt(url: URL, seconds: float) -> Connection | Exception | None:
+    """A connection, what psycopg2 raised, or None if neither came within *seconds*.
 
     libpq's own limit knows neither the time a name server takes nor that a host has several
     addresses, so a thread waits for libpq and we wait for the thread. A connection that comes too
     late is closed with the queue that nobody reads.
     """
-    outcome: queue.SimpleQueue[Connection | psycopg2.Error] = queue.SimpleQueue()
+    outcome: queue.SimpleQueue[Connection | Exception] = queue.SimpleQueue()
 
     def log_in() -> None:
         try:
             outcome.put(libpq.connect(url, seconds=max(0.01, seconds)))
-        except psycopg2.Error as error:
+        except Exception as error:  # noqa: BLE001 - also what it can't decode of a stranger's answer
             outcome.put(error)
 
     threading.Thread(target=log_in, name="pgsandbox log-in", daemon=True).start()
@@ -161,7 +161,7 @@ def _ask(target: URL, seconds: float) -> wire.Answer:
 
 
 def _refuse(
-    target: URL, source: str, answer: wire.Answer, outcome: Connection | psycopg2.Error | None
+    target: URL, source: str, answer: wire.Answer, outcome: Connection | Exception | None
 ) -> NoReturn:
     """Raise the error that fits what answered and what psycopg2 met."""
     place = _place(target)

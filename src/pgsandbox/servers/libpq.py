@@ -91,7 +91,8 @@ def place(keywords: Mapping[str, Any]) -> str:
         return "libpq's default socket"
     if host.startswith("/"):
         return host
-    return f"{host}:{keywords.get('port') or 5432}"
+    port = keywords.get("port")
+    return guard.masked_place(f"{host}:{guard.DEFAULT_PORT if port in (None, '') else port}")
 
 
 def _is_option(name: str) -> bool:

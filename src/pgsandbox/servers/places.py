@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pgsandbox.errors import Fact, ServerDidNotStart
+from pgsandbox.errors import ConfigurationError, Fact, ServerDidNotStart
 from pgsandbox.servers.locks import Lock
 from pgsandbox.servers.spreading import spread
 from pgsandbox.servers.standstill import Standstill, described, holder_of
@@ -121,6 +121,9 @@ def _entrance() -> Lock:
     refused = []
     for base in dict.fromkeys(bases()):
         folder = base / f"pgsandbox-{os.geteuid()}"
+        if _unfit(str(folder)):
+            refused.append(Fact("refused", str(folder), str(_unfit(str(folder)))))
+            continue
         if len(os.fsencode(folder)) + _BELOW_THE_FOLDER > _LONGEST_SOCKET_PATH:
             refused.append(Fact("refused", str(folder), "too long for a socket below it"))
             continue
@@ -145,8 +148,27 @@ def bases() -> list[Path]:
     A copy of a database is some 230 small files, made and removed. In memory that takes a third of
     the time that it takes on ext4, which passes over what was freed lately (`spreading`).
     """
-    asked = os.environ.get(VARIABLE, "")
-    return [Path(asked)] if asked.startswith("/") else [*_memory(), Path(_SHORT), *_temporary()]
+    asked = os.environ.get(VARIABLE, "").strip()
+    if not asked:
+        return [*_memory(), Path(_SHORT), *_temporary()]
+    why = _unfit(asked)
+    if why is None:
+        return [Path(asked)]
+    raise ConfigurationError(
+        f"{VARIABLE} names no directory that a server's socket can be in: {why}.",
+        facts=[Fact("value", asked, VARIABLE)],
+        remedy="Name another directory, by its absolute path, or unset the variable.",
+    )
+
+
+def _unfit(asked: str) -> str | None:
+    """Why PostgreSQL or libpq would read *asked* as something else than one directory."""
+    if not asked.startswith("/"):
+        return "its path is not absolute"
+    # Both take lists of directories, between commas and in quotes (manual, 20.3.1 and 34.1.1).
+    if found := next((each for each in ',"\\' if each in asked), None):
+        return f"there is a {found} in its path"
+    return None if asked.isprintable() else "its path has letters that can't be printed"
 
 
 def _memory() -> list[Path]:
