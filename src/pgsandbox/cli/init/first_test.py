@@ -1,0 +1,223 @@
+"""The first test: a row that it stores, read back by the application's own session."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pgsandbox.cli.init.looking import Looked
+from pgsandbox.cli.init.proposals import Line
+
+_VALUES = {
+    "bool": ("True", ""),
+    "bytes": ('b"1"', ""),
+    "date": ("date(2026, 1, 31)", "from datetime import date"),
+    "Decimal": ('Decimal("1")', "from decimal import Decimal"),
+    "dict": ("{}", ""),
+    "float": ("1.0", ""),
+    "int": ("1", ""),
+    "list": ("[]", ""),
+    "time": ("time(12, 0)", "from datetime import time"),
+    "timedelta": ("timedelta(hours=1)", "from datetime import timedelta"),
+    "UUID": ("uuid4()", "from uuid import uuid4"),
+}
+_COMPARED = {"str", "int", "bool"}
+
+
+@dataclass(frozen=True)
+class Side:
+    """The way by which a test reaches the application's own session."""
+
+    flask: str = ""
+    """The Flask-SQLAlchemy object, by its dotted name."""
+    engine: str = ""
+    """The engine of the application, by its reference."""
+    is_async: bool = False
+    """Whether that engine is awaited."""
+
+
+def lines(looked: Looked, side: Side) -> tuple[list[Line], list[str]]:
+    """Return the lines of the test, and what has to be known besides."""
+    chosen = _chosen(looked)
+    if chosen is None:
+        return _of_tables(looked), [
+            "No model could be filled without guessing: the first test only looks at a table."
+        ]
+    model, arguments, imports = chosen
+    compared = next((each for each in arguments if each[2] in _COMPARED), None)
+    given = ", ".join(f"{key}={value}" for key, value, _ in arguments)
+    name = model["name"]
+    imports = {*imports, f"from {model['module']} import {name}", "from sqlalchemy import select"}
+    if compared is None:
+        query, expected = f"select({name})", "is not None"
+    else:
+        key, value, _ = compared
+        query = f"select({name}.{key}).where({name}.{key} == {value})"
+        expected = f"== {value}"
+        if value in ("True", "False"):
+            query, expected = f"select({name}.{key})", f"is {value}"
+    made = f"{name}({given})"
+    if side.is_async:
+        return _asynchronous(looked, side, made, query, expected, imports), []
+    return _synchronous(side, made, query, expected, imports), []
+
+
+def _synchronous(side: Side, made: str, query: str, expected: str, imports: set[str]) -> list[Line]:
+    asked = "app, db_session" if side.flask else "db_session"
+    claim = (
+        "the_application_reads_what_a_test_stored"
+        if side.flask or side.engine
+        else ("a_row_is_stored")
+    )
+    body = [
+        Line(f"    db_session.add({made})", "the values that its columns ask for"),
+        Line("    db_session.commit()", "undone after the test, as everything else is"),
+        Line(""),
+    ]
+    if side.flask:
+        module, _, name = side.flask.rpartition(".")
+        imports.add(f"from {module} import {name}")
+        body += [
+            Line("    with app.app_context():"),
+            Line(
+                f"        assert {name}.session.scalar({query}) {expected}",
+                "the application's own session",
+            ),
+        ]
+    elif side.engine:
+        opened = _opened(side, imports)
+        imports.add("from sqlalchemy.orm import Session")
+        body += [
+            Line(f"    with Session({opened}) as session:", "the application's own engine"),
+            Line(f"        assert session.scalar({query}) {expected}"),
+        ]
+    else:
+        body.append(Line(f"    assert db_session.scalar({query}) {expected}"))
+    return [
+        *_head(imports),
+        Line(f"def test_{claim}({asked}):"),
+        *body,
+    ]
+
+
+def _asynchronous(
+    looked: Looked, side: Side, made: str, query: str, expected: str, imports: set[str]
+) -> list[Line]:
+    opened = _opened(side, imports)
+    imports.add("from sqlalchemy.ext.asyncio import AsyncSession")
+    body = [
+        Line(f"    async_db_session.add({made})", "the values that its columns ask for"),
+        Line("    await async_db_session.commit()", "undone after the test, as everything else is"),
+        Line(""),
+        Line(f"    async with AsyncSession({opened}) as session:", "the application's own engine"),
+        Line(f"        assert await session.scalar({query}) {expected}"),
+    ]
+    name = "test_the_application_reads_what_a_test_stored"
+    if "asyncio" in looked.plugins:
+        imports.add("import pytest")
+        mark = Line("@pytest.mark.asyncio", "pytest-asyncio is installed")
+        return [*_head(imports), mark, Line(f"async def {name}(async_db_session):"), *body]
+    imports.add("import asyncio")
+    return [
+        *_head(imports),
+        Line(f"def {name}(async_db_session):"),
+        Line("    async def store_and_read():", "no plugin for asynchronous tests is installed"),
+        *(Line(f"    {line.text}" if line.text else "", line.why) for line in body),
+        Line(""),
+        Line("    asyncio.run(store_and_read())"),
+    ]
+
+
+def _opened(side: Side, imports: set[str]) -> str:
+    module, _, name = side.engine.partition(":")
+    imports.add(f"from {module} import {name.partition('.')[0]}")
+    return name
+
+
+def _of_tables(looked: Looked) -> list[Line]:
+    reference = looked.metadata[0]
+    module, _, name = reference.partition(":")
+    owner = looked.owner
+    metadata = name if owner is not None and owner.kind == "MetaData" else f"{name}.metadata"
+    imports = {f"from {module} import {name}", "from sqlalchemy import func, select"}
+    return [
+        *_head(imports),
+        Line("def test_every_table_is_there(db_connection):"),
+        Line(f"    for table in {metadata}.sorted_tables:"),
+        Line("        rows = select(func.count()).select_from(table)"),
+        Line("        assert db_connection.scalar(rows) is not None"),
+    ]
+
+
+def _head(imports: set[str]) -> list[Line]:
+    plain = sorted(each for each in imports if each.startswith("import "))
+    rest = sorted(each for each in imports if not each.startswith("import "))
+    return [*(Line(each) for each in [*plain, *rest]), Line(""), Line("")]
+
+
+Chosen = tuple[Mapping[str, Any], list[tuple[str, str, str]], set[str]]
+
+
+def _chosen(looked: Looked) -> Chosen | None:
+    """Return the model that is made most easily, its arguments, and the imports they need."""
+    found: list[tuple[int, str, Chosen]] = []
+    for model in looked.imported.models:
+        if not (model["is_base"] and model["is_importable"]):
+            continue
+        required = [each for each in model["columns"] if each["is_required"]]
+        if any(each["is_foreign"] for each in required):
+            continue
+        values = [(each, _value(each)) for each in required]
+        if any(value is None for _, value in values) or not _takes_keywords(looked, model):
+            continue
+        if not values:
+            values = _one_more(model)
+        arguments = [
+            (each["key"], value[0], each["python"]) for each, value in values if value is not None
+        ]
+        imports = {value[1] for _, value in values if value is not None and value[1]}
+        is_told = not any(kind == "str" for _, _, kind in arguments)
+        found.append((len(arguments) + 10 * is_told, model["name"], (model, arguments, imports)))
+    return min(found, key=lambda each: each[:2])[2] if found else None
+
+
+def _one_more(model: Mapping[str, Any]) -> list[tuple[Any, tuple[str, str] | None]]:
+    """Return a column that may be empty but need not, so that there is something to compare."""
+    for each in model["columns"]:
+        if each["python"] == "str" and not each["is_foreign"] and not each["enum"]:
+            return [(each, _value(each))]
+    return []
+
+
+def _value(column: Mapping[str, Any]) -> tuple[str, str] | None:
+    python, key = column["python"], column["key"].lower()
+    if column["enum"]:
+        module, name, member = column["enum"]
+        return f"{name}.{member}", f"from {module} import {name}"
+    if column["choices"]:
+        return f'"{column["choices"][0]}"', ""
+    if python == "str":
+        text = "ada@example.com" if "mail" in key else "ada"
+        text = "https://example.com" if key.endswith("url") else text
+        length = column["length"]
+        return f'"{text[:length] if length else text}"', ""
+    if python == "datetime":
+        if column["is_timezone"]:
+            return "datetime(2026, 1, 31, tzinfo=UTC)", "from datetime import UTC, datetime"
+        return "datetime(2026, 1, 31)", "from datetime import datetime"
+    return _VALUES.get(python)
+
+
+def _takes_keywords(looked: Looked, model: Mapping[str, Any]) -> bool:
+    """Whether the class is made by the names of its columns: has no __init__ of its own."""
+    module = looked.sources.modules.get(model["module"])
+    if module is None:
+        return False
+    for node in module.source.of(ast.ClassDef):
+        if node.name == model["name"]:
+            return not any(
+                isinstance(each, ast.FunctionDef) and each.name == "__init__" for each in node.body
+            )
+    return False

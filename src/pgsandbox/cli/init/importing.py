@@ -1,0 +1,112 @@
+"""The one step that imports anything of a project: in a process of its own, which connects nowhere.
+
+``imported`` starts it and returns what it saw. Run as a script, this module is that process: it
+refuses every connection, imports, and writes an object of JSON to the file that it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What importing the project's modules showed."""
+
+    tables: Mapping[str, int] = field(default_factory=dict)
+    """How many tables each reference's MetaData has."""
+    engines: Sequence[Mapping[str, Any]] = ()
+    """Engines that are there after the import: reference, url, is_async."""
+    models: Sequence[Mapping[str, Any]] = ()
+    """The mapped classes with their columns."""
+    missing: Sequence[str] = ()
+    """Environment variables without which nothing can be imported."""
+    error: str = ""
+    """Why the import failed, in one line."""
+    place: str = ""
+    """The project's line at which it failed."""
+
+
+def imported(
+    root: Path,
+    paths: Sequence[Path],
+    references: Sequence[str],
+    others: Sequence[str],
+    environ: Mapping[str, str],
+) -> Imported:
+    """Import *references*, then the modules *others*, and return what is there then.
+
+    The project's own process is never this one: what its modules do when they are imported, and
+    what they print, stays there. *environ* is set for it besides this process's own.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer.json"
+        request = {
+            "answer": str(answer),
+            "root": str(root),
+            "paths": [str(each) for each in paths],
+            "references": list(references),
+            "others": list(others),
+        }
+        try:
+            subprocess.run(
+                [sys.executable, "-m", __name__, json.dumps(request)],
+                cwd=root,
+                env={**os.environ, **environ},
+                capture_output=True,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Imported(error=f"importing took longer than {_SECONDS} seconds")
+        if not answer.is_file():
+            return Imported(error="importing ended the process")
+        return Imported(**json.loads(answer.read_text("utf-8")))
+
+
+def refuse_connections() -> None:
+    """Let nothing in this process connect to a database: neither SQLAlchemy nor SQLite."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def refuse(*_: Any) -> None:
+        raise ConnectionRefusedError("pgsandbox init imports, and connects to no database")
+
+    def refuse_sqlite(name: str, _: Any) -> None:
+        if name == "sqlite3.connect":
+            raise ConnectionRefusedError("pgsandbox init imports, and connects to no database")
+
+    event.listen(Engine, "do_connect", refuse)
+    sys.addaudithook(refuse_sqlite)
+
+
+def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    from pgsandbox.cli.init import imported_objects
+
+    root = Path(request["root"])
+    for path in reversed(request["paths"]):
+        sys.path.insert(0, path)
+    refuse_connections()
+    try:
+        return imported_objects.seen(root, request["references"], request["others"])
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a project's module may raise anything
+        return imported_objects.failure(root, error)
+
+
+if __name__ == "__main__":
+    _request = json.loads(sys.argv[1])
+    _written = json.dumps(_answer(_request))
+    Path(_request["answer"]).write_text(_written, "utf-8")
+    # What the application started when it was imported is not waited for.
+    sys.stdout.flush()
+    os._exit(0)
