@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +74,18 @@ def _written_and_run(looked: Looked, plan: Plan, may_change: bool) -> tuple[Ran,
     again = write(other.proposals)
     second = run_test(looked.root, plan.test)
     if second.is_green:
-        return second, other
+        note = f"With the migrations it was not green: {_reason(ran.output)}"
+        return second, replace(other, notes=[*other.notes, note])
     take_back(again)
     write(plan.proposals)
     return ran, plan
+
+
+def _reason(output: str) -> str:
+    """Return the line of pytest's that says most."""
+    lines = [line.removeprefix("E ").strip() for line in output.splitlines()]
+    said = [line for line in lines if re.match(r"[\w.]*(Error|NotBuilt|Database|Refused)\b", line)]
+    return (said or lines or [""])[0]
 
 
 def _asked() -> bool:
@@ -95,16 +105,24 @@ def _found(looked: Looked) -> str:
         where = (
             f", {looked.shown(looked.owner.path)}:{looked.owner.line}" if looked.owner.path else ""
         )
-        rows.append(("models", f"{len(looked.models)} modules; {looked.owner.kind}{where}"))
+        rows.append(
+            ("models", f"in {_counted(len(looked.models), 'module')}; {looked.owner.kind}{where}")
+        )
     for app in [looked.application] if looked.application else []:
         kind = "factory" if app.is_factory else "application"
         rows.append((app.framework, f"{kind} {app.reference}, {looked.shown(app.path)}:{app.line}"))
-    for engine in looked.imported.engines:
-        rows.append(("engine", f"{engine['reference']}, made at import, to {engine['url']}"))
-    for environment in looked.environments:
-        rows.append(("migrations", f"{environment.setting}, {environment.revisions} revisions"))
-    for variable in looked.variables:
-        rows.append(("variable", f"{variable.name}, {looked.shown(variable.path)}:{variable.line}"))
+    rows += [
+        ("engine", f"{each['reference']}, made at import, to {each['url']}")
+        for each in looked.imported.engines
+    ]
+    rows += [
+        ("migrations", f"{each.setting}, {_counted(each.revisions, 'revision')}")
+        for each in looked.environments
+    ]
+    rows += [
+        ("variable", f"{each.name}, {looked.shown(each.path)}:{each.line}")
+        for each in looked.variables
+    ]
     rows.append(("drivers", ", ".join(looked.drivers)))
     rows.append(
         ("tests", f"{looked.suite.modules} modules, {len(looked.suite.conftests)} conftest")
@@ -153,7 +171,8 @@ def _shown(looked: Looked, proposal: Proposal) -> list[str]:
 def _outcome(looked: Looked, plan: Plan, ran: Ran) -> str:
     test = looked.shown(plan.test)
     if ran.is_green:
-        return f"Written. {test} is green, in {ran.seconds:.1f} seconds."
+        notes = "".join(f"\n  {note}" for note in plan.notes if note.startswith("With the"))
+        return f"Written. {test} is green, in {ran.seconds:.1f} seconds.{notes}"
     return f"{ran.output}\nWritten, and {test} is not green: the output above says why."
 
 
@@ -183,6 +202,10 @@ def _as_dict(looked: Looked, plan: Plan, written: list[str], ran: Ran | None) ->
         "green": None if ran is None else ran.is_green,
         "seconds": None if ran is None else round(ran.seconds, 1),
     }
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _say(text: str) -> None:

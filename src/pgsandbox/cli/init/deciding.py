@@ -66,15 +66,26 @@ class _Decision:
             self.obstacle = f"Importing {', '.join(looked.metadata)} registers no table."
         self.environ = dict(looked.environ)
         app = looked.application
-        postgres = [e for e in seen.engines if e["url"].startswith("postgres")]
+        if app is not None and looked.application_error:
+            self.notes.append(
+                f"{app.reference} can't be imported: {looked.application_error}. So there is no "
+                "fixture for it yet; run pgsandbox init again when it can."
+            )
+            app = None
+        postgres = [e for e in seen.engines if e["is_named"] and e["url"].startswith("postgres")]
+        others = [e for e in seen.engines if e not in postgres]
         if postgres:
             self._redirect(postgres)
         elif app is not None and app.framework == "flask" and app.is_factory:
             self._flask_factory(app)
-        elif seen.engines and not looked.variables:
-            self._fixed_url(seen.engines[0]["url"])
         elif looked.variables:
             self._by_variable()
+        elif others:
+            self.notes += [
+                f"{each['reference']} leads to {each['url']}, which tests will be refused: let its "
+                "URL come from the environment, and run pgsandbox init again."
+                for each in others
+            ]
         if app is not None and app.framework == "fastapi":
             self._fastapi_client(app)
         if app is not None and app.framework == "flask" and not app.is_factory:
@@ -112,12 +123,6 @@ class _Decision:
         if engines:
             engine = engines[0]
             self.side = Side(engine=engine["reference"], is_async=engine["is_async"])
-
-    def _fixed_url(self, url: str) -> None:
-        self.obstacle = (
-            f"{self.looked.imported.engines[0]['reference']} leads to {url}, and no environment "
-            "variable can change that: take the URL from one, and run pgsandbox init again."
-        )
 
     def _flask_factory(self, app: Application) -> None:
         module, _, name = app.reference.partition(":")
@@ -223,7 +228,7 @@ class _Decision:
     def _flask_object(self, app: Application) -> None:
         module, _, name = app.reference.partition(":")
         if "SQLAlchemy" in str(self.looked.owner and self.looked.owner.kind):
-            if not self.environ and not self.url:
+            if not self.environ and not self.url and not self.obstacle:
                 self.obstacle = (
                     f"{app.reference} is made when it is imported, with a database that nothing "
                     "can change: take SQLALCHEMY_DATABASE_URI from an environment variable, and "
@@ -285,10 +290,10 @@ class _Decision:
         assert owner is not None
         made = f"{looked.shown(owner.path)}:{owner.line}, " if owner.path else ""
         tables = sum(looked.imported.tables.values())
-        counted = f"{tables} tables" if tables else f"{len(looked.models)} modules of models"
+        counted = f"{tables} table{'' if tables == 1 else 's'}"
         one = len(looked.metadata) == 1
         value = _toml(looked.metadata[0] if one else list(looked.metadata))
-        lines = [Line(f"metadata = {value}", f"{owner.kind}, {made}with {counted} once imported")]
+        lines = [Line(f"metadata = {value}", f"{owner.kind}, {made}{counted} once imported")]
         if self.url:
             lines.append(Line(f"url = {_toml(self.url)}", self.why_url))
             lines.append(Line("redirect = true", "the application keeps its own engine"))
@@ -309,14 +314,14 @@ class _Decision:
             self.notes.append(f"There are other Alembic environments, too: {others}.")
         if not self.with_migrations:
             self.notes.append(
-                f'{chosen.setting} has {chosen.revisions} revisions: set schema = "migrations" and '
+                f'{chosen.setting} has {_revisions(chosen.revisions)}: set schema = "migrations" and '
                 f'migrations = "{chosen.setting}" once they run on an empty PostgreSQL.'
             )
             return []
         app = looked.application
         lines = [
             Line('schema = "migrations"', "tests meet the tables that production has"),
-            Line(f"migrations = {_toml(chosen.setting)}", f"{chosen.revisions} revisions"),
+            Line(f"migrations = {_toml(chosen.setting)}", _revisions(chosen.revisions)),
         ]
         if chosen.needs_application and app is not None and not app.needs_arguments:
             lines.append(
@@ -447,6 +452,10 @@ class _Decision:
 
 
 _BLANK = (Line(""), Line(""))
+
+
+def _revisions(number: int) -> str:
+    return f"{number} revision{'' if number == 1 else 's'}"
 
 
 def _argument(app: Application) -> str:

@@ -12,11 +12,13 @@ from types import ModuleType
 from typing import Any
 
 from sqlalchemy import MetaData, event
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Mapper, configure_mappers
 
 from pgsandbox import config, guard
+
+_NAME = r"[A-Z][A-Z0-9]*_[A-Z0-9_]+"
 
 
 def seen(root: Path, references: Sequence[str], others: Sequence[str]) -> dict[str, Any]:
@@ -56,14 +58,17 @@ def _missing(error: BaseException) -> list[str]:
     """Return the variables that *error* says are not set."""
     if isinstance(error, KeyError) and error.args:
         name = str(error.args[0])
-        return [name] if re.fullmatch(r"[A-Z][A-Z0-9_]+", name) else []
+        if re.fullmatch(_NAME, name):
+            return [name]
+    said = re.search(rf"\b({_NAME})\b", str(error))
+    if said and re.search(r"missing|not set|must be set|required|undefined", str(error)):
+        return [said[1]]
     errors = getattr(error, "errors", None)
     if not callable(errors):
         return []
     # pydantic's: the field and the variable of settings have one name, but for its case.
-    prefix = ""
     return [
-        f"{prefix}{'__'.join(str(part) for part in each['loc'])}".upper()
+        f"{'__'.join(str(part) for part in each['loc'])}".upper()
         for each in errors()
         if each.get("type") == "missing"
     ]
@@ -82,28 +87,45 @@ def _engines(root: Path) -> Iterator[dict[str, Any]]:
         if not _is_of_project(module, root):
             continue
         for path, value in _with_engines(vars(module)):
-            engine = value.sync_engine if isinstance(value, AsyncEngine) else value
+            engine = getattr(value, "sync_engine", value)
             if id(engine) in said:
                 continue
             said.add(id(engine))
+            # One that no dotted name leads to is none that a setting could name.
+            is_named = "[" not in path
             yield {
                 "reference": f"{name}:{path}",
                 "url": engine.url.set(password=None).render_as_string(),
-                "is_async": isinstance(value, AsyncEngine) or engine.dialect.is_async,
+                "is_async": engine is not value,
+                "is_named": is_named,
                 "has_password": engine.url.password is not None,
             }
 
 
 def _with_engines(names: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in list(names.items()):
-        if isinstance(value, Engine | AsyncEngine):
+        if _is_engine(value):
             yield name, value
-        inside = getattr(value, "__dict__", None)
-        if isinstance(value, type | ModuleType) or not isinstance(inside, dict):
+        if type(value) is dict:
+            yield from ((f"{name}[{key}]", each) for key, each in value.items() if _is_engine(each))
+        # type() and object's own access: a proxy, such as Flask's current_app, answers to neither
+        # isinstance() nor getattr() outside of its context.
+        if issubclass(type(value), type | ModuleType):
+            continue
+        try:
+            inside = object.__getattribute__(value, "__dict__")
+        except AttributeError:
             continue
         for attribute, each in list(inside.items()):
-            if isinstance(each, Engine | AsyncEngine):
+            if _is_engine(each):
                 yield f"{name}.{attribute}", each
+
+
+def _is_engine(value: object) -> bool:
+    # What nobody imported has no instances, and importing it needs greenlet.
+    asynchronous = sys.modules.get("sqlalchemy.ext.asyncio")
+    is_async = asynchronous is not None and issubclass(type(value), asynchronous.AsyncEngine)
+    return is_async or issubclass(type(value), Engine)
 
 
 def _is_of_project(module: ModuleType | None, root: Path) -> bool:
@@ -145,6 +167,8 @@ def _model(mapper: Mapper[Any]) -> dict[str, Any]:
 def _column(key: str, mapper: Mapper[Any]) -> dict[str, Any]:
     column = mapper.columns[key]
     kind = column.type
+    if type(kind).__name__ == "AutoString":  # SQLModel's, for every str
+        kind = kind.load_dialect_impl(postgresql.dialect())
     try:
         python = kind.python_type.__name__
     except Exception:  # noqa: BLE001  # a type may say nothing, in any way it likes

@@ -1,7 +1,7 @@
 """The one step that imports anything of a project: in a process of its own, which connects nowhere.
 
-``imported`` starts it and returns what it saw. Run as a script, this module is that process: it
-refuses every connection, imports, and writes an object of JSON to the file that it is given.
+``imported`` starts it and returns what it saw. In that process, ``answer`` refuses every connection,
+imports, and writes an object of JSON to the file that it is given.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 _SECONDS = 120
+_PROGRAM = "import sys; from pgsandbox.cli.init.importing import answer; answer(sys.argv[1])"
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def imported(
             "others": list(others),
         }
         try:
-            subprocess.run(
-                [sys.executable, "-m", __name__, json.dumps(request)],
+            done = subprocess.run(
+                [sys.executable, "-c", _PROGRAM, json.dumps(request)],
                 cwd=root,
                 env={**os.environ, **environ},
                 capture_output=True,
@@ -70,7 +71,8 @@ def imported(
         except subprocess.TimeoutExpired:
             return Imported(error=f"importing took longer than {_SECONDS} seconds")
         if not answer.is_file():
-            return Imported(error="importing ended the process")
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            return Imported(error=f"importing ended the process: {said[-1] if said else ''}")
         return Imported(**json.loads(answer.read_text("utf-8")))
 
 
@@ -103,10 +105,9 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
         return imported_objects.failure(root, error)
 
 
-if __name__ == "__main__":
-    _request = json.loads(sys.argv[1])
-    _written = json.dumps(_answer(_request))
-    Path(_request["answer"]).write_text(_written, "utf-8")
+def answer(text: str) -> None:
+    """Do what the request *text* asks for, write the answer to its file, and end the process."""
+    request = json.loads(text)
+    Path(request["answer"]).write_text(json.dumps(_answer(request)), "utf-8")
     # What the application started when it was imported is not waited for.
-    sys.stdout.flush()
     os._exit(0)

@@ -74,6 +74,8 @@ class Looked:
     """Its Alembic environments."""
     imported: Imported
     """What importing it showed."""
+    application_error: str
+    """Why the application itself could not be imported, where the models could."""
     environ: Mapping[str, str]
     """The variables without which it can't be imported, with values that will do."""
     suite: Suite
@@ -84,14 +86,6 @@ class Looked:
     """The drivers that this environment has."""
     plugins: Sequence[str] = ()
     """The plugins of pytest that this environment has."""
-
-    @property
-    def is_async(self) -> bool:
-        """Whether the application awaits its sessions."""
-        return any(
-            "create_async_engine" in module.source.text or "AsyncSession" in module.source.text
-            for module in self.sources.modules.values()
-        )
 
     def shown(self, path: Path | None) -> str:
         """Return *path* as people read it."""
@@ -111,7 +105,9 @@ def look(given: Path) -> Looked:
     application = found[0] if found else None
     variables = applications.variables(sources)
     drivers = [each for each in _DRIVERS if importlib.util.find_spec(each)]
-    seen, environ = _imported(root, start, metadata, application, variables, sources, drivers)
+    seen, left_out, environ = _imported(
+        root, start, metadata, application, variables, sources, drivers
+    )
     return Looked(
         root,
         start,
@@ -123,6 +119,7 @@ def look(given: Path) -> Looked:
         variables,
         migrations.environments(root),
         seen,
+        left_out,
         environ,
         _suite(root, start, files, sources),
         _document(root),
@@ -131,11 +128,16 @@ def look(given: Path) -> Looked:
     )
 
 
+def is_asynchronous(sources: Sources) -> bool:
+    """Whether the application awaits its sessions."""
+    words = ("create_async_engine", "AsyncEngine(", "AsyncSession")
+    return any(word in module.source.text for module in sources.modules.values() for word in words)
+
+
 def placeholder(root: Path, sources: Sources, drivers: Sequence[str]) -> str:
     """Return a URL that an application can be given before there is a test database."""
-    is_async = any("create_async_engine" in m.source.text for m in sources.modules.values())
     asynchronous = "asyncpg" if "asyncpg" in drivers else "psycopg"
-    driver = asynchronous if is_async else "psycopg2"
+    driver = asynchronous if is_asynchronous(sources) else "psycopg2"
     return f"postgresql+{driver}://localhost/{root.name.replace('-', '_').lower()}"
 
 
@@ -147,11 +149,12 @@ def _imported(
     variables: Sequence[Variable],
     sources: Sources,
     drivers: Sequence[str],
-) -> tuple[Imported, dict[str, str]]:
-    """Import the models, and the application where it is an object and not made by a factory."""
+) -> tuple[Imported, str, dict[str, str]]:
+    """Import the models and the application's module, and return what made the latter fail."""
     environ: dict[str, str] = {}
+    left_out = ""
     if not metadata:
-        return Imported(error="no model was found, so nothing was imported"), environ
+        return Imported(error="no model was found, so nothing was imported"), "", environ
     others = []
     if application is not None:
         others = [application.reference.partition(":")[0]]
@@ -169,10 +172,11 @@ def _imported(
             if not others:
                 break
             others = []  # the models alone are enough for a first test
+            left_out = f"{seen.error} ({seen.place})" if seen.place else seen.error
             continue
         for name in new:
             environ[name] = _value_for(name, url, [each.name for each in variables])
-    return seen, environ
+    return seen, left_out, environ
 
 
 def _value_for(name: str, url: str, variables: Sequence[str]) -> str:
