@@ -83,9 +83,8 @@ def _written_and_run(looked: Looked, plan: Plan, may_change: bool) -> tuple[Ran,
 
 def _reason(output: str) -> str:
     """Return the line of pytest's that says most."""
-    lines = [line.removeprefix("E ").strip() for line in output.splitlines()]
-    said = [line for line in lines if re.match(r"[\w.]*(Error|NotBuilt|Database|Refused)\b", line)]
-    return (said or lines or [""])[0]
+    said = re.search(r"^(?:E +|ERROR[: ]+)?((?:\w+\.)*[A-Z]\w+: \S.*)$", output, re.MULTILINE)
+    return said[1] if said else "its output has the reason"
 
 
 def _asked() -> bool:

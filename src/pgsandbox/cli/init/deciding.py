@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pgsandbox.cli.init.applications import Application
 from pgsandbox.cli.init.first_test import Side
 from pgsandbox.cli.init.looking import Looked, is_in_the_way, is_installed, placeholder
 from pgsandbox.cli.init.proposals import Line, Plan, Proposal
+from pgsandbox.lint.names import Names
 
 _FLASK = {"SQLAlchemy": "SQLALCHEMY_DATABASE_URI", "Model": "ALCHEMICAL_DATABASE_URL"}
 
@@ -277,8 +279,7 @@ class _Decision:
         found = []
         if "pgsandbox" not in tools:
             lines = [Line("[tool.pgsandbox]", "switches pgsandbox on"), *self._settings()]
-            if not self._has_pytest_settings():
-                lines += self._pythonpath_table()
+            lines += self._pythonpath_table()
             lead = [Line("")] if file.exists() else []
             found.append(Proposal(file, [*lead, *lines], "the settings", is_addition=file.exists()))
         found += self._pythonpath_line()
@@ -335,30 +336,29 @@ class _Decision:
             return []
         return lines
 
-    def _has_pytest_settings(self) -> bool:
-        tools = self.looked.document.get("tool", {})
-        is_elsewhere = any(
-            (self.looked.root / name).is_file() and section in (self.looked.root / name).read_text()
-            for name, section in (
-                ("pytest.ini", "[pytest]"),
-                ("tox.ini", "[pytest]"),
-                ("setup.cfg", "[tool:pytest]"),
-            )
-        )
-        return "pytest" in tools or is_elsewhere
+    def _pytest_file(self) -> tuple[Path, str] | None:
+        """Return the file that pytest takes its settings from for the tests, and their header."""
+        for folder in (self.folder, *self.folder.parents):
+            for name, header in _PYTEST:
+                file = folder / name
+                text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
+                if header in text.splitlines():
+                    return file, header
+            if folder == self.looked.root:
+                break
+        return None
 
-    def _pythonpath(self) -> str:
-        """Return what pytest's setting has to be so that the project can be imported, or nothing."""
+    def _pythonpath(self, seen_from: Path) -> str:
+        """Return the path from there by which the project is imported; nothing if it is known."""
         looked = self.looked
         package = looked.metadata[0].partition(":")[0].partition(".")[0]
-        pytest = looked.document.get("tool", {}).get("pytest", {}).get("ini_options", {})
-        if pytest.get("pythonpath") or is_installed(package, looked.root):
+        if is_installed(package, looked.root):
             return ""
-        return looked.start.relative_to(looked.root).as_posix() or "."
+        return Path(os.path.relpath(looked.start, seen_from)).as_posix()
 
     def _pythonpath_table(self) -> list[Line]:
-        path = self._pythonpath()
-        if not path:
+        path = self._pythonpath(self.looked.root)
+        if not path or self._pytest_file() is not None:
             return []
         return [
             Line(""),
@@ -368,23 +368,16 @@ class _Decision:
 
     def _pythonpath_line(self) -> list[Proposal]:
         """Return the one line that goes into a table which is there."""
-        path, root = self._pythonpath(), self.looked.root
-        if not path or not self._has_pytest_settings():
+        found = self._pytest_file()
+        path = self._pythonpath(found[0].parent) if found else ""
+        if found is None or not path:
             return []
-        why = "tests import the project from there"
-        for name, header, line in (
-            ("pytest.ini", "[pytest]", f"pythonpath = {path}"),
-            ("pyproject.toml", "[tool.pytest.ini_options]", f"pythonpath = {_toml([path])}"),
-            ("tox.ini", "[pytest]", f"pythonpath = {path}"),
-            ("setup.cfg", "[tool:pytest]", f"pythonpath = {path}"),
-        ):
-            file = root / name
-            text = file.read_text("utf-8") if file.is_file() else ""
-            if header in text.splitlines():
-                if "pythonpath" in text:
-                    return []
-                return [Proposal(file, [Line(line, why)], "one line", header, is_addition=True)]
-        return []
+        file, header = found
+        if "pythonpath" in file.read_text("utf-8", errors="replace"):
+            return []
+        value = _toml([path]) if file.suffix == ".toml" else path
+        line = Line(f"pythonpath = {value}", "tests import the project from there")
+        return [Proposal(file, [line], "one line", header, is_addition=True)]
 
     def _packages(self) -> list[Proposal]:
         """Return the __init__.py that the folder needs where the tests are packages."""
@@ -451,6 +444,13 @@ class _Decision:
         return found
 
 
+_PYTEST = (
+    ("pytest.ini", "[pytest]"),
+    ("pyproject.toml", "[tool.pytest.ini_options]"),
+    ("tox.ini", "[pytest]"),
+    ("setup.cfg", "[tool:pytest]"),
+)
+"""The files that pytest looks into, in its order, each with the header of its settings."""
 _BLANK = (Line(""), Line(""))
 
 
@@ -480,11 +480,12 @@ def _folder(looked: Looked) -> tuple[Path, str]:
     in_the_way = [
         file
         for file, names in looked.suite.conftests.items()
-        if file in above and is_in_the_way(names)
+        if file in above
+        and (is_in_the_way(names) or (looked.environ and _imports_the_project(looked, names)))
     ]
     if in_the_way and in_the_way[0].parent == tests:
         shown = looked.shown(in_the_way[0])
-        return root / "integration_tests", f"the fixtures of {shown} act on every test below it"
+        return root / "integration_tests", f"{shown} acts on every test below it"
     folder = tests / "integration"
     own = {"conftest.py", "test_first.py", "__init__.py", "factories.py"}
     there = {file.name for file in folder.rglob("*.py")} if folder.is_dir() else set()
@@ -494,3 +495,11 @@ def _folder(looked: Looked) -> tuple[Path, str]:
             f"{looked.shown(folder)} has tests that know nothing of pgsandbox",
         )
     return folder, "the first tests with a database are there"
+
+
+def _imports_the_project(looked: Looked, names: Names) -> bool:
+    return any(
+        dotted.startswith(f"{module}.") or dotted == module
+        for _, _, dotted in names.imports()
+        for module in looked.sources.modules
+    )

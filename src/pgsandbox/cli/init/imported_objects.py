@@ -166,9 +166,9 @@ def _model(mapper: Mapper[Any]) -> dict[str, Any]:
 
 def _column(key: str, mapper: Mapper[Any]) -> dict[str, Any]:
     column = mapper.columns[key]
-    kind = column.type
+    kind: Any = column.type
     if type(kind).__name__ == "AutoString":  # SQLModel's, for every str
-        kind = kind.load_dialect_impl(postgresql.dialect())
+        kind = kind.load_dialect_impl(postgresql.dialect())  # type: ignore[no-untyped-call]
     try:
         python = kind.python_type.__name__
     except Exception:  # noqa: BLE001  # a type may say nothing, in any way it likes

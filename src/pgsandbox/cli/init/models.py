@@ -16,6 +16,8 @@ from pgsandbox.lint.source import Source
 _MAKERS = {"Alchemical", "MetaData", "SQLAlchemy", "automap_base", "declarative_base"}
 _OF_LIBRARIES = {"alchemical.Model", "alchemical.aio.Model", "sqlmodel.SQLModel"}
 """Bases with a MetaData that no module of the project makes."""
+_FEW = 3
+"""How many references are still readable."""
 
 
 @dataclass(frozen=True)
@@ -241,22 +243,27 @@ def metadata_references(sources: Sources) -> tuple[Owner | None, list[str], list
         and "alembic" not in module.name.split(".")
         and not module.name.endswith("env")
     }
+    # The modules that define models import little besides; one that imports the whole
+    # application is taken where they would be many.
+    chosen = _covering(sources, {each: named[each] for each in named if each in wanted}, wanted)
+    if len(chosen) > _FEW or not chosen:
+        chosen = min((chosen, _covering(sources, named, wanted)), key=lambda each: len(each) or 99)
+    return owner, chosen, sorted(wanted)
+
+
+def _covering(sources: Sources, named: dict[str, str], wanted: set[str]) -> list[str]:
+    """Return as few references out of *named* as import all *wanted* modules, or all they can."""
     reached = {module: sources.closure(module) & wanted for module in named}
     chosen: list[str] = []
     left = set(wanted)
     while left:
         best = min(
             reached,
-            key=lambda module: (
-                -len(reached[module] & left),
-                named[module] != owner.dotted.rpartition(".")[2],
-                module not in wanted,
-                len(module),
-            ),
+            key=lambda module: (-len(reached[module] & left), module not in wanted, len(module)),
             default=None,
         )
         if best is None or not reached[best] & left:
             break
         chosen.append(f"{best}:{named[best]}")
         left -= reached[best]
-    return owner, chosen, sorted(wanted)
+    return chosen
