@@ -151,6 +151,8 @@ def _planned(looked: Looked, plan: Plan) -> str:
             lines.append("")
     if plan.notes:
         lines += ["To know", *(f"  {each}" for each in plan.notes), ""]
+    if not plan.proposals and not plan.obstacle:
+        lines += ["Nothing is missing.", ""]
     if plan.obstacle:
         lines += ["In the way", f"  {plan.obstacle}", ""]
     return "\n".join(lines)

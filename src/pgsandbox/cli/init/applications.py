@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Application:
     needs_arguments: bool = False
     """Whether it can't be called without any."""
     configuration: str = ""
-    """The object that holds the configuration, by its reference: a class, a dictionary, a module."""
+    """What holds the configuration, by its reference: a class, a dictionary, a module."""
 
 
 @dataclass(frozen=True)
@@ -156,39 +156,49 @@ def _configured_by(
 ) -> tuple[str, str, str]:
     """Return how the factory is told, by which parameter, and what holds the configuration."""
     given = function.args
-    parameters = [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
-    defaults = dict(
-        zip(reversed([each.arg for each in given.args]), reversed(given.defaults), strict=False)
-    )
+    parameters = {each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)}
+    names = [each.arg for each in given.args]
+    defaults = dict(zip(reversed(names), reversed(given.defaults), strict=False))
     answer = ("", "", "")
     for call in walk(function):
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        if not isinstance(call, ast.Call) or "config" not in spelt(call.func):
             continue
-        how = call.func.attr
-        if "config" not in spelt(call.func) or not call.args:
-            if how in ("update", "from_mapping") and "config" in spelt(call.func):
-                starred = [k.value for k in call.keywords if k.arg is None]
-                if starred and spelt(starred[0]) in parameters:
-                    return "mapping", spelt(starred[0]), ""
-            continue
-        first = call.args[0]
-        name = spelt(first)
-        if how in ("update", "from_mapping") and name in parameters:
-            return "mapping", name, ""
-        if how != "from_object":
-            continue
-        if name in parameters:
-            default = defaults.get(name)
-            is_name = default is None or not isinstance(default, ast.Constant)
-            found = _reference(sources, module, default) if default is not None else ""
-            answer = ("object", name, found) if is_name or not answer[0] else answer
-        elif isinstance(first, ast.Subscript) and spelt(first.slice) in parameters:
-            answer = ("name", spelt(first.slice), _reference(sources, module, first.value))
-        elif not answer[0]:
-            text = first.value if isinstance(first, ast.Constant) else None
-            held = str(text) if text else _reference(sources, module, first)
-            answer = ("held", "", held)
+        how = spelt(call.func).rpartition(".")[2]
+        if how in ("update", "from_mapping"):
+            told = next((name for name in _given_whole(call) if name in parameters), "")
+            if told:
+                return "mapping", told, ""
+        elif how == "from_object" and call.args:
+            answer = _by_object(sources, module, call.args[0], defaults, parameters, answer)
     return answer
+
+
+def _given_whole(call: ast.Call) -> list[str]:
+    """Return the names of what is given as a mapping, or unpacked into the call."""
+    unpacked = [keyword.value for keyword in call.keywords if keyword.arg is None]
+    return [spelt(each) for each in (*call.args[:1], *unpacked)]
+
+
+def _by_object(
+    sources: Sources,
+    module: Module,
+    given: ast.expr,
+    defaults: Mapping[str, ast.expr],
+    parameters: Set[str],
+    before: tuple[str, str, str],
+) -> tuple[str, str, str]:
+    """Return what ``config.from_object`` says of the factory, *before* where that says more."""
+    name = spelt(given)
+    if name in parameters:
+        default = defaults.get(name)
+        held = _reference(sources, module, default) if default is not None else ""
+        return "object", name, held
+    if isinstance(given, ast.Subscript) and spelt(given.slice) in parameters:
+        return "name", spelt(given.slice), _reference(sources, module, given.value)
+    if before[0]:
+        return before
+    text = given.value if isinstance(given, ast.Constant) else None
+    return "held", "", str(text) if text else _reference(sources, module, given)
 
 
 def _reference(sources: Sources, module: Module, node: ast.expr) -> str:

@@ -61,7 +61,7 @@ def _missing(error: BaseException) -> list[str]:
         if re.fullmatch(_NAME, name):
             return [name]
     said = re.search(rf"\b({_NAME})\b", str(error))
-    if said and re.search(r"missing|not set|must be set|required|undefined", str(error)):
+    if said and re.search(r"missing|not set|must be set|required|variable", str(error)):
         return [said[1]]
     errors = getattr(error, "errors", None)
     if not callable(errors):

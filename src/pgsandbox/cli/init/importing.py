@@ -1,7 +1,7 @@
-"""The one step that imports anything of a project: in a process of its own, which connects nowhere.
+"""The one step that imports anything of a project, in a process of its own.
 
-``imported`` starts it and returns what it saw. In that process, ``answer`` refuses every connection,
-imports, and writes an object of JSON to the file that it is given.
+``imported`` starts it and returns what it saw. There, ``answer`` refuses every connection, imports,
+and writes an object of JSON to the file that it is given.
 """
 
 from __future__ import annotations

@@ -104,6 +104,7 @@ def look(given: Path) -> Looked:
     found = applications.applications(sources)
     application = found[0] if found else None
     variables = applications.variables(sources)
+    document = _document(root)
     drivers = [each for each in _DRIVERS if importlib.util.find_spec(each)]
     seen, left_out, environ = _imported(
         root, start, metadata, application, variables, sources, drivers
@@ -121,8 +122,8 @@ def look(given: Path) -> Looked:
         seen,
         left_out,
         environ,
-        _suite(root, start, files, sources),
-        _document(root),
+        _suite(root, start, files, sources, document),
+        document,
         drivers,
         sorted({each.name for each in importlib.metadata.entry_points(group="pytest11")}),
     )
@@ -191,13 +192,25 @@ def _value_for(name: str, url: str, variables: Sequence[str]) -> str:
     if "email" in lowered:
         return "tests@example.com"
     is_number = any(word in lowered for word in ("minutes", "seconds", "days", "count", "size"))
-    return "1" if is_number else "tests"
+    # Long enough for those that look at a secret's length.
+    return "1" if is_number else "only-for-tests-and-worth-nothing"
 
 
-def _suite(root: Path, start: Path, files: Sequence[Path], sources: Sources) -> Suite:
+def _suite(
+    root: Path,
+    start: Path,
+    files: Sequence[Path],
+    sources: Sources,
+    document: Mapping[str, Any],
+) -> Suite:
     tests = [file for file in files if sources.application.is_test(file)]
     report = lint.check(
-        lint.Project(root=root, given=tuple(tests), sources=(start,)),
+        lint.Project(
+            root=root,
+            given=tuple(tests),
+            sources=(start,),
+            redirect=document.get("tool", {}).get("pgsandbox", {}).get("redirect", False),
+        ),
     )
     conftests = {
         file: names

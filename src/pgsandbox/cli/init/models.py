@@ -16,6 +16,7 @@ from pgsandbox.lint.source import Source
 _MAKERS = {"Alchemical", "MetaData", "SQLAlchemy", "automap_base", "declarative_base"}
 _OF_LIBRARIES = {"alchemical.Model", "alchemical.aio.Model", "sqlmodel.SQLModel"}
 """Bases with a MetaData that no module of the project makes."""
+_DEEP = 8
 _FEW = 3
 """How many references are still readable."""
 
@@ -138,27 +139,20 @@ class Sources:
         self, module: Module, node: ast.expr, name: str = "", depth: int = 0
     ) -> Owner | None:
         """Return what *node* stands for, or inherits from, that has a MetaData."""
-        if depth > 8:
-            return None
-        found = self._found(module, node, name)
+        found = self._found(module, node, name) if depth <= _DEEP else None
         if found is None:
             return None
         if found.path is None and found.dotted in _OF_LIBRARIES:
             return Owner(found.dotted, found.dotted.rpartition(".")[2])
-        made = found.node
-        if isinstance(made, ast.Await):
-            made = made.value
         if found.path is None or found.names is None:
             return None
-        where = self._module_at(found, module)
-        line = getattr(made, "lineno", 0)
+        made = found.node.value if isinstance(found.node, ast.Await) else found.node
         if isinstance(made, ast.Call):
             kind = spelt(made.func).rpartition(".")[2]
-            if kind in _MAKERS:
-                return Owner(found.dotted, kind, found.path, line)
-            return None
+            is_owner = kind in _MAKERS
+            return Owner(found.dotted, kind, found.path, made.lineno) if is_owner else None
         if isinstance(made, ast.ClassDef):
-            return self._owner_of_class(where, made, found, depth)
+            return self._owner_of_class(self._module_at(found, module), made, found, depth)
         return None
 
     def _owner_of_class(

@@ -65,9 +65,10 @@ def _connection(context: Context, call: ast.Call) -> Iterator[Found]:
 def _configured(context: Context, call: ast.Call) -> Iterator[Found]:
     """Yield each setting of an application that leads it to another database."""
     for name, value in _settings(call):
-        if _SETTING.search(name) and not _SQLITE.match(_written(context, value) or ""):
-            if context.follows_the_kit(value) is False and _is_some(value):
-                yield Found("PGS102", value, f"{name} leads to a database of the test's own")
+        if not _SETTING.search(name) or _SQLITE.match(_written(context, value) or ""):
+            continue
+        if context.follows_the_kit(value) is False and _is_some(value):
+            yield Found("PGS102", value, f"{name} leads to a database of the test's own")
 
 
 def _settings(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
