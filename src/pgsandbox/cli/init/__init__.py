@@ -84,7 +84,9 @@ def _written_and_run(looked: Looked, plan: Plan, may_change: bool) -> tuple[Ran,
 def _reason(output: str) -> str:
     """Return the line of pytest's that says most."""
     said = re.search(r"^(?:E +|ERROR[: ]+)?((?:\w+\.)*[A-Z]\w+: \S.*)$", output, re.MULTILINE)
-    return said[1] if said else "its output has the reason"
+    server = re.search(r"^ +server said +(\S.*)$", output, re.MULTILINE)
+    parts = [match[1] for match in (said, server) if match]
+    return " The server said: ".join(parts) or "its output has the reason."
 
 
 def _asked() -> bool:

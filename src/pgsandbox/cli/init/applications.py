@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +33,8 @@ class Application:
     is_factory: bool
     """Whether it is a function that returns one."""
     takes: str = ""
-    """How a factory is told of the database: ``mapping``, ``object``, ``name``, or not at all."""
+    """How a factory is told of the database: ``mapping``, ``keywords``, ``object``, ``name``,
+    ``held`` where it takes its configuration from a place of its own; or not at all."""
     parameter: str = ""
     """The name of the parameter that says it."""
     needs_arguments: bool = False
@@ -157,6 +159,7 @@ def _configured_by(
     """Return how the factory is told, by which parameter, and what holds the configuration."""
     given = function.args
     parameters = {each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)}
+    unpacked = given.kwarg.arg if given.kwarg else ""
     names = [each.arg for each in given.args]
     defaults = dict(zip(reversed(names), reversed(given.defaults), strict=False))
     answer = ("", "", "")
@@ -168,6 +171,8 @@ def _configured_by(
             told = next((name for name in _given_whole(call) if name in parameters), "")
             if told:
                 return "mapping", told, ""
+            if unpacked and unpacked in _given_whole(call):
+                return "keywords", unpacked, ""
         elif how == "from_object" and call.args:
             answer = _by_object(sources, module, call.args[0], defaults, parameters, answer)
     return answer
@@ -184,7 +189,7 @@ def _by_object(
     module: Module,
     given: ast.expr,
     defaults: Mapping[str, ast.expr],
-    parameters: Set[str],
+    parameters: AbstractSet[str],
     before: tuple[str, str, str],
 ) -> tuple[str, str, str]:
     """Return what ``config.from_object`` says of the factory, *before* where that says more."""

@@ -239,14 +239,16 @@ def _toml(value: str | list[str]) -> str:
 def _folder(looked: Looked) -> tuple[Path, str]:
     """Return where the first test goes, and why if that is not tests/integration."""
     root = looked.root
-    table = looked.document.get("tool", {}).get("pgsandbox", {})
-    if table.get("paths"):
-        return root / table["paths"][0], "the setting says so"
+    table = looked.document.get("tool", {}).get("pgsandbox")
+    if table is not None:
+        return root / table.get("paths", ["tests/integration"])[0], "the setting says so"
     if (root / "tests.py").is_file():
         return root / "integration_tests", "tests.py takes the name of a folder tests"
     tests = root / "tests"
     if not tests.is_dir() and (root / "test").is_dir():
         tests = root / "test"
+    if any((tests / name).is_file() for name in ("pytest.ini", "pyproject.toml")):
+        return root / "integration_tests", f"for pytest, {tests.name}/ is a project of its own"
     above = [tests / "conftest.py", root / "conftest.py"]
     in_the_way = [
         file

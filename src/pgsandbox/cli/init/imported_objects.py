@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import MetaData, event
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import Mapper, configure_mappers
 
 from pgsandbox import config, guard
@@ -95,11 +95,18 @@ def _engines(root: Path) -> Iterator[dict[str, Any]]:
             is_named = "[" not in path
             yield {
                 "reference": f"{name}:{path}",
-                "url": engine.url.set(password=None).render_as_string(),
+                "url": _without_password(engine.url),
                 "is_async": engine is not value,
                 "is_named": is_named,
-                "has_password": engine.url.password is not None,
             }
+
+
+def _without_password(url: URL) -> str:
+    # URL.set() leaves alone what it is given None for.
+    bare = URL.create(
+        url.drivername, url.username, None, url.host, url.port, url.database, url.query
+    )
+    return bare.render_as_string()
 
 
 def _with_engines(names: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

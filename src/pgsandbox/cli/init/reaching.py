@@ -133,6 +133,8 @@ class _Reaching:
             mapping = f'{{"{key}": pg.url, "TESTING": True}}'
             call = f"{name}({_argument(app)}{mapping})"
             why = f"{app.parameter} goes into the configuration"
+        elif app.takes == "keywords":
+            call, why = f"{name}({key}=pg.url, TESTING=True)", "what it is given is configuration"
         elif app.takes == "object":
             base, body = self._test_config(app, key, imports)
             call, why = f"{name}({_argument(app)}TestConfig)", f"its configuration is {base}"
@@ -186,7 +188,7 @@ class _Reaching:
             Line("    return app.test_client()"),
         ]
         if self.looked.owner is not None and self.looked.owner.kind == "SQLAlchemy":
-            self.reached.side = Side(flask=self.looked.metadata[0].replace(":", "."))
+            self.reached.side = Side(flask=self.looked.owner.dotted)
 
     def _test_config(
         self, app: Application, key: str, imports: list[Line]
@@ -227,14 +229,14 @@ class _Reaching:
 
     def _flask_object(self, app: Application) -> None:
         module, _, name = app.reference.partition(":")
-        if "SQLAlchemy" in str(self.looked.owner and self.looked.owner.kind):
+        if self.looked.owner is not None and self.looked.owner.kind == "SQLAlchemy":
             if not self.reached.environ and not self.reached.url and not self.reached.obstacle:
                 self.reached.obstacle = (
                     f"{app.reference} is made when it is imported, with a database that nothing "
                     "can change: take SQLALCHEMY_DATABASE_URI from an environment variable, and "
                     "run pgsandbox init again."
                 )
-            self.reached.side = Side(flask=self.looked.metadata[0].replace(":", "."))
+            self.reached.side = Side(flask=self.looked.owner.dotted)
         self.reached.conftest = [
             Line(f"from {module} import {name} as application", self._at(app)),
             *_BLANK,
