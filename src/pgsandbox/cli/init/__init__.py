@@ -125,9 +125,8 @@ def _found(looked: Looked) -> str:
         for each in looked.variables
     ]
     rows.append(("drivers", ", ".join(looked.drivers)))
-    rows.append(
-        ("tests", f"{looked.suite.modules} modules, {len(looked.suite.conftests)} conftest")
-    )
+    modules, conftests = looked.suite.modules, len(looked.suite.conftests)
+    rows.append(("tests", f"{_counted(modules, 'module')}, {_counted(conftests, 'conftest')}"))
     width = max(len(name) for name, _ in rows)
     return "\n".join(["Found", *(f"  {name:<{width}}  {value}" for name, value in rows), ""])
 

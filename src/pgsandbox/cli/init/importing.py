@@ -6,6 +6,8 @@ and writes an object of JSON to the file that it is given.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -14,7 +16,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _SECONDS = 120
 _PROGRAM = "import sys; from pgsandbox.cli.init.importing import answer; answer(sys.argv[1])"
@@ -77,19 +79,38 @@ def imported(
 
 
 def refuse_connections() -> None:
-    """Let nothing in this process connect to a database: neither SQLAlchemy nor SQLite."""
+    """Let nothing in this process connect to anything: no engine, no driver, no socket, no SQLite.
+
+    The process is ours and ends after the import, so that what libpq would do past Python's sockets
+    can be replaced where the drivers offer it.
+    """
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    def refuse(*_: Any) -> None:
-        raise ConnectionRefusedError("pgsandbox init imports, and connects to no database")
+    sys.addaudithook(_refuse_audited)
+    event.listen(Engine, "do_connect", _refuse)
+    for name, places in _OF_LIBPQ.items():
+        if importlib.util.find_spec(name) is None:
+            continue
+        module = importlib.import_module(name)
+        for place in places:
+            owner, _, attribute = place.rpartition(".")
+            setattr(getattr(module, owner) if owner else module, attribute, _refuse)
 
-    def refuse_sqlite(name: str, _: Any) -> None:
-        if name == "sqlite3.connect":
-            raise ConnectionRefusedError("pgsandbox init imports, and connects to no database")
 
-    event.listen(Engine, "do_connect", refuse)
-    sys.addaudithook(refuse_sqlite)
+_OF_LIBPQ = {
+    "psycopg2": ("connect",),
+    "psycopg": ("connect", "Connection.connect", "AsyncConnection.connect"),
+}
+
+
+def _refuse(*_: Any, **__: Any) -> NoReturn:
+    raise ConnectionRefusedError("pgsandbox init imports, and connects to nothing")
+
+
+def _refuse_audited(event: str, _: Any) -> None:
+    if event in ("socket.connect", "sqlite3.connect"):
+        _refuse()
 
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:

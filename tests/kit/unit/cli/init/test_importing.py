@@ -64,16 +64,19 @@ def test_engines_are_seen_wherever_they_are_kept(written):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("import sqlite3\nsqlite3.connect(':memory:')\n", "connects to no database"),
-        ("import sqlalchemy\nsqlalchemy.create_engine('sqlite://').connect()\n", "no database"),
+        ("import sqlite3\nsqlite3.connect(':memory:')\n", "connects to nothing"),
         (
-            POSTGRESQL,
-            "no database",
+            "import sqlalchemy\nsqlalchemy.create_engine('sqlite://').connect()\n",
+            "connects to nothing",
         ),
+        (POSTGRESQL, "connects to nothing"),
+        ("import psycopg2\npsycopg2.connect('host=127.0.0.1')\n", "connects to nothing"),
+        ("import psycopg\npsycopg.Connection.connect('')\n", "connects to nothing"),
+        ("import socket\nsocket.create_connection(('127.0.0.1', 1))\n", "connects to nothing"),
         ("1 / 0\n", "ZeroDivisionError: division by zero"),
         ("import os\nos._exit(3)\n", "importing ended the process"),
     ],
-    ids=["sqlite3", "sqlite", "postgresql", "error", "exit"],
+    ids=["sqlite3", "sqlite", "postgresql", "psycopg2", "psycopg", "socket", "error", "exit"],
 )
 def test_nothing_is_connected_to(written, text, said):
     """What a module does when it is imported is refused, and told."""
