@@ -62,7 +62,8 @@ class _Decision:
         owner = looked.owner
         assert owner is not None
         made = f"{looked.shown(owner.path)}:{owner.line}, " if owner.path else ""
-        tables = sum(looked.imported.tables.values())
+        # All references name one MetaData, by several modules.
+        tables = max(looked.imported.tables.values(), default=0)
         counted = f"{tables} table{'' if tables == 1 else 's'}"
         one = len(looked.metadata) == 1
         value = _toml(looked.metadata[0] if one else list(looked.metadata))
@@ -167,8 +168,10 @@ class _Decision:
         lines = [Line('"""The application, as the integration tests meet it."""'), Line("")]
         if self.reached.environ:
             lines += [Line("import os"), Line("")]
+        imports = [line for line in self.reached.conftest if line.text.startswith("from ")]
+        libraries = [line for line in imports if line.text.startswith("from fastapi")]
         if self.reached.conftest:
-            lines += [Line("import pytest")]
+            lines += [Line("import pytest"), *libraries]
         if self.reached.environ:
             first = True
             for name, value in sorted(self.reached.environ.items()):
@@ -183,12 +186,13 @@ class _Decision:
                 lines += [Line("")] if first and self.reached.conftest else []
                 lines.append(Line(text, why))
                 first = False
-        imports = [line for line in self.reached.conftest if line.text.startswith("from ")]
         rest = self.reached.conftest[len(imports) :]
         note = "  # noqa: E402" if self.reached.environ else ""
         if imports:
             lines.append(Line(""))
-            lines += [Line(f"{line.text}{note}", line.why) for line in imports]
+            lines += [
+                Line(f"{line.text}{note}", line.why) for line in imports if line not in libraries
+            ]
         lines += rest
         return [Proposal(file, lines, "the smallest conftest for this kind of project")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,11 +63,11 @@ def lines(looked: Looked, side: Side) -> tuple[list[Line], list[str]]:
     made = _made(name, arguments)
     if side.is_async:
         return _asynchronous(looked, side, made, query, expected, imports), []
-    return _synchronous(side, made, query, expected, imports), []
+    return _synchronous(looked, side, made, query, expected, imports), []
 
 
 def _synchronous(
-    side: Side, made: list[str], query: str, expected: str, imports: set[str]
+    looked: Looked, side: Side, made: list[str], query: str, expected: str, imports: set[str]
 ) -> list[Line]:
     asked = "app, db_session" if side.flask else "db_session"
     claim = (
@@ -100,7 +101,7 @@ def _synchronous(
     else:
         body.append(Line(f"    assert db_session.scalar(stored) {expected}"))
     return [
-        *_head(imports),
+        *_head(looked, imports),
         Line(f"def test_{claim}({asked}):"),
         *body,
     ]
@@ -123,10 +124,10 @@ def _asynchronous(
     if "asyncio" in looked.plugins:
         imports.add("import pytest")
         mark = Line("@pytest.mark.asyncio", "pytest-asyncio is installed")
-        return [*_head(imports), mark, Line(f"async def {name}(async_db_session):"), *body]
+        return [*_head(looked, imports), mark, Line(f"async def {name}(async_db_session):"), *body]
     imports.add("import asyncio")
     return [
-        *_head(imports),
+        *_head(looked, imports),
         Line(f"def {name}(async_db_session):"),
         Line("    async def store_and_read():", "no plugin for asynchronous tests is installed"),
         *(Line(f"    {line.text}" if line.text else "", line.why) for line in body),
@@ -169,7 +170,7 @@ def _of_tables(looked: Looked) -> list[Line]:
     metadata = name if owner is not None and owner.kind == "MetaData" else f"{name}.metadata"
     imports = {f"from {module} import {name}", "from sqlalchemy import func, select"}
     return [
-        *_head(imports),
+        *_head(looked, imports),
         Line("def test_every_table_is_there(db_connection):"),
         Line(f"    for table in {metadata}.sorted_tables:"),
         Line("        rows = select(func.count()).select_from(table)"),
@@ -177,10 +178,24 @@ def _of_tables(looked: Looked) -> list[Line]:
     ]
 
 
-def _head(imports: set[str]) -> list[Line]:
+def _head(looked: Looked, imports: set[str]) -> list[Line]:
+    """Return the imports as formatters order them: Python's own, libraries, the project's."""
     plain = sorted(each for each in imports if each.startswith("import "))
-    rest = sorted(each for each in imports if not each.startswith("import "))
-    return [*(Line(each) for each in [*plain, *rest]), Line(""), Line("")]
+    named: dict[str, set[str]] = {}
+    for each in imports.difference(plain):
+        module, _, names = each.removeprefix("from ").partition(" import ")
+        named.setdefault(module, set()).update(names.split(", "))
+    whole = [f"from {module} import {', '.join(sorted(named[module]))}" for module in sorted(named)]
+    ours = {name.partition(".")[0] for name in looked.sources.modules}
+    groups: dict[int, list[Line]] = {0: [], 1: [], 2: []}
+    for each in [*plain, *whole]:
+        package = each.split()[1].partition(".")[0]
+        place = 2 if package in ours else 0 if package in sys.stdlib_module_names else 1
+        groups[place].append(Line(each))
+    found: list[Line] = []
+    for group in groups.values():
+        found += [*([Line("")] if found and group else []), *group]
+    return [*found, Line(""), Line("")]
 
 
 Chosen = tuple[Mapping[str, Any], list[tuple[str, str, str]], set[str]]
