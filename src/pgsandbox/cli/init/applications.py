@@ -197,7 +197,8 @@ def _by_object(
     if name in parameters:
         default = defaults.get(name)
         held = _reference(sources, module, default) if default is not None else ""
-        return "object", name, held
+        # A module can't be inherited from: the factory is left its default, and that is changed.
+        return ("held", "", held) if held and ":" not in held else ("object", name, held)
     if isinstance(given, ast.Subscript) and spelt(given.slice) in parameters:
         return "name", spelt(given.slice), _reference(sources, module, given.value)
     if before[0]:

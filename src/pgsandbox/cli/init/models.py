@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -241,8 +242,17 @@ def metadata_references(sources: Sources) -> tuple[Owner | None, list[str], list
     # application is taken where they would be many.
     chosen = _covering(sources, {each: named[each] for each in named if each in wanted}, wanted)
     if len(chosen) > _FEW or not chosen:
-        chosen = min((chosen, _covering(sources, named, wanted)), key=lambda each: len(each) or 99)
+        own = owner.dotted.rpartition(".")[2]
+        exact = {module: name for module, name in named.items() if name == own}
+        ways = (chosen, _covering(sources, exact, wanted), _covering(sources, named, wanted))
+        whole = [each for each in ways if _reached(sources, each) >= wanted]
+        chosen = min(whole or ways, key=lambda each: len(each) or len(wanted) + 1)
     return owner, chosen, sorted(wanted)
+
+
+def _reached(sources: Sources, references: Iterable[str]) -> set[str]:
+    """Return the modules that importing *references* imports."""
+    return set().union(*(sources.closure(each.partition(":")[0]) for each in references))
 
 
 def _covering(sources: Sources, named: dict[str, str], wanted: set[str]) -> list[str]:

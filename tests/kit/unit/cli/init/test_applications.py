@@ -43,6 +43,14 @@ def create_app(name):
     app.config.from_object(config[name])
     return app
 """
+MODULE = """
+import settings
+
+def create_app(c=settings):
+    app = Flask("x")
+    app.config.from_object(c)
+    return app
+"""
 HELD = """
 def create_app():
     app = Flask("x")
@@ -63,14 +71,15 @@ def create_app():
         (KEYWORDS, "keywords", "c", ""),
         (OBJECT, "object", "c", "shop:Config"),
         (NAME, "name", "name", "shop:config"),
+        (MODULE, "held", "", "settings"),
         (HELD, "held", "", "settings"),
         (NOTHING, "", "", ""),
     ],
-    ids=["update", "from_mapping", "keywords", "object", "name", "held", "nothing"],
+    ids=["update", "from_mapping", "keywords", "object", "name", "module", "held", "nothing"],
 )
 def test_how_a_factory_is_configured_is_seen(written, text, takes, parameter, configuration):
     """By the parameter that reaches the configuration."""
-    root = written({"shop.py": FLASK + text})
+    root = written({"shop.py": FLASK + text, "settings.py": "DEBUG = True\n"})
     (found,) = applications(Sources(root, root))
 
     assert found.reference == "shop:create_app"
