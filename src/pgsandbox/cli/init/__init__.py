@@ -187,6 +187,8 @@ def _as_dict(looked: Looked, plan: Plan, written: list[str], ran: Ran | None) ->
         "application": app.reference if app else None,
         "engines": [dict(each) for each in looked.imported.engines],
         "migrations": [each.setting for each in looked.environments],
+        "drivers": list(looked.drivers),
+        "plugins": list(looked.plugins),
         "files": [
             {
                 "path": looked.shown(each.path),
