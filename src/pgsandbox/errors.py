@@ -74,7 +74,7 @@ class PgSandboxError(Exception):
     """The base of every error that pgsandbox raises.
 
     ``str()`` gives the whole message: the headline, the facts with their sources, the remedy and
-    the page of the reference that explains the class.
+    the command and the page of the reference that explain the class.
     """
 
     page: ClassVar[str] = "pgsandbox-error"
@@ -90,10 +90,11 @@ class PgSandboxError(Exception):
         parts = [self.headline]
         if self.facts:
             parts.append(_table(self.facts))
-        if self.remedy:
-            parts.append(f"{self.remedy}\nBackground: reference/errors/{self.page}/")
-        else:
-            parts.append(f"Background: reference/errors/{self.page}/")
+        # The command for those who have only the wheel, the page for those who read the site.
+        background = (
+            f"Background: pgsandbox explain {type(self).__name__} (reference/errors/{self.page}/)"
+        )
+        parts.append(f"{self.remedy}\n{background}" if self.remedy else background)
         return "\n\n".join(parts)
 
     def __reduce__(self) -> tuple[object, ...]:

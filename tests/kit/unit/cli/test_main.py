@@ -75,7 +75,9 @@ def test_an_error_of_pgsandbox_goes_to_standard_error(capsys):
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("ConfigurationError: There is no rule PGS999.")
-    assert said.err.endswith("Background: reference/errors/configuration-error/\n")
+    assert said.err.endswith(
+        "Background: pgsandbox explain ConfigurationError (reference/errors/configuration-error/)\n"
+    )
 
 
 @pytest.mark.parametrize("name", COMMANDS)
