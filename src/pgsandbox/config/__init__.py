@@ -15,7 +15,7 @@ from pgsandbox.config.declared import BIND_SETTINGS, OTHER_VARIABLES, SETTINGS, 
 
 if TYPE_CHECKING:
     from pgsandbox.config.reading import FILE, read
-    from pgsandbox.config.references import resolve
+    from pgsandbox.config.references import imported, resolve
     from pgsandbox.config.settings import Bind, Settings, Value, header_lines, rows
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Settings",
     "Value",
     "header_lines",
+    "imported",
     "read",
     "resolve",
     "rows",
@@ -35,7 +36,7 @@ __all__ = [
 
 _ELSEWHERE = {
     **dict.fromkeys(("FILE", "read"), "reading"),
-    "resolve": "references",
+    **dict.fromkeys(("imported", "resolve"), "references"),
     **dict.fromkeys(("Bind", "Settings", "Value", "header_lines", "rows"), "settings"),
 }
 

@@ -1,0 +1,399 @@
+"""Makes the objects of factories in a database, each try undone, and says what went wrong."""
+
+# Factory Boy announces types and annotates next to none of its functions.
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import factory
+import sqlalchemy
+from sqlalchemy import Column, Connection, Table, types
+from sqlalchemy.orm import Session
+
+from pgsandbox.factories import running
+from pgsandbox.factories.base import Factory
+from pgsandbox.factories.finding import finding
+from pgsandbox.factories.reading import Model
+from pgsandbox.reports import Finding
+
+_SEED = "pgsandbox factories check"
+
+
+@dataclass
+class Bench:
+    """Where objects are made: connections in a transaction that somebody else rolls back."""
+
+    connection: Connection
+    """To the project's own database."""
+    binds: Mapping[Table, Connection] = field(default_factory=dict)
+    """For tables that are in another one."""
+
+    @contextlib.contextmanager
+    def trial(self) -> Iterator[Session]:
+        """Give a session whose work, commits included, is undone at the end."""
+        connections = list(dict.fromkeys([self.connection, *self.binds.values()]))
+        savepoints = [each.begin_nested() for each in connections]
+        session = Session(
+            self.connection,
+            binds=dict(self.binds),
+            join_transaction_mode="create_savepoint",
+        )
+        try:
+            yield session
+        finally:
+            with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError):
+                session.close()
+            for savepoint in savepoints:
+                savepoint.rollback()
+
+    def complete(self, session: Session) -> None:
+        """Write what is not written, and let deferred constraints be checked."""
+        session.flush()
+        for connection in dict.fromkeys([self.connection, *self.binds.values()]):
+            connection.execute(sqlalchemy.text("SET CONSTRAINTS ALL IMMEDIATE"))
+            connection.execute(sqlalchemy.text("SET CONSTRAINTS ALL DEFERRED"))
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A factory to try."""
+
+    factory: type[Factory[Any]]
+    model: Model
+    unfed: tuple[str, ...] = ()
+    """The attributes of required columns that it declares nothing for."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an object could not be written."""
+
+    said: str
+    """In one line."""
+    state: str = ""
+    """PostgreSQL's code for it (manual, appendix A)."""
+    column: str = ""
+    constraint: str = ""
+    table: str = ""
+
+
+def try_all(tried: Sequence[Tried], bench: Bench, root: Path) -> Iterator[Finding]:
+    """Yield what goes wrong where each factory is tried alone, and then all together."""
+    good = []
+    for each in tried:
+        found = list(_Trial(each, bench, root).alone())
+        if not any(one.code in {"not-persisted", "not-fed", "not-twice", "repeated"} for one in found):
+            good.append(each)
+        yield from found
+    told: set[type] = set()
+    for ordered in (good, good[::-1]):
+        for finding_ in _together(ordered, bench, root, told):
+            yield finding_
+
+
+def _together(
+    tried: Sequence[Tried], bench: Bench, root: Path, told: set[type]
+) -> Iterator[Finding]:
+    running.begin_test(_SEED)
+    with bench.trial() as session:
+        for each in tried:
+            savepoint = bench.connection.begin_nested()
+            inner = Session(
+                bench.connection,
+                binds=dict(bench.binds),
+                join_transaction_mode="create_savepoint",
+            )
+            refusal = None
+            try:
+                each.factory(_session=inner)
+                bench.complete(inner)
+            except Exception as error:  # noqa: BLE001 - the project's code, which may fail anyhow
+                refusal = refusal_of(error)
+            inner.close()
+            if refusal is None:
+                savepoint.commit()
+                continue
+            savepoint.rollback()
+            if each.factory not in told:
+                told.add(each.factory)
+                yield finding(
+                    "depends-on-others",
+                    f"{each.factory.__name__} fails once other factories have written.",
+                    each.factory,
+                    root=root,
+                    field=_field_of(each, refusal),
+                    details={"refusal": refusal.said},
+                    remedy="Two factories write the same value into a unique column: let one "
+                    "extend the other, so that they count together, or give each its own prefix.",
+                )
+        _ = session
+
+
+class _Trial:
+    """One factory, tried alone."""
+
+    def __init__(self, tried: Tried, bench: Bench, root: Path) -> None:
+        self.tried = tried
+        self.factory = tried.factory
+        self.model = tried.model
+        self.bench = bench
+        self.root = root
+
+    def alone(self) -> Iterator[Finding]:
+        """Yield what goes wrong with one object, two, a batch, each enum value, each trait."""
+        first, naive = self._first()
+        if first is not None:
+            yield from self._not_persisted(first)
+            return
+        yield from (self._naive(*each) for each in naive)
+        again = self._refused(lambda s: (self._make(s), self._make(s)))
+        batch = again or self._refused(lambda s: self.factory.create_batch(3, _session=s))
+        if batch is not None:
+            yield self._not_twice(batch, "The second object" if again else "A batch of three")
+        traits = {name: self._refused(lambda s, n=name: self._make(s, **{n: True})) for name in self._traits()}
+        for name, refusal in traits.items():
+            if refusal is not None:
+                yield self._finding(
+                    "trait",
+                    f"{self.factory.__name__}({name}=True) can't be written.",
+                    name,
+                    refusal,
+                    "Let the trait set everything that has to change together.",
+                )
+        yield from self._enums([name for name, refusal in traits.items() if refusal is None])
+
+    def _make(self, session: Session, **given: Any) -> Any:
+        return self.factory(_session=session, **given)
+
+    def _refused(self, make: Callable[[Session], Any]) -> Refusal | None:
+        running.begin_test(_SEED)
+        with self.bench.trial() as session:
+            try:
+                make(session)
+                self.bench.complete(session)
+            except Exception as error:  # noqa: BLE001 - the project's code, which may fail anyhow
+                return refusal_of(error)
+        return None
+
+    def _first(self) -> tuple[Refusal | None, list[tuple[str, str]]]:
+        naive: list[tuple[str, str]] = []
+
+        def make(session: Session) -> None:
+            naive.extend(self._naive_in(self._make(session)))
+
+        return self._refused(make), naive
+
+    # -- what each finding says ---------------------------------------------------------------
+
+    def _finding(
+        self, code: str, message: str, name: str | None, refusal: Refusal, remedy: str
+    ) -> Finding:
+        return finding(
+            code,
+            message,
+            self.factory,
+            root=self.root,
+            field=name,
+            details={"refusal": refusal.said},
+            remedy=remedy,
+        )
+
+    def _not_persisted(self, refusal: Refusal) -> Iterator[Finding]:
+        missing = list(self.tried.unfed)
+        if refusal.state == _NOT_NULL:
+            column = _attribute(self.model, refusal)
+            is_own = any(table.name == refusal.table for table in self.model.tables)
+            if column and is_own and column not in missing:
+                missing.append(column)
+        for name in missing:
+            yield self._finding(
+                "not-fed",
+                f"{self.model.name}.{name} needs a value, and {self.factory.__name__} gives none.",
+                name,
+                refusal,
+                f"Declare {name} in the factory, or the parent that it refers to.",
+            )
+        if missing and refusal.state in {_NOT_NULL, ""}:
+            return
+        yield self._finding(
+            "not-persisted",
+            f"{self.factory.__name__}() can't be written.",
+            _field_of(self.tried, refusal),
+            refusal,
+            _CURES.get(refusal.state, "Correct what the factory declares."),
+        )
+
+    def _not_twice(self, refusal: Refusal, what: str) -> Finding:
+        name = _field_of(self.tried, refusal)
+        if refusal.state in {_UNIQUE, _EXCLUSION}:
+            return self._finding(
+                "repeated",
+                f"{what} of {self.factory.__name__} repeats a value that has to be unique.",
+                name,
+                refusal,
+                f"Feed {name or 'the column'} from factory.Sequence.",
+            )
+        return self._finding(
+            "not-twice",
+            f"{what} of {self.factory.__name__} can't be written.",
+            name,
+            refusal,
+            _CURES.get(refusal.state, "Correct what the factory declares."),
+        )
+
+    def _naive_in(self, made: Any) -> Iterator[tuple[str, str]]:
+        for column, name in self.model.attributes.items():
+            if isinstance(column.type, types.DateTime) and column.type.timezone:
+                value = getattr(made, name, None)
+                if isinstance(value, dt.datetime) and value.tzinfo is None:
+                    yield name, repr(value)
+
+    def _naive(self, name: str, value: str) -> Finding:
+        meta = self.factory._meta
+        is_declared = name in meta.declarations or name in meta.rename.values()
+        where = "the factory's value" if is_declared else "the model's default"
+        return finding(
+            "naive-time",
+            f"{self.model.name}.{name} has a time zone, and {where} has none.",
+            self.factory if is_declared else self.model.cls,
+            root=self.root,
+            field=name,
+            details={"value": value},
+            remedy="Write datetime.now(UTC), or tzinfo=UTC: without a zone the server takes the "
+            "time for one of the session's own zone.",
+        )
+
+    # -- enums and traits ---------------------------------------------------------------------
+
+    def _traits(self) -> list[str]:
+        return [
+            name
+            for name, parameter in self.factory._meta.parameters.items()
+            if isinstance(parameter, factory.Trait)
+        ]
+
+    def _enums(self, traits: list[str]) -> Iterator[Finding]:
+        for column, name in self.model.attributes.items():
+            kind = column.type
+            if isinstance(kind, types.Enum) and not self.model.is_of_the_mapper(column):
+                yield from self._enum(column, kind, name, traits)
+
+    def _enum(
+        self, column: Column[Any], kind: types.Enum, name: str, traits: list[str]
+    ) -> Iterator[Finding]:
+        if column.computed is not None or column.foreign_keys:
+            return
+        given = {attribute: own for own, attribute in self.factory._meta.rename.items()}
+        if kind.enum_class is not None:
+            members = list(dict.fromkeys(kind.enum_class.__members__.values()))
+        else:
+            members = list(kind.enums)
+        for member in members:
+            field_name = given.get(name, name)
+            refusal = self._refused(lambda s, m=member: self._make(s, **{field_name: m}))
+            if refusal is not None and not self._some_trait_gives(traits, name, member):
+                yield self._finding(
+                    "enum-value",
+                    f"{self.factory.__name__}({field_name}={_shown(member)}) can't be written.",
+                    name,
+                    refusal,
+                    "Write a trait that sets what goes with this value, or let the other fields "
+                    "follow it by factory.LazyAttribute.",
+                )
+
+    def _some_trait_gives(self, traits: list[str], name: str, member: Any) -> bool:
+        for trait in traits:
+            with self.bench.trial() as session, contextlib.suppress(Exception):
+                if getattr(self._make(session, **{trait: True}), name) == member:
+                    return True
+        return False
+
+
+_NOT_NULL, _FOREIGN_KEY, _UNIQUE, _CHECK, _EXCLUSION = "23502", "23503", "23505", "23514", "23P01"
+
+_CURES = {
+    _NOT_NULL: "Declare the column that the server names.",
+    _FOREIGN_KEY: "Feed the key from factory.SubFactory, so that its parent is there.",
+    _UNIQUE: "Feed the column from factory.Sequence.",
+    _CHECK: "Declare values that satisfy the constraint.",
+    _EXCLUSION: "Feed one of its columns from factory.Sequence.",
+}
+
+
+def _shown(member: Any) -> str:
+    name = getattr(member, "name", None)
+    return f"{type(member).__name__}.{name}" if name is not None else repr(member)
+
+
+def refusal_of(error: BaseException) -> Refusal:
+    """Return what *error* says, as far as its driver tells."""
+    original: Any = getattr(error, "orig", None) or error
+    lines = str(original).strip().splitlines() or [type(error).__name__]
+    said = "; ".join(
+        line.strip() for line in lines[:2] if line.strip() and not line.startswith("LINE")
+    )
+    if original is error:
+        said = f"{type(error).__name__}: {said}"
+    sources = [getattr(original, "diag", None), original, original.__cause__]
+
+    def ask(*names: str) -> str:
+        for source in sources:
+            for name in names:
+                value = getattr(source, name, None)
+                if isinstance(value, str) and value:
+                    return value
+        return ""
+
+    return Refusal(
+        said,
+        ask("sqlstate", "pgcode"),
+        ask("column_name"),
+        ask("constraint_name"),
+        ask("table_name"),
+    )
+
+
+def _attribute(model: Model, refusal: Refusal) -> str | None:
+    for column, name in model.attributes.items():
+        if column.name == refusal.column:
+            return name
+    return None
+
+
+def _field_of(tried: Tried, refusal: Refusal) -> str | None:
+    """Return the declaration that feeds a column which the refusal is about."""
+    declared = tried.factory._meta.declarations
+    named = {attribute: own for own, attribute in tried.factory._meta.rename.items()}
+    for name in _attributes_of(tried.model, refusal):
+        if named.get(name, name) in declared:
+            return named.get(name, name)
+    return None
+
+
+def _attributes_of(model: Model, refusal: Refusal) -> Iterator[str]:
+    columns: set[Any] = set()
+    for table in model.tables:
+        for constraint in table.constraints:
+            is_named = bool(refusal.constraint) and constraint.name == refusal.constraint
+            if is_named or f"{table.name}_pkey" == refusal.constraint:
+                columns.update(getattr(constraint, "columns", ()))
+        for index in table.indexes:
+            if index.name == refusal.constraint:
+                columns.update(index.columns)
+        for column in table.columns:
+            is_its_key = refusal.constraint.startswith(f"{table.name}_{column.name}_")
+            if column.name == refusal.column or is_its_key:
+                columns.add(column)
+    for column, name in model.attributes.items():
+        if column in columns:
+            yield name
+    for relationship in model.mapper.relationships:
+        if columns & set(relationship.local_columns):
+            yield relationship.key

@@ -1,0 +1,219 @@
+"""Chooses values for the columns of a row so that its CHECK constraints hold."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, types
+
+from pgsandbox.factories import values
+from pgsandbox.factories.conditions import PRESENT, Condition, Undecided
+from pgsandbox.factories.values import TRIED, Value
+
+_MOST = 20_000
+"""Combinations that are tried for one constraint."""
+
+Choice = Value | Undecided | None
+"""A value, one of which only its presence is known, or NULL."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One column of the row."""
+
+    column: Column[Any]
+    name: str
+    """The attribute that holds it."""
+    is_unique: bool
+    """Whether it has to stay a sequence."""
+    is_key: bool
+    """Whether it is a foreign key, which has a parent or is NULL."""
+    is_fixed: bool
+    """Whether the mapper or the server alone decides it."""
+
+
+Row = dict[str, Choice]
+"""What is chosen, by the name of the column."""
+
+
+def satisfy(conditions: list[Condition], cells: Mapping[str, Cell], row: Row) -> list[Condition]:
+    """Change *row* until *conditions* hold, as little as possible; return what stays open."""
+    for condition in conditions:
+        if _result(condition, cells, row) is False:
+            concerned = [each for each in conditions if each.columns & condition.columns]
+            changed = _changed(condition, concerned, cells, row)
+            if changed is not None:
+                row.update(changed)
+    return [each for each in conditions if _is_open(each, cells, row)]
+
+
+def _is_open(condition: Condition, cells: Mapping[str, Cell], row: Row) -> bool:
+    result = _result(condition, cells, row)
+    return result is False or isinstance(result, Undecided)
+
+
+def _result(condition: Condition, cells: Mapping[str, Cell], row: Row) -> Any:
+    """Return False if it is broken for one of the numbers that are tried."""
+    results = []
+    for number in TRIED:
+        env = {name: _stored(cells[name], row[name], number) for name in condition.columns & {*row}}
+        results.append(condition.evaluate(env))
+    if any(each is False for each in results):
+        return False
+    return next((each for each in results if isinstance(each, Undecided)), True)
+
+
+def _stored(cell: Cell, choice: Choice, number: int) -> Any:
+    if not isinstance(choice, Value):
+        return choice
+    stored = values.stored(cell.column.type, choice.make(number))
+    if stored is values.REFUSED or isinstance(stored, UUID):
+        return PRESENT
+    return stored
+
+
+def _changed(
+    condition: Condition, concerned: list[Condition], cells: Mapping[str, Cell], row: Row
+) -> Row | None:
+    names = sorted(name for name in condition.columns if name in cells)
+    options = [_options(cells[name], row[name], condition) for name in names]
+    combinations = itertools.islice(itertools.product(*map(range, map(len, options))), _MOST)
+    # The fewest changes first, and among them the first candidates.
+    for places in sorted(combinations, key=lambda each: (sum(map(bool, each)), sum(each), each)):
+        tried = {
+            **row,
+            **{
+                name: choices[place]
+                for name, choices, place in zip(names, options, places, strict=True)
+            },
+        }
+        if _result(condition, cells, tried) is True and not any(
+            _result(each, cells, tried) is False for each in concerned
+        ):
+            return {name: tried[name] for name in names}
+    return None
+
+
+def _options(cell: Cell, now: Choice, condition: Condition) -> list[Choice]:
+    """Return what the column may hold, with what it holds now first."""
+    if cell.is_fixed:
+        return [now]
+    found: list[Choice] = [now]
+    if cell.is_key:
+        if now is None:
+            found.append(PRESENT)
+        return found
+    if now is None:
+        found.append(values.value_of(cell.column, cell.name, is_unique=cell.is_unique))
+    found += _candidates(cell, condition)
+    if cell.column.nullable and now is not None:
+        found.append(None)
+    return found
+
+
+def _candidates(cell: Cell, condition: Condition) -> Iterator[Value]:
+    type_ = cell.column.type
+    while isinstance(type_, types.TypeDecorator):
+        type_ = type_.impl_instance
+    constants = list(dict.fromkeys(each for each in condition.constants if each is not None))
+    numbers = [each for each in constants if isinstance(each, int | Decimal)]
+    if isinstance(type_, types.Enum):
+        yield from (values.enum_value(type_, each) for _, each in values.enum_values(type_))
+    elif isinstance(type_, types.Boolean):
+        yield values.constant("True", True)
+        yield values.constant("False", False)
+    elif isinstance(type_, types.Integer):
+        yield from _whole(numbers, cell)
+    elif isinstance(type_, types.Numeric):
+        yield from _fractional(numbers, cell, is_decimal=bool(type_.asdecimal))
+    elif isinstance(type_, types.DateTime):
+        for days in (1, -1):
+            yield values.moment(is_aware=bool(type_.timezone), days=days)
+    elif isinstance(type_, types.Date):
+        yield values.constant("dt.date(2026, 1, 2)", dt.date(2026, 1, 2), values.DT)
+    elif isinstance(type_, types.String):
+        yield from _textual(cell, constants, numbers, condition, type_.length)
+    elif isinstance(type_, types.ARRAY):
+        item = values.value_of(Column("item", type_.item_type), cell.name, is_unique=False)
+        code = f"[{item.code}]"
+        if item.is_sequence:
+            yield values.sequence(code, lambda n: [item.make(n)], *item.imports)
+        else:
+            yield values.constant(code, [item.make(0)], *item.imports)
+
+
+def _whole(numbers: list[Any], cell: Cell) -> Iterator[Value]:
+    for number in dict.fromkeys(int(each) + step for each in numbers for step in (0, 1, -1)):
+        if cell.is_unique:
+            yield values.numbers_from(number)
+        else:
+            yield values.constant(str(number), number)
+
+
+def _fractional(numbers: list[Any], cell: Cell, *, is_decimal: bool) -> Iterator[Value]:
+    steps = (Decimal(0), Decimal(1), Decimal(-1), Decimal("0.5"), Decimal("-0.5"))
+    for number in dict.fromkeys(Decimal(each) + step for each in numbers for step in steps):
+        if is_decimal:
+            yield values.constant(f'Decimal("{number}")', number, values.DECIMAL)
+        else:
+            yield values.constant(str(float(number)), float(number))
+
+
+def _textual(
+    cell: Cell,
+    constants: list[Any],
+    numbers: list[Any],
+    condition: Condition,
+    length: int | None,
+) -> Iterator[Value]:
+    patterns = [re.compile(each, re.IGNORECASE) for each in condition.patterns]
+    lengths = [int(each) for each in numbers if 0 < each < 1000]
+    if cell.is_unique:
+        for maximum in lengths:
+            yield values.texts(cell.name, maximum)
+            yield values.texts(cell.name, maximum, exactly=maximum)
+        for code, make in _SHAPES:
+            if all(regex.search(make(0)) for regex in patterns):
+                yield values.sequence(code, make)
+        return
+    for word in constants:
+        if isinstance(word, str) and word not in condition.patterns:
+            yield values.constant(values.text(word), word)
+    for maximum in lengths:
+        yield values.texts(cell.name, maximum)
+        yield values.texts(cell.name, maximum, exactly=maximum)
+    for code, make in _SHAPES:
+        if all(regex.search(make(0)) for regex in patterns):
+            yield values.sequence(code, make)
+    for word in _WORDS:
+        if all(regex.search(word) for regex in patterns):
+            yield values.constant(values.text(word), word)
+
+
+_SHAPES = (
+    ('f"name-{n}"', lambda n: f"name-{n}"),
+    ('f"name_{n}"', lambda n: f"name_{n}"),
+    ('f"name{n}"', lambda n: f"name{n}"),
+    ('f"user-{n}@example.com"', lambda n: f"user-{n}@example.com"),
+    ('f"https://example.com/{n}"', lambda n: f"https://example.com/{n}"),
+    ('f"/{n}"', lambda n: f"/{n}"),
+    ('f"{n}"', lambda n: f"{n}"),
+    ('f"#{n:06x}"', lambda n: f"#{n:06x}"),
+    ('f"{n:032x}"', lambda n: f"{n:032x}"),
+    ('f"{n:040x}"', lambda n: f"{n:040x}"),
+    ('f"{n:064x}"', lambda n: f"{n:064x}"),
+    ('f"+1555{n:07}"', lambda n: f"+1555{n:07}"),
+    ('f"1.0.{n}"', lambda n: f"1.0.{n}"),
+    ('f"NAME_{n}"', lambda n: f"NAME_{n}"),
+    ('f"NAME-{n}"', lambda n: f"NAME-{n}"),
+)
+"""Texts that the patterns of real CHECK constraints often ask for."""
+
+_WORDS = ("a", "A", "aa", "AA", "aaa", "AAA", "en-US", "en_US", "USD", "00:00", "2026-01-01", "#aabbcc")
