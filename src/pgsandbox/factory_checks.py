@@ -78,9 +78,7 @@ class FactoryChecks:
                 for table in metadata.tables.values()
             }
             metadatas = [
-                metadata
-                for name, metadata in named
-                if name == DEFAULT or name in self.binds
+                metadata for name, metadata in named if name == DEFAULT or name in self.binds
             ]
             bench = Bench(self.connection, binds)
             found = checking.check(modules, metadatas, bench, settings.root)
@@ -145,9 +143,7 @@ def places_of(settings: Settings) -> list[Path]:
     folders: list[Path] = []
     for path in settings.paths:
         start = settings.root / path
-        folders += [
-            each for each in (start, *start.parents) if each.is_relative_to(settings.root)
-        ]
+        folders += [each for each in (start, *start.parents) if each.is_relative_to(settings.root)]
     return [folder / name for folder in dict.fromkeys(folders) for name in _NAMES]
 
 

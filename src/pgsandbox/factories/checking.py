@@ -10,14 +10,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import factory
+from factory import base
 from sqlalchemy import Column, MetaData
 from sqlalchemy.orm import Mapper
 
 from pgsandbox.factories.base import Factory
 from pgsandbox.factories.finding import finding
 from pgsandbox.factories.persisting import Bench, Tried, try_all
-from pgsandbox.factories.reading import Model, constructor_parameters, models_of
+from pgsandbox.factories.reading import Model, constructor_parameters, is_plain, models_of
 from pgsandbox.reports import Finding, Report, in_order
 
 
@@ -57,7 +57,7 @@ def factories_in(modules: Sequence[ModuleType], models: Sequence[Model]) -> list
     found: dict[Any, None] = {}
     for module in modules:
         for each in vars(module).values():
-            is_factory = isinstance(each, type) and issubclass(each, factory.Factory)
+            is_factory = isinstance(each, type) and issubclass(each, base.Factory)
             if is_factory and not each._meta.abstract and each._meta.model in mapped:
                 found[each] = None
     return list(found)
@@ -106,7 +106,8 @@ def _unknown_fields(each: type[Factory[Any]], root: Path) -> Iterator[Finding]:
         return
     parameters = constructor_parameters(model)
     for name, argument in declared_fields(each).items():
-        if name in each._meta.inline_args:
+        meta: Any = each._meta
+        if name in meta.inline_args:
             continue
         is_known = hasattr(model, argument) if parameters is None else argument in parameters
         if not is_known:
@@ -132,8 +133,7 @@ def _is_strict(model: type) -> bool:
     """Say whether the constructor of *model* refuses what is no attribute of it."""
     if constructor_parameters(model) is not None:
         return True
-    original = getattr(model.__init__, "_sa_original_init", model.__init__)
-    return getattr(original, "__name__", "") == "_declarative_constructor"
+    return is_plain(model)
 
 
 def _unfed(each: Any, of: dict[type, Model]) -> tuple[str, ...]:

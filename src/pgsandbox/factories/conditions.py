@@ -1,32 +1,33 @@
 """Reads CHECK constraints as far as they are simple, and says whether values satisfy them.
 
 What it understands: comparisons, BETWEEN, IN, IS NULL, LIKE, regular expressions, AND, OR, NOT,
-arithmetic, casts, and the functions of `_FUNCTIONS`. Whatever else stands there makes its part of
+arithmetic, casts, and the functions of `FUNCTIONS`. Whatever else stands there makes its part of
 the condition undecided, not wrong.
 """
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NoReturn
 
-
-class Undecided:
-    """What a condition gives that can't be decided here."""
-
-    def __repr__(self) -> str:
-        return "UNDECIDED"
-
-
-UNDECIDED = Undecided()
-PRESENT = Undecided()
-"""A value of which only this is known: it is not NULL."""
-
-Evaluate = Callable[[Mapping[str, Any]], Any]
+from pgsandbox.factories.logic import (
+    FUNCTIONS,
+    UNDECIDED,
+    Evaluate,
+    Undecided,
+    all_of,
+    any_of,
+    calculated,
+    compare,
+    from_like,
+    negative,
+    not_,
+    one_of,
+    same,
+)
 
 
 @dataclass(frozen=True)
@@ -126,20 +127,20 @@ class _Reader:
         parts = [self.conjunction()]
         while self.take("or"):
             parts.append(self.conjunction())
-        return parts[0] if len(parts) == 1 else lambda env: _any([each(env) for each in parts])
+        return parts[0] if len(parts) == 1 else lambda env: any_of([each(env) for each in parts])
 
     def conjunction(self) -> Evaluate:
         """AND of negations."""
         parts = [self.negation()]
         while self.take("and"):
             parts.append(self.negation())
-        return parts[0] if len(parts) == 1 else lambda env: _all([each(env) for each in parts])
+        return parts[0] if len(parts) == 1 else lambda env: all_of([each(env) for each in parts])
 
     def negation(self) -> Evaluate:
         """NOT, or what stands there."""
         if self.take("not"):
             inner = self.negation()
-            return lambda env: _not(inner(env))
+            return lambda env: not_(inner(env))
         return self.comparison()
 
     def comparison(self) -> Evaluate:
@@ -152,35 +153,46 @@ class _Reader:
             left = following
 
     def _compared(self, left: Evaluate) -> Evaluate | None:
-        if self.take("is"):
-            return self._is(left)
         if self.here() == "not" and self.here(1) in {"in", "between", "like", "ilike"}:
             self.place += 1
             inner = self._compared(left)
-            if inner is None:
-                self.refuse()
-            return lambda env: _not(inner(env))
-        if self.take("in"):
-            self.need("(")
-            return _one_of(left, self._list(")"))
-        if self.take("between"):
-            low = self.sum()
-            self.need("and")
-            high = self.sum()
-            return lambda env: _all(
-                [_compare("<=", low(env), left(env)), _compare("<=", left(env), high(env))]
-            )
-        for word, flags in (("like", 0), ("ilike", re.IGNORECASE)):
-            if self.take(word):
-                return self._matching(left, flags, _from_like)
-        for word in ("~*", "~", "!~*", "!~"):
-            if self.take(word):
-                found = self._matching(left, re.IGNORECASE if "*" in word else 0, str)
-                return (lambda env: _not(found(env))) if "!" in word else found
-        for word in ("=", "<>", "!=", "<=", ">=", "<", ">"):
-            if self.take(word):
-                return self._against(word, left)
-        return None
+            return None if inner is None else lambda env: not_(inner(env))
+        word = self.here()
+        follow = self._following(word)
+        if follow is None:
+            return None
+        self.place += 1
+        return follow(left)
+
+    def _following(self, word: str) -> Callable[[Evaluate], Evaluate] | None:
+        """Return what reads the rest of a comparison that begins with *word*."""
+        if word in {"=", "<>", "!=", "<=", ">=", "<", ">"}:
+            return lambda left: self._against(word, left)
+        if word in {"~", "~*", "!~", "!~*"}:
+            return lambda left: self._regex(word, left)
+        return {
+            "is": self._is,
+            "in": self._in,
+            "between": self._between,
+            "like": lambda left: self._matching(left, 0, from_like),
+            "ilike": lambda left: self._matching(left, re.IGNORECASE, from_like),
+        }.get(word)
+
+    def _in(self, left: Evaluate) -> Evaluate:
+        self.need("(")
+        return one_of(left, self._list(")"))
+
+    def _between(self, left: Evaluate) -> Evaluate:
+        low = self.sum()
+        self.need("and")
+        high = self.sum()
+        return lambda env: all_of(
+            [compare("<=", low(env), left(env)), compare("<=", left(env), high(env))]
+        )
+
+    def _regex(self, word: str, left: Evaluate) -> Evaluate:
+        found = self._matching(left, re.IGNORECASE if "*" in word else 0, str)
+        return (lambda env: not_(found(env))) if "!" in word else found
 
     def _is(self, left: Evaluate) -> Evaluate:
         negated = self.take("not")
@@ -190,17 +202,17 @@ class _Reader:
             negated = not negated
 
             def found(env: Mapping[str, Any]) -> Any:
-                return _same(left(env), right(env))
+                return same(left(env), right(env))
         else:
-            wanted = {"null": None, "true": True, "false": False}.get(self.here(), UNDECIDED)
+            wanted = _WORDS.get(self.here(), UNDECIDED)
             if wanted is UNDECIDED:
                 self.refuse()
             self.place += 1
 
             def found(env: Mapping[str, Any]) -> Any:
-                return _same(left(env), wanted)
+                return same(left(env), wanted)
 
-        return (lambda env: _not(found(env))) if negated else found
+        return (lambda env: not_(found(env))) if negated else found
 
     def _against(self, word: str, left: Evaluate) -> Evaluate:
         if self.here() in {"any", "all"} and self.here(1) == "(":
@@ -208,17 +220,17 @@ class _Reader:
             self.place += 2
             right = self.expression()
             self.need(")")
-            together = _any if is_any else _all
+            together = any_of if is_any else all_of
 
             def found(env: Mapping[str, Any]) -> Any:
                 items = right(env)
                 if not isinstance(items, list):
                     return UNDECIDED
-                return together([_compare(word, left(env), each) for each in items])
+                return together([compare(word, left(env), each) for each in items])
 
             return found
         right = self.sum()
-        return lambda env: _compare(word, left(env), right(env))
+        return lambda env: compare(word, left(env), right(env))
 
     def _matching(self, left: Evaluate, flags: int, to_regex: Callable[[str], str]) -> Evaluate:
         right = self.sum()
@@ -245,7 +257,7 @@ class _Reader:
         while self.here() in {"+", "-", "||"}:
             word = self.here()
             self.place += 1
-            left = _calculated(word, left, self.product())
+            left = calculated(word, left, self.product())
         return left
 
     def product(self) -> Evaluate:
@@ -254,15 +266,15 @@ class _Reader:
         while self.here() in {"*", "/", "%"}:
             word = self.here()
             self.place += 1
-            left = _calculated(word, left, self.unary())
+            left = calculated(word, left, self.unary())
         return left
 
     def unary(self) -> Evaluate:
         """A sign, or what stands there with its casts."""
         if self.take("-"):
             inner = self.unary()
-            self.constants.append(_negative(inner({})))
-            return lambda env: _negative(inner(env))
+            self.constants.append(negative(inner({})))
+            return lambda env: negative(inner(env))
         found = self.primary()
         while self.take("::"):
             self._type()
@@ -289,21 +301,10 @@ class _Reader:
 
     def primary(self) -> Evaluate:
         """A literal, a column, a call, or something in parentheses."""
-        token = self.here()
         if self.take("("):
             found = self.expression()
             self.need(")")
             return found
-        if token[:1] == "'":
-            self.place += 1
-            return self._constant(token[1:-1].replace("''", "'"))
-        if token[:1].isdigit():
-            self.place += 1
-            return self._constant(int(token) if token.isdigit() else Decimal(token))
-        if token in {"true", "false", "null"}:
-            self.place += 1
-            value = {"true": True, "false": False, "null": None}[token]
-            return lambda _: value
         if self.take("array", "["):
             items = self._list("]")
             return lambda env: [each(env) for each in items]
@@ -313,9 +314,23 @@ class _Reader:
             self._type()
             self.need(")")
             return found
+        return self._literal() or self._column_or_call()
+
+    def _literal(self) -> Evaluate | None:
+        token = self.here()
+        if token in _WORDS:
+            self.place += 1
+            value = _WORDS[token]
+            return lambda _: value
+        if token[:1] == "'":
+            self.place += 1
+            return self._constant(token[1:-1].replace("''", "'"))
+        if token[:1].isdigit():
+            self.place += 1
+            return self._constant(int(token) if token.isdigit() else Decimal(token))
         if token in _RESERVED:
             self.refuse()
-        return self._column_or_call()
+        return None
 
     def _column_or_call(self) -> Evaluate:
         name = self._name()
@@ -330,7 +345,7 @@ class _Reader:
 
     def _called(self, name: str) -> Evaluate:
         arguments = self._list(")")
-        function = _FUNCTIONS.get(name)
+        function = FUNCTIONS.get(name)
 
         def found(env: Mapping[str, Any]) -> Any:
             values = [each(env) for each in arguments]
@@ -356,135 +371,5 @@ class _Reader:
         return lambda _: value
 
 
+_WORDS = {"true": True, "false": False, "null": None}
 _RESERVED = frozenset({"", "case", "select", "exists", "and", "or", "is", "in", "then", "when"})
-
-
-# -- PostgreSQL's logic of three values, and a fourth: undecided ----------------------------------
-
-
-def _all(values: list[Any]) -> Any:
-    if any(each is False for each in values):
-        return False
-    if any(isinstance(each, Undecided) for each in values):
-        return UNDECIDED
-    return None if None in values else True
-
-
-def _any(values: list[Any]) -> Any:
-    if any(each is True for each in values):
-        return True
-    if any(isinstance(each, Undecided) for each in values):
-        return UNDECIDED
-    return None if None in values else False
-
-
-def _not(value: Any) -> Any:
-    return (not value) if isinstance(value, bool) else value
-
-
-def _same(left: Any, right: Any) -> Any:
-    if left is None or right is None:
-        return left is right
-    if isinstance(left, Undecided) or isinstance(right, Undecided):
-        return UNDECIDED
-    return _compare("=", left, right)
-
-
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "<>": operator.ne,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "%": operator.mod,
-    "||": operator.add,
-}
-
-
-def _compare(word: str, left: Any, right: Any) -> Any:
-    if left is None or right is None:
-        return None
-    if isinstance(left, Undecided) or isinstance(right, Undecided):
-        return UNDECIDED
-    if isinstance(left, float | Decimal) and isinstance(right, float | Decimal):
-        left, right = float(left), float(right)
-    if isinstance(left, str) != isinstance(right, str) and word in {"=", "<>", "!="}:
-        return UNDECIDED  # PostgreSQL casts one of them
-    try:
-        return bool(_OPERATORS[word](left, right))
-    except TypeError:
-        return UNDECIDED
-
-
-def _one_of(left: Evaluate, items: list[Evaluate]) -> Evaluate:
-    return lambda env: _any([_compare("=", left(env), each(env)) for each in items])
-
-
-def _calculated(word: str, left: Evaluate, right: Evaluate) -> Evaluate:
-    def found(env: Mapping[str, Any]) -> Any:
-        first, second = left(env), right(env)
-        if first is None or second is None:
-            return None
-        if isinstance(first, Undecided) or isinstance(second, Undecided):
-            return UNDECIDED
-        try:
-            return _OPERATORS[word](first, second)
-        except (TypeError, ArithmeticError):
-            return UNDECIDED
-
-    return found
-
-
-def _negative(value: Any) -> Any:
-    return -value if isinstance(value, int | float | Decimal) else value
-
-
-def _from_like(pattern: str) -> str:
-    return "^" + re.escape(pattern).replace("%", "(?s:.*)").replace("_", "(?s:.)") + "$"
-
-
-def _nullable(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*values: Any) -> Any:
-        if any(isinstance(each, Undecided) for each in values):
-            return UNDECIDED
-        return None if None in values else function(*values)
-
-    return call
-
-
-def _coalesce(*values: Any) -> Any:
-    return next((each for each in values if each is not None), None)
-
-
-def _json_type(value: Any) -> str:
-    names = {dict: "object", list: "array", str: "string", bool: "boolean"}
-    return names.get(type(value), "number")
-
-
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "length": _nullable(len),
-    "char_length": _nullable(len),
-    "character_length": _nullable(len),
-    "octet_length": _nullable(lambda text: len(text.encode() if isinstance(text, str) else text)),
-    "lower": _nullable(str.lower),
-    "upper": _nullable(str.upper),
-    "trim": _nullable(str.strip),
-    "btrim": _nullable(str.strip),
-    "abs": _nullable(abs),
-    "mod": _nullable(operator.mod),
-    "greatest": _nullable(max),
-    "least": _nullable(min),
-    "coalesce": _coalesce,
-    "num_nonnulls": lambda *values: sum(each is not None for each in values),
-    "num_nulls": lambda *values: sum(each is None for each in values),
-    "cardinality": _nullable(len),
-    "array_length": _nullable(lambda array, _: len(array) or None),
-    "json_typeof": _nullable(_json_type),
-    "jsonb_typeof": _nullable(_json_type),
-}

@@ -105,7 +105,9 @@ def _assigned(node: ast.ClassDef) -> dict[str, Any]:
     lines: dict[str, Any] = {}
     for statement in node.body:
         if isinstance(statement, ast.Assign):
-            lines.update({t.id: statement.lineno for t in statement.targets if _is_name(t)})
+            for target in statement.targets:
+                if isinstance(target, ast.Name):
+                    lines[target.id] = statement.lineno
         elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             lines[statement.target.id] = statement.lineno
         elif isinstance(statement, ast.FunctionDef):
@@ -113,10 +115,6 @@ def _assigned(node: ast.ClassDef) -> dict[str, Any]:
         elif isinstance(statement, ast.ClassDef) and statement.name == "Params":
             lines[PARAMS] = _assigned(statement)
     return lines
-
-
-def _is_name(target: Any) -> bool:
-    return isinstance(target, ast.Name)
 
 
 def _relative(path: str | None, root: Path) -> str | None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import factory
 import sqlalchemy
+from factory import declarations as parameters
 from sqlalchemy import Column, Connection, Table, types
 from sqlalchemy.orm import Session
 
@@ -32,26 +32,37 @@ class Bench:
 
     connection: Connection
     """To the project's own database."""
-    binds: Mapping[Table, Connection] = field(default_factory=dict)
+    binds: Mapping[Any, Connection] = field(default_factory=dict)
     """For tables that are in another one."""
 
     @contextlib.contextmanager
     def trial(self) -> Iterator[Session]:
         """Give a session whose work, commits included, is undone at the end."""
+        with self.kept() as (session, keep):
+            del keep
+            yield session
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[tuple[Session, Callable[[], None]]]:
+        """Give such a session, and a function that says that its work is to stay."""
         connections = list(dict.fromkeys([self.connection, *self.binds.values()]))
         savepoints = [each.begin_nested() for each in connections]
         session = Session(
-            self.connection,
-            binds=dict(self.binds),
-            join_transaction_mode="create_savepoint",
+            self.connection, binds=dict(self.binds), join_transaction_mode="create_savepoint"
         )
+        is_kept: list[bool] = []
         try:
-            yield session
+            yield session, lambda: is_kept.append(True)
         finally:
+            if is_kept:
+                session.commit()
             with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError):
                 session.close()
             for savepoint in savepoints:
-                savepoint.rollback()
+                if is_kept:
+                    savepoint.commit()
+                else:
+                    savepoint.rollback()
 
     def complete(self, session: Session) -> None:
         """Write what is not written, and let deferred constraints be checked."""
@@ -89,51 +100,50 @@ def try_all(tried: Sequence[Tried], bench: Bench, root: Path) -> Iterator[Findin
     good = []
     for each in tried:
         found = list(_Trial(each, bench, root).alone())
-        if not any(one.code in {"not-persisted", "not-fed", "not-twice", "repeated"} for one in found):
+        if not any(one.code in _STOPS for one in found):
             good.append(each)
         yield from found
     told: set[type] = set()
     for ordered in (good, good[::-1]):
-        for finding_ in _together(ordered, bench, root, told):
-            yield finding_
+        yield from _together(ordered, bench, root, told)
+
+
+_STOPS = frozenset({"not-persisted", "not-fed", "not-twice", "repeated"})
 
 
 def _together(
     tried: Sequence[Tried], bench: Bench, root: Path, told: set[type]
 ) -> Iterator[Finding]:
     running.begin_test(_SEED)
-    with bench.trial() as session:
+    with bench.trial():
         for each in tried:
-            savepoint = bench.connection.begin_nested()
-            inner = Session(
-                bench.connection,
-                binds=dict(bench.binds),
-                join_transaction_mode="create_savepoint",
-            )
-            refusal = None
-            try:
-                each.factory(_session=inner)
-                bench.complete(inner)
-            except Exception as error:  # noqa: BLE001 - the project's code, which may fail anyhow
-                refusal = refusal_of(error)
-            inner.close()
-            if refusal is None:
-                savepoint.commit()
+            refusal = _written_after_others(each, bench)
+            if refusal is None or each.factory in told:
                 continue
-            savepoint.rollback()
-            if each.factory not in told:
-                told.add(each.factory)
-                yield finding(
-                    "depends-on-others",
-                    f"{each.factory.__name__} fails once other factories have written.",
-                    each.factory,
-                    root=root,
-                    field=_field_of(each, refusal),
-                    details={"refusal": refusal.said},
-                    remedy="Two factories write the same value into a unique column: let one "
-                    "extend the other, so that they count together, or give each its own prefix.",
-                )
-        _ = session
+            told.add(each.factory)
+            yield finding(
+                "depends-on-others",
+                f"{each.factory.__name__} fails once other factories have written.",
+                each.factory,
+                root=root,
+                field=_field_of(each, refusal),
+                details={"refusal": refusal.said},
+                remedy="Two factories write the same value into a unique column: let one extend "
+                "the other, so that they count together, or give each its own prefix.",
+            )
+
+
+def _written_after_others(tried: Tried, bench: Bench) -> Refusal | None:
+    with bench.kept() as (session, keep):
+        try:
+            tried.factory(_session=session)
+            bench.complete(session)
+        except Exception as error:  # noqa: BLE001 - the project's code, which may fail anyhow
+            refusal = refusal_of(error)
+            by_design = refusal.constraint == tried.model.single_row
+            return None if refusal.constraint and by_design else refusal
+        keep()
+    return None
 
 
 class _Trial:
@@ -155,9 +165,10 @@ class _Trial:
         yield from (self._naive(*each) for each in naive)
         again = self._refused(lambda s: (self._make(s), self._make(s)))
         batch = again or self._refused(lambda s: self.factory.create_batch(3, _session=s))
-        if batch is not None:
+        is_by_design = batch is not None and batch.constraint == (self.model.single_row or None)
+        if batch is not None and not is_by_design:
             yield self._not_twice(batch, "The second object" if again else "A batch of three")
-        traits = {name: self._refused(lambda s, n=name: self._make(s, **{n: True})) for name in self._traits()}
+        traits = {name: self._refused(self._with(name, True)) for name in self._traits()}
         for name, refusal in traits.items():
             if refusal is not None:
                 yield self._finding(
@@ -257,7 +268,7 @@ class _Trial:
 
     def _naive(self, name: str, value: str) -> Finding:
         meta = self.factory._meta
-        is_declared = name in meta.declarations or name in meta.rename.values()
+        is_declared = name in meta.declarations or name in rename_of(self.factory).values()
         where = "the factory's value" if is_declared else "the model's default"
         return finding(
             "naive-time",
@@ -276,7 +287,7 @@ class _Trial:
         return [
             name
             for name, parameter in self.factory._meta.parameters.items()
-            if isinstance(parameter, factory.Trait)
+            if isinstance(parameter, parameters.Trait)
         ]
 
     def _enums(self, traits: list[str]) -> Iterator[Finding]:
@@ -290,14 +301,16 @@ class _Trial:
     ) -> Iterator[Finding]:
         if column.computed is not None or column.foreign_keys:
             return
-        given = {attribute: own for own, attribute in self.factory._meta.rename.items()}
+        given = {attribute: own for own, attribute in rename_of(self.factory).items()}
         if kind.enum_class is not None:
-            members = list(dict.fromkeys(kind.enum_class.__members__.values()))
+            members: list[Any] = list(dict.fromkeys(kind.enum_class.__members__.values()))
         else:
             members = list(kind.enums)
         for member in members:
             field_name = given.get(name, name)
-            refusal = self._refused(lambda s, m=member: self._make(s, **{field_name: m}))
+            if self.model.refusal(name, member) is not None:
+                continue  # the class itself says that it does not go
+            refusal = self._refused(self._with(field_name, member))
             if refusal is not None and not self._some_trait_gives(traits, name, member):
                 yield self._finding(
                     "enum-value",
@@ -307,6 +320,9 @@ class _Trial:
                     "Write a trait that sets what goes with this value, or let the other fields "
                     "follow it by factory.LazyAttribute.",
                 )
+
+    def _with(self, name: str, value: Any) -> Callable[[Session], Any]:
+        return lambda session: self._make(session, **{name: value})
 
     def _some_trait_gives(self, traits: list[str], name: str, member: Any) -> bool:
         for trait in traits:
@@ -370,7 +386,7 @@ def _attribute(model: Model, refusal: Refusal) -> str | None:
 def _field_of(tried: Tried, refusal: Refusal) -> str | None:
     """Return the declaration that feeds a column which the refusal is about."""
     declared = tried.factory._meta.declarations
-    named = {attribute: own for own, attribute in tried.factory._meta.rename.items()}
+    named = {attribute: own for own, attribute in rename_of(tried.factory).items()}
     for name in _attributes_of(tried.model, refusal):
         if named.get(name, name) in declared:
             return named.get(name, name)
@@ -378,22 +394,32 @@ def _field_of(tried: Tried, refusal: Refusal) -> str | None:
 
 
 def _attributes_of(model: Model, refusal: Refusal) -> Iterator[str]:
-    columns: set[Any] = set()
-    for table in model.tables:
-        for constraint in table.constraints:
-            is_named = bool(refusal.constraint) and constraint.name == refusal.constraint
-            if is_named or f"{table.name}_pkey" == refusal.constraint:
-                columns.update(getattr(constraint, "columns", ()))
-        for index in table.indexes:
-            if index.name == refusal.constraint:
-                columns.update(index.columns)
-        for column in table.columns:
-            is_its_key = refusal.constraint.startswith(f"{table.name}_{column.name}_")
-            if column.name == refusal.column or is_its_key:
-                columns.add(column)
+    columns = {column for table in model.tables for column in _columns_of(table, refusal)}
     for column, name in model.attributes.items():
         if column in columns:
             yield name
     for relationship in model.mapper.relationships:
         if columns & set(relationship.local_columns):
             yield relationship.key
+
+
+def _columns_of(table: Table, refusal: Refusal) -> Iterator[Any]:
+    named = refusal.constraint
+    if named == f"{table.name}_pkey":
+        yield from table.primary_key.columns
+    for constraint in table.constraints:
+        if named and constraint.name == named:
+            yield from getattr(constraint, "columns", ())
+    for index in table.indexes:
+        if index.name == named:
+            yield from index.columns
+    for column in table.columns:
+        # As PostgreSQL names what nobody did.
+        if column.name == refusal.column or named.startswith(f"{table.name}_{column.name}_"):
+            yield column
+
+
+def rename_of(of: Any) -> dict[str, str]:
+    """Return the arguments of a factory's declarations that bear another name."""
+    renamed: dict[str, str] = of._meta.rename
+    return renamed

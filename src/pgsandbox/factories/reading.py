@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+import typing
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import CheckConstraint, Column, MetaData, Table, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, Index, MetaData, Table, UniqueConstraint
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import DOMAIN, ExcludeConstraint
 from sqlalchemy.orm import (
@@ -56,6 +57,15 @@ class Parent:
     """The attribute to give the parent to; None where there is none and the columns are fed."""
     model: Model | None
     """The class of the parent; None where its table has none."""
+
+
+@dataclass(frozen=True)
+class Unique:
+    """Columns whose values no two rows share."""
+
+    columns: tuple[Column[Any], ...]
+    where: Condition | None = None
+    """Which rows; None for all."""
 
 
 class Model:
@@ -118,9 +128,43 @@ class Model:
         order = {column: at for at, column in enumerate(c for t in self.tables for c in t.columns)}
         return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
 
+    def hint(self, name: str) -> type | None:
+        """Return the class that the attribute *name* is annotated with, as ``Mapped[Money]``."""
+        try:
+            hints = typing.get_type_hints(self.cls)
+        except Exception:  # noqa: BLE001 - names that only a type checker imports
+            return None
+        arguments = typing.get_args(hints.get(name))
+        inner = (
+            [each for each in typing.get_args(arguments[0]) or arguments if each]
+            if arguments
+            else []
+        )
+        return inner[0] if inner and isinstance(inner[0], type) else None
+
+    def refusal(self, name: str, value: Any) -> str | None:
+        """Return what the class says against *value* in the attribute *name*, or None.
+
+        Its validators and listeners see an object that nobody keeps.
+        """
+        made = self.mapper.class_manager.new_instance()
+        try:
+            setattr(made, name, value)
+        except Exception as error:  # noqa: BLE001 - the project's code, which may refuse by any error
+            return f"{type(error).__name__}: {error}"
+        return None
+
+    def refused_arguments(self, given: dict[str, Any]) -> str | None:
+        """Return what the constructor says against *given*, or None."""
+        try:
+            self.cls(**given)
+        except Exception as error:  # noqa: BLE001 - the project's code, which may refuse by any error
+            return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        return None
+
     def is_required(self, column: Column[Any]) -> bool:
         """Whether a row needs a value for *column* that nothing but the factory gives."""
-        if column.nullable or column.default is not None or self.is_made(column):
+        if may_be_null(column) or column.default is not None or self.is_made(column):
             return False
         prop = self.mapper.get_property_by_column(column)
         assert isinstance(prop, ColumnProperty)
@@ -199,21 +243,33 @@ class Model:
     # -- constraints --------------------------------------------------------------------------
 
     @cached_property
-    def unique(self) -> list[tuple[Column[Any], ...]]:
-        """The sets of columns that no two rows share, with the primary keys."""
-        found: list[tuple[Column[Any], ...]] = []
+    def unique(self) -> list[Unique]:
+        """What no two rows share: primary keys, unique and exclusion constraints, indexes."""
+        found: list[Unique] = []
         for table in self.tables:
-            found.append(tuple(table.primary_key.columns))
+            found.append(Unique(tuple(table.primary_key.columns)))
             for constraint in table.constraints:
-                if isinstance(constraint, UniqueConstraint):
-                    found.append(tuple(constraint.columns))
-                elif isinstance(constraint, ExcludeConstraint):
-                    found.append(tuple(constraint.columns))
+                if isinstance(constraint, UniqueConstraint | ExcludeConstraint):
+                    found += [Unique(tuple(constraint.columns))]
             for index in table.indexes:
                 if index.unique:
-                    found.append(tuple(_columns_in(index.expressions)))
-        unique = {each for each in found if each}
-        return sorted(unique, key=lambda each: (len(each), [column.name for column in each]))
+                    where = index.dialect_options["postgresql"]["where"]
+                    condition = None if where is None else parse(_sql(where))
+                    found.append(Unique(tuple(_columns_in(index)), condition))
+        unique = {(each.columns, each.where and each.where.text): each for each in found}
+        return sorted(
+            (each for each in unique.values() if each.columns),
+            key=lambda each: (len(each.columns), [column.name for column in each.columns]),
+        )
+
+    @cached_property
+    def single_row(self) -> str | None:
+        """The name of a unique index over a constant, which lets one row be there."""
+        for table in self.tables:
+            for index in sorted(table.indexes, key=lambda each: str(each.name)):
+                if index.unique and not list(_columns_in(index)):
+                    return str(index.name)
+        return None
 
     @cached_property
     def conditions(self) -> list[tuple[str, Table, Condition]]:
@@ -230,6 +286,11 @@ class Model:
                     text = _VALUE.sub(quoted, _sql(column.type.check))
                     found.append((str(column.type.name), table, parse(text)))
         return sorted(found, key=lambda each: (each[0], each[2].text))
+
+
+def may_be_null(column: Column[Any]) -> bool:
+    """Say whether the server takes NULL; in a primary key it never does."""
+    return bool(column.nullable) and not column.primary_key
 
 
 def _table(column: Column[Any]) -> Table:
@@ -251,11 +312,16 @@ def _leads(
     return pairs == set(zip(local, remote, strict=True))
 
 
-def _columns_in(expressions: Iterable[Any]) -> Iterator[Column[Any]]:
+def _columns_in(index: Index) -> Iterator[Column[Any]]:
+    """Yield the columns of an index, also those that only its text names."""
+    table: Any = index.table
+    expressions: list[Any] = list(index.expressions)
     for expression in expressions:
-        for element in visitors.iterate(expression):
-            if isinstance(element, Column):
-                yield element
+        found = [each for each in visitors.iterate(expression) if isinstance(each, Column)]
+        yield from found
+        if not found:
+            named = parse(_sql(expression)).columns
+            yield from (each for each in table.columns if each.name in named)
 
 
 def _is_of_a_type(constraint: CheckConstraint) -> bool:
@@ -267,8 +333,8 @@ _VALUE = re.compile(r"\bVALUE\b", re.IGNORECASE)
 
 
 def _sql(expression: Any) -> str:
-    if isinstance(expression, str):
-        return expression
+    if not isinstance(expression, sqlalchemy.ClauseElement):
+        return str(expression)
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     try:
         compiled = expression.compile(
@@ -292,7 +358,7 @@ def accepts(cls: type, name: str) -> bool:
 
 def constructor_parameters(cls: type) -> dict[str, inspect.Parameter] | None:
     """Return what the constructor of *cls* takes; None if it takes any name."""
-    constructor: Callable[..., Any] = cls.__init__
+    constructor: Callable[..., Any] = _constructor_of(cls)
     try:
         parameters = inspect.signature(constructor).parameters
     except (TypeError, ValueError):
@@ -300,3 +366,15 @@ def constructor_parameters(cls: type) -> dict[str, inspect.Parameter] | None:
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
         return None
     return dict(list(parameters.items())[1:])
+
+
+def _constructor_of(cls: Any) -> Any:
+    """Return the constructor of *cls*."""
+    return cls.__init__
+
+
+def is_plain(cls: type) -> bool:
+    """Say whether the constructor of *cls* is the one that SQLAlchemy gives a declarative class."""
+    constructor = _constructor_of(cls)
+    original = getattr(constructor, "_sa_original_init", constructor)
+    return getattr(original, "__name__", "") == "_declarative_constructor"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,8 +14,10 @@ from uuid import UUID
 from sqlalchemy import Column, types
 
 from pgsandbox.factories import values
-from pgsandbox.factories.conditions import PRESENT, Condition, Undecided
-from pgsandbox.factories.values import TRIED, Value
+from pgsandbox.factories.common_types import enum_value, enum_values, moment, numbers_from, texts
+from pgsandbox.factories.conditions import Condition
+from pgsandbox.factories.logic import PRESENT, Undecided
+from pgsandbox.factories.value import DECIMAL, DT, TRIED, Value, constant, sequence, text
 
 _MOST = 20_000
 """Combinations that are tried for one constraint."""
@@ -118,86 +120,126 @@ def _options(cell: Cell, now: Choice, condition: Condition) -> list[Choice]:
     return found
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A column that is to satisfy a condition."""
+
+    type_: Any
+    cell: Cell
+    condition: Condition
+
+
 def _candidates(cell: Cell, condition: Condition) -> Iterator[Value]:
-    type_ = cell.column.type
+    type_: Any = cell.column.type
     while isinstance(type_, types.TypeDecorator):
         type_ = type_.impl_instance
-    constants = list(dict.fromkeys(each for each in condition.constants if each is not None))
-    numbers = [each for each in constants if isinstance(each, int | Decimal)]
-    if isinstance(type_, types.Enum):
-        yield from (values.enum_value(type_, each) for _, each in values.enum_values(type_))
-    elif isinstance(type_, types.Boolean):
-        yield values.constant("True", True)
-        yield values.constant("False", False)
-    elif isinstance(type_, types.Integer):
-        yield from _whole(numbers, cell)
-    elif isinstance(type_, types.Numeric):
-        yield from _fractional(numbers, cell, is_decimal=bool(type_.asdecimal))
-    elif isinstance(type_, types.DateTime):
-        for days in (1, -1):
-            yield values.moment(is_aware=bool(type_.timezone), days=days)
-    elif isinstance(type_, types.Date):
-        yield values.constant("dt.date(2026, 1, 2)", dt.date(2026, 1, 2), values.DT)
-    elif isinstance(type_, types.String):
-        yield from _textual(cell, constants, numbers, condition, type_.length)
-    elif isinstance(type_, types.ARRAY):
-        item = values.value_of(Column("item", type_.item_type), cell.name, is_unique=False)
-        code = f"[{item.code}]"
-        if item.is_sequence:
-            yield values.sequence(code, lambda n: [item.make(n)], *item.imports)
-        else:
-            yield values.constant(code, [item.make(0)], *item.imports)
+    for kind, make in _BY_KIND:
+        if isinstance(type_, kind):
+            yield from make(_Asked(type_, cell, condition))
+            return
 
 
-def _whole(numbers: list[Any], cell: Cell) -> Iterator[Value]:
+def _numbers(condition: Condition) -> list[Any]:
+    numbers = [each for each in condition.constants if isinstance(each, int | Decimal)]
+    return list(dict.fromkeys(numbers))
+
+
+def _members(ask: _Asked) -> Iterator[Value]:
+    yield from (enum_value(ask.type_, each) for _, each in enum_values(ask.type_))
+
+
+def _both(_: _Asked) -> Iterator[Value]:
+    yield constant("True", True)
+    yield constant("False", False)
+
+
+def _moments(ask: _Asked) -> Iterator[Value]:
+    for days in (1, -1):
+        yield moment(is_aware=bool(ask.type_.timezone), days=days)
+
+
+def _days(_: _Asked) -> Iterator[Value]:
+    yield constant("dt.date(2026, 1, 2)", dt.date(2026, 1, 2), DT)
+
+
+def _one_item(ask: _Asked) -> Iterator[Value]:
+    item = values.value_of(Column("item", ask.type_.item_type), ask.cell.name, is_unique=False)
+    code = f"[{item.code}]"
+    if item.is_sequence:
+        yield sequence(code, lambda n: [item.make(n)], *item.imports)
+    else:
+        yield constant(code, [item.make(0)], *item.imports)
+
+
+def _whole(ask: _Asked) -> Iterator[Value]:
+    numbers = _numbers(ask.condition)
     for number in dict.fromkeys(int(each) + step for each in numbers for step in (0, 1, -1)):
-        if cell.is_unique:
-            yield values.numbers_from(number)
+        yield numbers_from(number) if ask.cell.is_unique else constant(str(number), number)
+
+
+_STEPS = (Decimal(0), Decimal(1), Decimal(-1), Decimal("0.5"), Decimal("-0.5"))
+
+
+def _fractional(ask: _Asked) -> Iterator[Value]:
+    numbers = _numbers(ask.condition)
+    for number in dict.fromkeys(Decimal(each) + step for each in numbers for step in _STEPS):
+        if ask.type_.asdecimal:
+            yield constant(f'Decimal("{number}")', number, DECIMAL)
         else:
-            yield values.constant(str(number), number)
+            yield constant(str(float(number)), float(number))
 
 
-def _fractional(numbers: list[Any], cell: Cell, *, is_decimal: bool) -> Iterator[Value]:
-    steps = (Decimal(0), Decimal(1), Decimal(-1), Decimal("0.5"), Decimal("-0.5"))
-    for number in dict.fromkeys(Decimal(each) + step for each in numbers for step in steps):
-        if is_decimal:
-            yield values.constant(f'Decimal("{number}")', number, values.DECIMAL)
-        else:
-            yield values.constant(str(float(number)), float(number))
+def _textual(ask: _Asked) -> Iterator[Value]:
+    for each in _texts_for(ask.cell, ask.condition):
+        if each.is_sequence or not ask.cell.is_unique:
+            yield each
 
 
-def _textual(
-    cell: Cell,
-    constants: list[Any],
-    numbers: list[Any],
-    condition: Condition,
-    length: int | None,
-) -> Iterator[Value]:
-    patterns = [re.compile(each, re.IGNORECASE) for each in condition.patterns]
-    lengths = [int(each) for each in numbers if 0 < each < 1000]
-    if cell.is_unique:
-        for maximum in lengths:
-            yield values.texts(cell.name, maximum)
-            yield values.texts(cell.name, maximum, exactly=maximum)
-        for code, make in _SHAPES:
-            if all(regex.search(make(0)) for regex in patterns):
-                yield values.sequence(code, make)
-        return
-    for word in constants:
+def _texts_for(cell: Cell, condition: Condition) -> Iterator[Value]:
+    for word in dict.fromkeys(condition.constants):
         if isinstance(word, str) and word not in condition.patterns:
-            yield values.constant(values.text(word), word)
-    for maximum in lengths:
-        yield values.texts(cell.name, maximum)
-        yield values.texts(cell.name, maximum, exactly=maximum)
+            yield constant(text(word), word)
+    for number in _numbers(condition):
+        if 0 < number < 1000:
+            yield texts(cell.name, int(number))
+            yield texts(cell.name, int(number), exactly=int(number))
+    patterns = [re.compile(each, re.IGNORECASE) for each in condition.patterns]
     for code, make in _SHAPES:
         if all(regex.search(make(0)) for regex in patterns):
-            yield values.sequence(code, make)
+            yield sequence(code, make)
     for word in _WORDS:
         if all(regex.search(word) for regex in patterns):
-            yield values.constant(values.text(word), word)
+            yield constant(text(word), word)
 
 
-_SHAPES = (
+_BY_KIND: tuple[tuple[Any, Callable[[_Asked], Iterator[Value]]], ...] = (
+    (types.Enum, _members),
+    (types.Boolean, _both),
+    (types.Integer, _whole),
+    (types.Numeric, _fractional),
+    (types.DateTime, _moments),
+    (types.Date, _days),
+    (types.ARRAY, _one_item),
+    (types.String, _textual),
+)
+
+
+def others(type_: types.TypeEngine[Any]) -> Iterator[Value]:
+    """Yield what else a column of this type may hold, where its class refuses the usual."""
+    while isinstance(type_, types.TypeDecorator):
+        type_ = type_.impl_instance
+    if isinstance(type_, types.Enum):
+        yield from (enum_value(type_, each) for _, each in enum_values(type_))
+    elif isinstance(type_, types.String):
+        room = type_.length or 1000
+        yield from (sequence(*each) for each in _SHAPES if len(each[1](0)) + 4 <= room)
+        yield from (constant(text(word), word) for word in _WORDS)
+    elif isinstance(type_, types.Numeric | types.Integer):
+        yield constant("0", 0)
+        yield constant("100", 100)
+
+
+_SHAPES: tuple[tuple[str, Callable[[int], str]], ...] = (
     ('f"name-{n}"', lambda n: f"name-{n}"),
     ('f"name_{n}"', lambda n: f"name_{n}"),
     ('f"name{n}"', lambda n: f"name{n}"),
@@ -216,4 +258,17 @@ _SHAPES = (
 )
 """Texts that the patterns of real CHECK constraints often ask for."""
 
-_WORDS = ("a", "A", "aa", "AA", "aaa", "AAA", "en-US", "en_US", "USD", "00:00", "2026-01-01", "#aabbcc")
+_WORDS = (
+    "a",
+    "A",
+    "aa",
+    "AA",
+    "aaa",
+    "AAA",
+    "en-US",
+    "en_US",
+    "USD",
+    "00:00",
+    "2026-01-01",
+    "#aabbcc",
+)

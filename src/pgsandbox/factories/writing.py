@@ -7,18 +7,20 @@ import textwrap
 from collections.abc import Collection, Iterator, Sequence
 
 from pgsandbox.factories.imports import WIDTH, Import, lines_of
-from pgsandbox.factories.planning import Declaration, Plan
+from pgsandbox.factories.plans import Declaration, Plan
 
 MARK = "Your turn:"
 """What a comment begins with where the reader has to decide."""
 
-_HEAD = '''"""A factory for each mapped class; what a test does not care about has a sensible value.
+_FIRST = '"""A factory for each mapped class; what a test does not care about has a sensible value.'
+
+_HEAD = f'''{_FIRST}
 
 `pgsandbox factories generate` wrote this module, and it is yours now. `pgsandbox factories check`
 compares it with the models.
 """
 '''
-_MARKS = f'''"""A factory for each mapped class; what a test does not care about has a sensible value.
+_MARKS = f'''{_FIRST}
 
 `pgsandbox factories generate` wrote this module, and it is yours now. Where a comment begins with
 "{MARK}", it could not know a value. `pgsandbox factories check` compares it with the models.
@@ -61,6 +63,10 @@ def _class(plan: Plan) -> Iterator[str]:
     yield f"        model = {plan.source.name}"
     if plan.model.is_abstract:
         yield "        abstract = True"
+    if plan.keys:
+        names = ", ".join(f'"{each}"' for each in plan.keys)
+        comma = "," if len(plan.keys) == 1 else ""
+        yield f"        sqlalchemy_get_or_create = ({names}{comma})"
     rename = dict(plan.base.rename) if plan.base and plan.rename else {}
     rename |= plan.rename
     if plan.rename:
