@@ -37,9 +37,11 @@ def check(
     of = {model.cls: model for model in models}
     ours = [each for each in factories if issubclass(each, Factory)]
     found += [_of_another_base(each, root) for each in factories if each not in ours]
-    for each in ours:
-        found += _unknown_fields(each, root)
-    tried = [Tried(each, of[each._meta.model], _unfed(each, of)) for each in ours]
+    unknown = {each: list(_unknown_fields(each, root)) for each in ours}
+    found += [one for each in unknown.values() for one in each]
+    # What its model refuses as an argument can't be tried.
+    able = [each for each in ours if not unknown[each]]
+    tried = [Tried(each, of[each._meta.model], _unfed(each, of)) for each in able]
     found += try_all(tried, bench, root)
     return found
 

@@ -146,8 +146,6 @@ class Choosing:
             if choice is None or choice is PRESENT:
                 return False  # NULL, a new parent, or what the server or a callable makes
             if isinstance(choice, Value) and choice.is_sequence and _has_many(column):
-                if len(group) == 1:
-                    break
                 return False
         return True
 

@@ -148,12 +148,12 @@ def _numeric(ask: Ask) -> Value:
         return constant('Decimal("0.5")', Decimal("0.5"), DECIMAL)
     if ask.is_unique:
         return sequence("Decimal(n + 1)", lambda n: Decimal(n + 1), DECIMAL)
-    return constant('Decimal("1")', Decimal(1), DECIMAL)
+    return constant("Decimal(1)", Decimal(1), DECIMAL)
 
 
 def _float(ask: Ask) -> Value:
     if getattr(ask.type_, "asdecimal", False):
-        return constant('Decimal("1")', Decimal(1), DECIMAL)
+        return constant("Decimal(1)", Decimal(1), DECIMAL)
     if ask.is_unique:
         return sequence("float(n + 1)", lambda n: float(n + 1))
     return constant("1.0", 1.0)

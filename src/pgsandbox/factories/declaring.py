@@ -35,7 +35,7 @@ class Declaring(Parents):
         in_order = sorted(self.found, key=lambda each: order[each])
         own = [self.found[column] for column in in_order]
         self.plan.declarations[:0] = own
-        self.plan.keys = tuple(self.field_for(each) for each in self.lookup)
+        self.plan.keys = self.lookup
         self.plan.row = self.row
 
     def _declare_values(self) -> None:
@@ -134,6 +134,8 @@ class Declaring(Parents):
 
 
 def _code(value: Value) -> str:
+    if value.is_sequence and value.code == "str(n)":
+        return "factory.Sequence(str)"
     if value.is_sequence:
         return f"factory.Sequence(lambda n: {value.code})"
     if value.is_mutable:

@@ -395,6 +395,9 @@ def _field_of(tried: Tried, refusal: Refusal) -> str | None:
 
 def _attributes_of(model: Model, refusal: Refusal) -> Iterator[str]:
     columns = {column for table in model.tables for column in _columns_of(table, refusal)}
+    for name, table, condition in model.conditions:
+        if name and name == refusal.constraint:
+            columns.update(each for each in table.columns if each.name in condition.columns)
     for column, name in model.attributes.items():
         if column in columns:
             yield name

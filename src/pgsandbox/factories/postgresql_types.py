@@ -50,7 +50,7 @@ def _bits(type_: Any, is_unique: bool) -> Value:
 def _range(kind: str, is_unique: bool) -> Value | None:
     if kind.endswith("MULTIRANGE"):
         single = _range(kind.removesuffix("MULTIRANGE") + "RANGE", is_unique)
-        return single and replace(single, code=f"[{single.code}]")
+        return single and replace(single, code=f"[{single.code}]", is_mutable=True)
     found = _RANGES.get(kind)
     if found is None:
         return None
@@ -72,7 +72,7 @@ _RANGES: dict[str, tuple[Any, ...]] = {
     "INT4RANGE": _WHOLE,
     "INT8RANGE": _WHOLE,
     "NUMRANGE": (
-        'Range(Decimal("1"), Decimal("10"))',
+        "Range(Decimal(1), Decimal(10))",
         "Range(Decimal(10 * n), Decimal(10 * n + 5))",
         DECIMAL,
     ),

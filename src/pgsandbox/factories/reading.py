@@ -276,7 +276,8 @@ class Model:
         """The CHECK constraints with their names, those of domains included."""
         found = []
         for table in self.tables:
-            for constraint in table.constraints:
+            own = [each for column in table.columns for each in column.constraints]
+            for constraint in [*table.constraints, *own]:
                 if isinstance(constraint, CheckConstraint) and not _is_of_a_type(constraint):
                     text = _sql(constraint.sqltext)
                     found.append((str(constraint.name or ""), table, parse(text)))
@@ -377,4 +378,4 @@ def is_plain(cls: type) -> bool:
     """Say whether the constructor of *cls* is the one that SQLAlchemy gives a declarative class."""
     constructor = _constructor_of(cls)
     original = getattr(constructor, "_sa_original_init", constructor)
-    return getattr(original, "__name__", "") == "_declarative_constructor"
+    return str(getattr(original, "__module__", "")).startswith("sqlalchemy.orm")

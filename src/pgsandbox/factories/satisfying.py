@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Column, types
+from sqlalchemy.dialects.postgresql import DOMAIN
 
 from pgsandbox.factories import values
 from pgsandbox.factories.common_types import enum_value, enum_values, moment, numbers_from, texts
@@ -131,8 +132,8 @@ class _Asked:
 
 def _candidates(cell: Cell, condition: Condition) -> Iterator[Value]:
     type_: Any = cell.column.type
-    while isinstance(type_, types.TypeDecorator):
-        type_ = type_.impl_instance
+    while isinstance(type_, types.TypeDecorator | DOMAIN):
+        type_ = type_.data_type if isinstance(type_, DOMAIN) else type_.impl_instance
     for kind, make in _BY_KIND:
         if isinstance(type_, kind):
             yield from make(_Asked(type_, cell, condition))
@@ -184,7 +185,9 @@ def _fractional(ask: _Asked) -> Iterator[Value]:
     numbers = _numbers(ask.condition)
     for number in dict.fromkeys(Decimal(each) + step for each in numbers for step in _STEPS):
         if ask.type_.asdecimal:
-            yield constant(f'Decimal("{number}")', number, DECIMAL)
+            is_whole = number == number.to_integral_value()
+            shown = str(int(number)) if is_whole else f'"{number}"'
+            yield constant(f"Decimal({shown})", number, DECIMAL)
         else:
             yield constant(str(float(number)), float(number))
 
@@ -224,10 +227,10 @@ _BY_KIND: tuple[tuple[Any, Callable[[_Asked], Iterator[Value]]], ...] = (
 )
 
 
-def others(type_: types.TypeEngine[Any]) -> Iterator[Value]:
+def others(type_: Any) -> Iterator[Value]:
     """Yield what else a column of this type may hold, where its class refuses the usual."""
-    while isinstance(type_, types.TypeDecorator):
-        type_ = type_.impl_instance
+    while isinstance(type_, types.TypeDecorator | DOMAIN):
+        type_ = type_.data_type if isinstance(type_, DOMAIN) else type_.impl_instance
     if isinstance(type_, types.Enum):
         yield from (enum_value(type_, each) for _, each in enum_values(type_))
     elif isinstance(type_, types.String):

@@ -63,7 +63,7 @@ def _of_class(hint: type, type_: types.TypeEngine[Any], name: str) -> Value | No
 
 
 def _of_type(type_: types.TypeEngine[Any], name: str, *, is_unique: bool) -> Value:
-    if isinstance(type_, types.TypeDecorator):
+    if isinstance(type_, types.TypeDecorator) and not isinstance(type_, types.Interval):
         return _decorated(type_, name, is_unique=is_unique)
     if isinstance(type_, pg.DOMAIN):
         return _of_type(type_.data_type, name, is_unique=is_unique)
@@ -117,7 +117,7 @@ def stored(type_: types.TypeEngine[Any], value: Any) -> Any:
     if isinstance(type_, types.Enum):
         by_member = {id(member): label for label, member in enum_values(type_)}
         return by_member.get(id(value), value)
-    if not isinstance(type_, types.TypeDecorator):
+    if not isinstance(type_, types.TypeDecorator) or isinstance(type_, types.Interval):
         return value
     dialect = pg.dialect()  # type: ignore[no-untyped-call]
     try:
