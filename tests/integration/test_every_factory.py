@@ -1,6 +1,3 @@
-"""What the kit checks of factories: one import switches it on."""
+"""The check that the kit brings ready-made, on every factory of this application."""
 
-# --8<-- [start:all]
-from pgsandbox.plugin.factory_tests import *  # noqa: F403 - the test is meant to be collected here
-
-# --8<-- [end:all]
+from pgsandbox.plugin.factory_tests import *  # noqa: F403  # pytest collects what it brings

@@ -40,6 +40,15 @@ def test_what_is_written_passes_the_check(shop: Path) -> None:
     assert ended.returncode == 0
 
 
+def test_what_the_page_shows_of_it_is_there() -> None:
+    """The factories of the two models that stand beside them."""
+    lines = (EXAMPLES / "factories" / GENERATED).read_text().split("\n\n\n")
+    shown = [each for each in lines if each.startswith(("class Customer", "class Order"))]
+    text = "\n\n\n".join(shown) + "\n"
+
+    assert text == recorded("output/factories-of-orders", text)
+
+
 def test_a_changed_model_is_told(shop: Path) -> None:
     """``--check`` writes nothing, and its exit code says that something changed."""
     models = shop / "shop/models.py"
