@@ -78,6 +78,7 @@ def test_force_replaces_it(shop: Path) -> None:
     ended = run(shop, "generate", "--force")
 
     assert ended.returncode == 0
+    assert ended.stdout == recorded("output/factories-written", ended.stdout)
     assert (shop / GENERATED).read_text() == golden
 
 
