@@ -101,3 +101,57 @@ def test_the_modules_may_be_named(project: Path, tmp_path: Path) -> None:
     assert (nowhere.returncode, named.returncode) == (2, 1)
     assert "ConfigurationError: There are no factories to check." in nowhere.stderr
     assert "shop/making.py:38: repeated" in named.stdout
+
+
+TWO_DATABASES = """
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Audits(DeclarativeBase):
+    pass
+
+
+class Item(Base):
+    __tablename__ = "items"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Entry(Audits):
+    __tablename__ = "entries"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    said: Mapped[str] = mapped_column(unique=True)
+"""
+
+
+def test_the_tables_of_a_bind_are_tried_in_its_database(tmp_path: Path) -> None:
+    """They are not in the project's own."""
+    (tmp_path / "models.py").write_text(TWO_DATABASES)
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.pgsandbox]\nmetadata = "models:Base"\n'
+        '[tool.pgsandbox.binds.audit]\nmetadata = "models:Audits"\n'
+    )
+    run(tmp_path, "generate")
+    good = run(tmp_path, "check")
+    file = tmp_path / FACTORIES
+    file.write_text(file.read_text().replace('factory.Sequence(lambda n: f"said-{n}")', '"same"'))
+    bad = run(tmp_path, "check")
+
+    assert good.stdout == "2 factories of 2 mapped classes checked: no findings.\n"
+    assert "repeated The second object of EntryFactory repeats a value" in bad.stdout
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_the_ready_made_test_passes_on_every_driver(driver: str, tmp_path: Path) -> None:
+    """The application's own driver adapts the values."""
+    path = tmp_path / "shop"
+    shutil.copytree(EXAMPLES / "factories", path)
+    settings = path / "pyproject.toml"
+    url = f'url = "postgresql+{driver}://app@localhost/shop"\n'
+    settings.write_text(settings.read_text() + url)
+    outcome = Project(path, tmp_path / "caches").run("-p", "no:randomly")
+
+    assert outcome.counts == {"passed": 1}
