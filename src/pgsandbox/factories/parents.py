@@ -64,10 +64,9 @@ class Parents(Choosing):
         self.plan.needs.append(made)
         arguments, notes = self._shared_arguments(parent, done)
         code = f"factory.SubFactory({', '.join([made.name, *arguments])})"
-        first = parent.columns[0]
         if parent.relationship is not None:
             name = self.field_for(parent.relationship)
-            self.found[first] = Declaration(name, code, notes=notes)
+            self._put(parent, Declaration(name, code, notes=notes))
             return name
         assert parent.model is not None
         name = self._param_name(parent)
@@ -79,6 +78,14 @@ class Parents(Choosing):
                 path = text(f"{name}.{attribute}")
                 self.found[column] = Declaration(own, f"factory.SelfAttribute({path})")
         return name
+
+    def _put(self, parent: Parent, declaration: Declaration) -> None:
+        """Let the declaration stand where a column of the key does that has none yet."""
+        free = [each for each in reversed(parent.columns) if each not in self.found]
+        if free:
+            self.found[free[0]] = declaration
+        else:
+            self.plan.declarations.append(declaration)
 
     def _param_name(self, parent: Parent) -> str:
         attribute = self.model.attributes[parent.columns[-1]].strip("_")
@@ -120,9 +127,8 @@ class Parents(Choosing):
             if above.relationship and set(above.columns) == set(remote):
                 path = text(f"{name}.{above.relationship}")
                 field_name = self.field_for(parent.relationship)
-                self.found[parent.columns[0]] = Declaration(
-                    field_name, f"factory.SelfAttribute({path})"
-                )
+                code = f"factory.SelfAttribute({path})"
+                self._put(parent, Declaration(field_name, code))
                 return
 
     def _shared_arguments(
