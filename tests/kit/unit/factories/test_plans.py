@@ -27,12 +27,12 @@ def body_of(text, name):
 def test_parents_that_share_a_column_share_what_it_leads_to(module):
     """The author, the project and the page are of one tenant."""
     body = body_of(module.text, "PageFactory")
+    shared = "factory.SelfAttribute"
 
     assert body[2:] == [
         'tenant = factory.SelfAttribute("author.tenant")',
         "author = factory.SubFactory(AuthorFactory)",
-        "project = factory.SubFactory("
-        'ProjectFactory, tenant=factory.SelfAttribute("..author.tenant"))',
+        f'project = factory.SubFactory(ProjectFactory, tenant={shared}("..author.tenant"))',
     ]
 
 
