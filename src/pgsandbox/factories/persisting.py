@@ -14,13 +14,22 @@ from typing import Any
 
 import sqlalchemy
 from factory import declarations as parameters
-from sqlalchemy import Column, Connection, Table, types
+from sqlalchemy import Column, Connection, types
 from sqlalchemy.orm import Session
 
 from pgsandbox.factories import running
 from pgsandbox.factories.base import Factory
 from pgsandbox.factories.finding import finding
 from pgsandbox.factories.reading import Model
+from pgsandbox.factories.refusals import (
+    CURES,
+    EXCLUSION,
+    NOT_NULL,
+    UNIQUE,
+    Refusal,
+    attributes_of,
+    refusal_of,
+)
 from pgsandbox.reports import Finding
 
 _SEED = "pgsandbox factories check"
@@ -80,19 +89,6 @@ class Tried:
     model: Model
     unfed: tuple[str, ...] = ()
     """The attributes of required columns that it declares nothing for."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why an object could not be written."""
-
-    said: str
-    """In one line."""
-    state: str = ""
-    """PostgreSQL's code for it (manual, appendix A)."""
-    column: str = ""
-    constraint: str = ""
-    table: str = ""
 
 
 def try_all(tried: Sequence[Tried], bench: Bench, root: Path) -> Iterator[Finding]:
@@ -218,7 +214,7 @@ class _Trial:
 
     def _not_persisted(self, refusal: Refusal) -> Iterator[Finding]:
         missing = list(self.tried.unfed)
-        if refusal.state == _NOT_NULL:
+        if refusal.state == NOT_NULL:
             column = _attribute(self.model, refusal)
             is_own = any(table.name == refusal.table for table in self.model.tables)
             if column and is_own and column not in missing:
@@ -231,19 +227,19 @@ class _Trial:
                 refusal,
                 f"Declare {name} in the factory, or the parent that it refers to.",
             )
-        if missing and refusal.state in {_NOT_NULL, ""}:
+        if missing and refusal.state in {NOT_NULL, ""}:
             return
         yield self._finding(
             "not-persisted",
             f"{self.factory.__name__}() can't be written.",
             _field_of(self.tried, refusal),
             refusal,
-            _CURES.get(refusal.state, "Correct what the factory declares."),
+            CURES.get(refusal.state, "Correct what the factory declares."),
         )
 
     def _not_twice(self, refusal: Refusal, what: str) -> Finding:
         name = _field_of(self.tried, refusal)
-        if refusal.state in {_UNIQUE, _EXCLUSION}:
+        if refusal.state in {UNIQUE, EXCLUSION}:
             return self._finding(
                 "repeated",
                 f"{what} of {self.factory.__name__} repeats a value that has to be unique.",
@@ -256,7 +252,7 @@ class _Trial:
             f"{what} of {self.factory.__name__} can't be written.",
             name,
             refusal,
-            _CURES.get(refusal.state, "Correct what the factory declares."),
+            CURES.get(refusal.state, "Correct what the factory declares."),
         )
 
     def _naive_in(self, made: Any) -> Iterator[tuple[str, str]]:
@@ -332,48 +328,9 @@ class _Trial:
         return False
 
 
-_NOT_NULL, _FOREIGN_KEY, _UNIQUE, _CHECK, _EXCLUSION = "23502", "23503", "23505", "23514", "23P01"
-
-_CURES = {
-    _NOT_NULL: "Declare the column that the server names.",
-    _FOREIGN_KEY: "Feed the key from factory.SubFactory, so that its parent is there.",
-    _UNIQUE: "Feed the column from factory.Sequence.",
-    _CHECK: "Declare values that satisfy the constraint.",
-    _EXCLUSION: "Feed one of its columns from factory.Sequence.",
-}
-
-
 def _shown(member: Any) -> str:
     name = getattr(member, "name", None)
     return f"{type(member).__name__}.{name}" if name is not None else repr(member)
-
-
-def refusal_of(error: BaseException) -> Refusal:
-    """Return what *error* says, as far as its driver tells."""
-    original: Any = getattr(error, "orig", None) or error
-    lines = str(original).strip().splitlines() or [type(error).__name__]
-    said = "; ".join(
-        line.strip() for line in lines[:2] if line.strip() and not line.startswith("LINE")
-    )
-    if original is error:
-        said = f"{type(error).__name__}: {said}"
-    sources = [getattr(original, "diag", None), original, original.__cause__]
-
-    def ask(*names: str) -> str:
-        for source in sources:
-            for name in names:
-                value = getattr(source, name, None)
-                if isinstance(value, str) and value:
-                    return value
-        return ""
-
-    return Refusal(
-        said,
-        ask("sqlstate", "pgcode"),
-        ask("column_name"),
-        ask("constraint_name"),
-        ask("table_name"),
-    )
 
 
 def _attribute(model: Model, refusal: Refusal) -> str | None:
@@ -387,39 +344,10 @@ def _field_of(tried: Tried, refusal: Refusal) -> str | None:
     """Return the declaration that feeds a column which the refusal is about."""
     declared = tried.factory._meta.declarations
     named = {attribute: own for own, attribute in rename_of(tried.factory).items()}
-    for name in _attributes_of(tried.model, refusal):
+    for name in attributes_of(tried.model, refusal):
         if named.get(name, name) in declared:
             return named.get(name, name)
     return None
-
-
-def _attributes_of(model: Model, refusal: Refusal) -> Iterator[str]:
-    columns = {column for table in model.tables for column in _columns_of(table, refusal)}
-    for name, table, condition in model.conditions:
-        if name and name == refusal.constraint:
-            columns.update(each for each in table.columns if each.name in condition.columns)
-    for column, name in model.attributes.items():
-        if column in columns:
-            yield name
-    for relationship in model.mapper.relationships:
-        if columns & set(relationship.local_columns):
-            yield relationship.key
-
-
-def _columns_of(table: Table, refusal: Refusal) -> Iterator[Any]:
-    named = refusal.constraint
-    if named == f"{table.name}_pkey":
-        yield from table.primary_key.columns
-    for constraint in table.constraints:
-        if named and constraint.name == named:
-            yield from getattr(constraint, "columns", ())
-    for index in table.indexes:
-        if index.name == named:
-            yield from index.columns
-    for column in table.columns:
-        # As PostgreSQL names what nobody did.
-        if column.name == refusal.column or named.startswith(f"{table.name}_{column.name}_"):
-            yield column
 
 
 def rename_of(of: Any) -> dict[str, str]:
