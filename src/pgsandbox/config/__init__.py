@@ -17,7 +17,7 @@ from pgsandbox.config.declared import BIND_SETTINGS, OTHER_VARIABLES, SETTINGS, 
 if TYPE_CHECKING:
     from pgsandbox.config.finding import FILE, Search, find, stray_tests
     from pgsandbox.config.reading import read
-    from pgsandbox.config.references import resolve
+    from pgsandbox.config.references import imported, resolve
     from pgsandbox.config.settings import Bind, Settings, Value, header_lines, rows
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Value",
     "find",
     "header_lines",
+    "imported",
     "read",
     "resolve",
     "rows",
@@ -41,7 +42,7 @@ __all__ = [
 _ELSEWHERE = {
     **dict.fromkeys(("FILE", "Search", "find", "stray_tests"), "finding"),
     "read": "reading",
-    "resolve": "references",
+    **dict.fromkeys(("imported", "resolve"), "references"),
     **dict.fromkeys(("Bind", "Settings", "Value", "header_lines", "rows"), "settings"),
 }
 

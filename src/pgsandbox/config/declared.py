@@ -171,6 +171,18 @@ SETTINGS: tuple[Setting, ...] = (
         (),
     ),
     Setting(
+        "factories",
+        "The modules of the factories, where they are not in `factories.py` beside the tests.",
+        kinds.several(kinds.dotted_name, 'a list of modules, as "tests.factories"'),
+        (),
+    ),
+    Setting(
+        "factories-ignore",
+        "Findings of `factories check` to live with, each with the reason.",
+        kinds.entries("object", "reason", optional=("finding",)),
+        (),
+    ),
+    Setting(
         "large-tables",
         "Tables so large that the migration tests warn of what would lock them for long.",
         kinds.several(kinds.any_text, "a list of names of tables"),

@@ -42,6 +42,14 @@ def resolve(reference: str) -> object:
     return found
 
 
+def imported(module_name: str) -> ModuleType:
+    """Return the module of this name, imported as Python does.
+
+    Raises ConfigurationError if there is none, or if importing it fails; the failure is chained.
+    """
+    return _import(module_name, module_name)
+
+
 def _import(module_name: str, reference: str) -> ModuleType:
     try:
         return importlib.import_module(module_name)

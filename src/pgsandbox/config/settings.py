@@ -80,6 +80,10 @@ class Settings:
     """Names that test files may not import."""
     schema_ignore: tuple[Mapping[str, str], ...]
     """Differences that ``schema diff`` does not report."""
+    factories: tuple[str, ...]
+    """The modules of the factories; empty where they are looked for beside the tests."""
+    factories_ignore: tuple[Mapping[str, str], ...]
+    """Findings that ``factories check`` does not report."""
     large_tables: tuple[str, ...]
     """Tables that a migration should not lock for long."""
     keep: bool

@@ -105,6 +105,8 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
         child_env=(),
         forbidden_imports=(),
         schema_ignore=(),
+        factories=(),
+        factories_ignore=(),
         large_tables=(),
         keep=False,
         reuse=False,
