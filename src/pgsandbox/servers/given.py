@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import NoReturn
 
-import psycopg2
 from sqlalchemy.engine import URL
 
 from pgsandbox.connections import Connection

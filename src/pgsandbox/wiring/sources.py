@@ -26,8 +26,8 @@ from pgsandbox.wiring.urls import checked, parsed, url_of
 
 __all__ = [
     "addresses_of",
-    "interceptor_of",
     "driver_of",
+    "interceptor_of",
     "metadata_of",
     "place_of",
     "project_name",
