@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 
 from pgsandbox import guard
 from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SandboxLost
-from pgsandbox.sandbox import children, cleanup
+from pgsandbox.sandbox import children, cleanup, endpoint_process
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.endpoint.sessions import Executed
 from pgsandbox.sandbox.endpoint_process import (
@@ -114,7 +114,10 @@ class TestDatabase:
         assert self.endpoint is not None
         try:
             self.endpoint.call(
-                "open", parameters=dict(parameters), restarts_sequences=self._restarts_sequences
+                "open",
+                parameters=dict(parameters),
+                restarts_sequences=self._restarts_sequences,
+                limit=endpoint_process.LIMIT,
             )
         except EndpointFailure as error:
             raise DatabaseError(
