@@ -287,7 +287,7 @@ class Endpoint:
 
     # What the test process may call, each with the arguments that it sends.
 
-    def do_open(self, parameters: dict[str, str], restarts_sequences: bool, limit: float) -> None:
+    def do_open(self, parameters: dict[str, str], restarts_sequences: bool, limit: float = 15.0) -> None:
         self.database.limit = limit
         self.database.open(parameters, restarts_sequences=restarts_sequences)
         if self.database.server is not None:
