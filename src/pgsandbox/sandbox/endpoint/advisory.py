@@ -135,6 +135,8 @@ class AdvisoryLocks:
     def __init__(self) -> None:
         self._held: dict[Key, dict[Backend, _Hold]] = {}
         self.waiting: dict[Backend, Key] = {}
+        self._wanted: dict[Backend, str] = {}
+        """In which mode each of those that wait wants its lock."""
 
     def decide(self, backend: Backend, call: AdvisoryCall, row: Row) -> Answer | None:
         """Return the answer to *call*, or None where the server is to give it.
@@ -159,7 +161,7 @@ class AdvisoryLocks:
         if self._is_deadlock(backend, blockers):
             self.waiting.pop(backend, None)
             raise failure("40P01", "deadlock detected")
-        self.waiting[backend] = key
+        self.waiting[backend], self._wanted[backend] = key, call.mode
         raise Waiting(key)
 
     def is_free_for(self, backend: Backend) -> bool:
@@ -228,7 +230,36 @@ class AdvisoryLocks:
         if not holders:
             self._held.pop(key, None)
 
+    def listed(self) -> list[dict[str, object]]:
+        """Return the locks of all clients as lines of pg_locks."""
+        return [
+            _line(key, mode, backend, is_granted=True)
+            for key, holders in self._held.items()
+            for backend, hold in holders.items()
+            for mode in sorted(hold.modes())
+        ] + [
+            _line(key, mode, backend, is_granted=False)
+            for backend, key in self.waiting.items()
+            for mode in [self._wanted.get(backend, "ExclusiveLock")]
+        ]
+
     def forget(self) -> None:
         """The test is over."""
         self._held.clear()
         self.waiting.clear()
+
+
+def _line(key: Key, mode: str, backend: Backend, *, is_granted: bool) -> dict[str, object]:
+    """Return a lock as pg_locks shows it (PostgreSQL manual, 54.12)."""
+    high, low = (key[0] >> 32, key[0]) if len(key) == 1 else key
+    return {
+        "locktype": "advisory",
+        "classid": high & 0xFFFFFFFF,
+        "objid": low & 0xFFFFFFFF,
+        "objsubid": len(key),
+        "virtualtransaction": f"{backend.client.number}/1",
+        "pid": backend.client.pid,
+        "mode": mode,
+        "granted": is_granted,
+        "fastpath": False,
+    }

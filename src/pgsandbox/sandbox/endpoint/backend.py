@@ -21,6 +21,7 @@ from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted, failur
 from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
 from pgsandbox.sandbox.endpoint.notifications import Notifications, notify_call, payload_of
 from pgsandbox.sandbox.endpoint.objects import SessionObjects
+from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
 from pgsandbox.sandbox.endpoint.sessions import ClientSession
 from pgsandbox.sandbox.endpoint.statements import (
@@ -33,6 +34,7 @@ from pgsandbox.sandbox.endpoint.statements import (
     split,
     together,
 )
+from pgsandbox.sandbox.endpoint.telling import OwnState
 from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ class Backend:
         """Whether its engine has handed it out: what it sent before is not the test's."""
         self.wrote_in_set_up = False
         """Whether something that its engine wrote when it connected ends with the test."""
+        self._tells = False
+        """Whether its statement may have run a routine that notifies."""
         self.is_cut = False
         """Whether its transaction ended with its test while another thread was at work in it."""
         self._session = ClientSession(label, is_arranging)
@@ -86,6 +90,7 @@ class Backend:
         """The COPY whose rows the client is sending."""
         self.notifications = Notifications(self)
         self.objects = SessionObjects(self)
+        self.own_state = OwnState(self)
         self._rest: list[Statement] = []
         """What is left of a text whose statement waits: for a lock, or for the rows of a COPY."""
 
@@ -258,8 +263,14 @@ class Backend:
             self.copy = CopyIn.begun(self, statement, request)
             return
         self._check_block(statement, is_alone=is_alone)
-        statement = self.objects.prepared(statement)
-        self.send_statement(statement, messages.query(statement.text))
+        sent = self.objects.prepared(statement)
+        if sent is statement:
+            self.send_statement(statement, messages.query(statement.text))
+        else:
+            self.record(statement)
+            if sent.name != statement.name:
+                statement = sent
+            self.send_statement(statement, messages.query(sent.text), is_recorded=False)
 
     def _check_block(self, statement: Statement, *, is_alone: bool) -> None:
         """Say what PostgreSQL says to what needs a transaction block, where there is none."""
@@ -305,6 +316,8 @@ class Backend:
         """
         transaction = self.current()
         hidden = self.objects.hidden_settings(statement)
+        if self.database.listeners:
+            send = self._heard(transaction, statement, send)
         try:
             outcome = transaction.perform(self.session, _as_sent(statement), send, hidden=hidden)
         except PgSandboxError as error:
@@ -312,7 +325,22 @@ class Backend:
         if outcome.error is not None:
             response = self._explained(outcome.error, statement, transaction)
             raise StatementFailed(response, parsed=outcome.parsed)
+        if self._tells or (statement.names_own_state and "notify" in statement.text.lower()):
+            self._tells = False
+            if outcome.copy_in is None:
+                self.notifications.gather(transaction.server)
         return outcome
+
+    def _heard(
+        self, transaction: TestTransaction, statement: Statement, send: Callable[[], Outcome]
+    ) -> Callable[[], Outcome]:
+        """Return *send* such that what functions and triggers notify is written down."""
+
+        def heard() -> Outcome:
+            self._tells = self.database.routines.may_run(transaction, statement)
+            return send()
+
+        return heard
 
     def execute(self, statement: Statement) -> None:
         """Run *statement* for this client, which hears nothing of it.
@@ -377,6 +405,8 @@ class Backend:
         self.objects.transaction_ended(is_commit=is_commit)
         self.database.advisory.transaction_ended(self)
         if is_commit:
+            if self.database.routines.are_replaced and self.transaction is not None:
+                self.notifications.gather(self.transaction.server)  # of deferred triggers
             self.notifications.committed()
         else:
             self.notifications.forget()
@@ -394,8 +424,12 @@ class Backend:
             error = refusals.not_in_transaction(statement.text, transaction.test)
             return refusals.as_message(error)
         changed = {}
-        if statement.offset and fields.get("P", "").isdigit():
-            changed["P"] = str(int(fields["P"]) + statement.offset)
+        if fields.get("P", "").isdigit():
+            position = int(fields["P"])
+            other = rewriting_of(statement.text) if statement.names_own_state else None
+            position = other.original(position) if other is not None else position
+            if statement.offset or other is not None:
+                changed["P"] = str(position + statement.offset)
         if note := refusals.NOTES.get(code):
             changed["H"] = f"{fields['H']}\n{note}" if "H" in fields else note
         return messages.with_fields(body, changed) if changed else messages.message(b"E", body)
@@ -668,6 +702,7 @@ class Backend:
 
     def close(self) -> None:
         """The client is gone: what it has not committed is undone, what it held is given back."""
+        self.database.listeners.discard(self)
         if self.peer is not None:
             return
         for other in self.database.backends:
@@ -697,6 +732,7 @@ def _is_apart(statement: Statement) -> bool:
     return (
         statement.kind not in PLAIN
         or statement.is_set_local
+        or statement.names_own_state
         or notify_call(statement) is not None
         or call_of(statement) is not None
     )

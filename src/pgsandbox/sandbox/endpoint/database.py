@@ -15,6 +15,7 @@ from pgsandbox.sandbox.endpoint.extended import Prepared
 from pgsandbox.sandbox.endpoint.functions import SettingFunctions
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
 from pgsandbox.sandbox.endpoint.objects import TemporaryTables
+from pgsandbox.sandbox.endpoint.routines import NotifyingRoutines
 from pgsandbox.sandbox.endpoint.sequences import Sequences
 from pgsandbox.sandbox.endpoint.server import ServerConnection, ServerError, ServerLost, Wait
 from pgsandbox.sandbox.endpoint.sessions import Executed
@@ -55,6 +56,9 @@ class TestDatabaseSession:
         """Who has the cursors that the server has, by name."""
         self.temporary = TemporaryTables()
         self.advisory = AdvisoryLocks()
+        self.listeners: set[Backend] = set()
+        """Those that may listen to a channel."""
+        self.routines = NotifyingRoutines()
         self.sequence_user: Backend | None = None
         """Who wrote last, and may have taken numbers of sequences."""
         self._was_cancelled = False
@@ -292,6 +296,7 @@ class TestDatabaseSession:
         self.temporary.forget()
         self.advisory.forget()
         self.sequence_user = None
+        self.routines = NotifyingRoutines()
         for backend in self.backends:
             if backend.transaction is transaction:
                 backend.test_finished(is_cut=backend.client.token in cut)

@@ -323,8 +323,15 @@ class ExtendedQueries:
         self._segment.ensured.append(prepared.name)
 
     def ensure_sql(self, name: str | None) -> None:
-        """Let the server have what EXECUTE names."""
-        prepared = self._statements.get((name or "").encode())
+        """Let the server have what EXECUTE names.
+
+        Raises:
+            StatementFailed: only another client has it.
+        """
+        key = (name or "").encode()
+        prepared = self._statements.get(key)
+        if prepared is None and key in self._backend.database.held:
+            raise failure("26000", f'prepared statement "{name}" does not exist')
         if prepared is None or self._backend.database.held.get(prepared.name) is prepared:
             return
         if not prepared.is_sql:
@@ -334,6 +341,17 @@ class ExtendedQueries:
         server = self._backend.current().server
         server.flush()
         server.queue(prepared.request.decode("utf-8", "surrogateescape"))
+
+    def ensure_all(self) -> list[str]:
+        """Let the server have all that this client has prepared, and return its names."""
+        named = [each for each in self._statements.values() if each.name and not each.is_local]
+        for prepared in named:
+            if prepared.is_sql:
+                self.ensure_sql(_shown(prepared.name))
+            elif self._backend.database.held.get(prepared.name) is not prepared:
+                self._make_room(prepared)
+                self._backend.current().server.queue_messages(prepared.request)
+        return [_shown(prepared.name) for prepared in named]
 
     def prepare_sql(self, statement: Statement) -> None:
         """Remember what PREPARE is about to prepare.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pgsandbox.sandbox.endpoint import lexer, refusals
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, failure
+from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.settings import Setting, settings_of
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 from pgsandbox.sandbox.endpoint.transaction import TestTransaction
@@ -59,7 +60,17 @@ class SessionObjects:
         if statement.kind is Kind.CURSOR and statement.name in self._cursors:
             server_name, _ = self._cursors[statement.name]
             return statement if server_name == statement.name else _renamed(statement, server_name)
+        if statement.names_own_state and (other := rewriting_of(statement.text)) is not None:
+            return Statement(other.text, statement.kind, statement.name, statement.offset)
         return statement
+
+    def cursor_names(self) -> dict[str, str]:
+        """Return what the client calls the server's cursors; nothing for those of others."""
+        names = {
+            name: "" for name, owner in self._backend.database.cursors.items()
+            if owner is not self._backend
+        }
+        return names | {server_name: name for name, (server_name, _) in self._cursors.items()}
 
     def cursor_name(self, name: bytes) -> bytes:
         """Return the server's name for what the client calls *name*: a cursor or a portal."""
@@ -102,6 +113,8 @@ class SessionObjects:
         temporary = backend.database.temporary
         if temporary.are_any:
             temporary.show_to(backend, transaction)
+        if statement.names_own_state:
+            backend.own_state.tell(transaction, statement)
 
     def after(self, transaction: TestTransaction, statement: Statement) -> None:
         """Remember what *statement*, which succeeded, has made."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
 
-from pgsandbox.sandbox.endpoint import lexer
+from pgsandbox.sandbox.endpoint import lexer, own_state
 
 
 class Kind(Enum):
@@ -125,6 +125,11 @@ class Statement:
     def names_sequence_state(self) -> bool:
         """Whether it asks for what sequences gave to this session."""
         return _SEQUENCE_STATE.search(self.bare) is not None
+
+    @cached_property
+    def names_own_state(self) -> bool:
+        """Whether it asks for, or tells, what the server keeps for its own session."""
+        return own_state.NAMED.search(self.text) is not None
 
     @cached_property
     def writes_in_catalog_functions(self) -> bool:
