@@ -19,7 +19,7 @@ from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.extended import ExtendedQueries
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted, failure
 from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
-from pgsandbox.sandbox.endpoint.notifications import Notifications, notify_call, payload_of
+from pgsandbox.sandbox.endpoint.notifications import Notifications, cut, notify_call, payload_of
 from pgsandbox.sandbox.endpoint.objects import SessionObjects
 from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
@@ -268,8 +268,6 @@ class Backend:
             self.send_statement(statement, messages.query(statement.text))
         else:
             self.record(statement)
-            if sent.name != statement.name:
-                statement = sent
             self.send_statement(statement, messages.query(sent.text), is_recorded=False)
 
     def _check_block(self, statement: Statement, *, is_alone: bool) -> None:
@@ -605,11 +603,12 @@ class Backend:
             return self._set_mode(statement, is_alone=is_alone)
         if kind in (Kind.LISTEN, Kind.UNLISTEN, Kind.NOTIFY):
             self.current()
+            notice, channel = cut(statement.name)
             if kind is Kind.NOTIFY:
-                self.notifications.notify(statement.name or "", payload_of(statement.text))
+                self.notifications.notify(channel or "", payload_of(statement.text))
             else:
-                self.notifications.listen(statement.name, kind is Kind.LISTEN)
-            return messages.complete(kind.name)
+                self.notifications.listen(channel, kind is Kind.LISTEN)
+            return notice + messages.complete(kind.name)
         if kind is Kind.DEALLOCATE:
             self.extended.deallocate(statement.name)
             return messages.complete("DEALLOCATE" if statement.name else "DEALLOCATE ALL")

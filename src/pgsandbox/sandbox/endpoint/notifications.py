@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _CALL = re.compile(r"\s*SELECT\s+(?:pg_catalog\.)?pg_notify\s*(\(.*)", re.IGNORECASE | re.DOTALL)
 
+_LONGEST_NAME = 63
+
 
 def notify_call(statement: Statement) -> str | None:
     """Return expressions for channel and payload, if *statement* calls pg_notify alone."""
@@ -44,6 +46,16 @@ def _arguments_of(text: str) -> str | None:
             start = end
     parts.append(found[0][start:])
     return ", ".join(f"({each})::text" for each in parts) if len(parts) == 2 else None
+
+
+def cut(name: str | None) -> tuple[bytes, str | None]:
+    """Return *name* as the server cuts it (PostgreSQL manual, 4.1.1), and what it says of that."""
+    encoded = (name or "").encode()
+    if len(encoded) <= _LONGEST_NAME:
+        return b"", name
+    short = encoded[:_LONGEST_NAME].decode(errors="ignore")
+    words = f'identifier "{name}" will be truncated to "{short}"'
+    return messages.report(b"N", "NOTICE", "42622", words), short
 
 
 def payload_of(text: str) -> str:

@@ -101,6 +101,10 @@ class SessionObjects:
             backend.extended.prepare_sql(statement)
         elif kind is Kind.CURSOR and statement.name is not None:
             self._check_cursor(statement.name)
+        elif kind is Kind.DECLARE and self._cursors.get(statement.name or "", ("",))[0] not in (
+            "", statement.name
+        ):
+            raise failure("42P03", f'cursor "{statement.name}" already exists')
         if statement.names_sequence_state:
             self._check_sequences(transaction, statement)
         name = backend.application_name
@@ -145,13 +149,9 @@ class SessionObjects:
         return _WITH_HOLD.search(statement.bare) is not None
 
     def _declared(self, statement: Statement) -> None:
-        name = statement.name or ""
-        client_name = self._unmangled(name)
-        self._cursors[client_name] = (name, self.is_with_hold(statement))
-        self._backend.database.cursors[name] = self._backend
-
-    def _unmangled(self, name: str) -> str:
-        return name.removesuffix(f"_pgsandbox_{self._backend.client.number}")
+        server_name = self.prepared(statement).name or ""
+        self._cursors[statement.name or ""] = (server_name, self.is_with_hold(statement))
+        self._backend.database.cursors[server_name] = self._backend
 
     def _check_cursor(self, name: str) -> None:
         held = self._backend.database.cursors.get(name)
@@ -159,7 +159,7 @@ class SessionObjects:
             raise failure("34000", f'cursor "{name}" does not exist')
 
     def _forget_cursor(self, name: str | None) -> None:
-        found = self._cursors.pop(self._unmangled(name or ""), None)
+        found = self._cursors.pop(name or "", None)
         if found is not None:
             self._backend.database.cursors.pop(found[0], None)
 
