@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import messages, refusals
-from pgsandbox.sandbox.endpoint.advisory import AdvisoryCall, call_of
+from pgsandbox.sandbox.endpoint.advisory import AdvisoryCall, Answer, call_of
 from pgsandbox.sandbox.endpoint.connection import Unit
 from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.extended import ExtendedQueries
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted, failure
+from pgsandbox.sandbox.endpoint.larger_locks import LargerLocks
 from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
 from pgsandbox.sandbox.endpoint.notifications import Notifications, cut, notify_call, payload_of
 from pgsandbox.sandbox.endpoint.objects import SessionObjects
@@ -306,7 +307,9 @@ class Backend:
             self.objects.after(transaction, statement)
         return outcome
 
-    def perform(self, statement: Statement, send: Callable[[], Outcome]) -> Outcome:
+    def perform(
+        self, statement: Statement, send: Callable[[], Outcome], *, is_our_own: bool = False
+    ) -> Outcome:
         """Let the test transaction hold what *send* does, and return what came of it.
 
         Raises:
@@ -314,12 +317,17 @@ class Backend:
         """
         transaction = self.current()
         hidden = self.objects.hidden_settings(statement)
-        if self.database.listeners:
+        if self.database.listeners and not is_our_own:
             send = self._heard(transaction, statement, send)
+        locks = None if is_our_own else self._larger_locks(statement)
+        if locks is not None:
+            send = _among(locks, transaction, send)
         try:
             outcome = transaction.perform(self.session, _as_sent(statement), send, hidden=hidden)
         except PgSandboxError as error:
             raise StatementFailed(refusals.as_message(error)) from error
+        if locks is not None:
+            locks.take_back(transaction.server, outcome)
         if outcome.error is not None:
             response = self._explained(outcome.error, statement, transaction)
             raise StatementFailed(response, parsed=outcome.parsed)
@@ -328,6 +336,15 @@ class Backend:
             if outcome.copy_in is None:
                 self.notifications.gather(transaction.server)
         return outcome
+
+    def _larger_locks(self, statement: Statement) -> LargerLocks | None:
+        """Return the locks around *statement*, if it may take any that can't be read from it."""
+        if statement.names_advisory_locks:
+            return LargerLocks(self, statement) if call_of(statement) is None else None
+        locking, is_write = self.database.locking, statement.kind is not Kind.READ
+        if locking is None or not locking.may_run(statement, is_write=is_write):
+            return None
+        return LargerLocks(self, statement)
 
     def _heard(
         self, transaction: TestTransaction, statement: Statement, send: Callable[[], Outcome]
@@ -569,11 +586,13 @@ class Backend:
             if statement.kind is Kind.RELEASE:
                 transaction.release(session, statement)
                 self.notifications.released(session)
+                self.database.advisory.released(self, session.depth())
                 send(messages.complete("RELEASE"))
             else:
                 transaction.rollback_to(session, statement)
                 self.notifications.rolled_back(session)
                 self.objects.rolled_back()
+                self.database.advisory.rolled_back(self, session.depth())
                 send(messages.complete("ROLLBACK"))
         except PgSandboxError as error:
             raise StatementFailed(refusals.as_message(error)) from error
@@ -657,16 +676,30 @@ class Backend:
             rows.extend(server.rows(f"SELECT {expressions}"))  # noqa: S608 - the client's own words
             return Outcome()
 
-        self.perform(Statement(expressions, Kind.READ), send)
+        self.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
         return rows[0]
 
     def _advisory(self, call: AdvisoryCall, statement: Statement) -> None:
-        answer = self.database.advisory.decide(self, call, self._evaluate(call.key_query))
+        answer = self.decide(call, self._evaluate(call.key_query))
         if answer is None:
             self.send_statement(statement, messages.query(statement.text))
         else:
             self.record(statement)
             self.client.connection.send(answer.described())
+
+    def decide(self, call: AdvisoryCall, row: tuple[str | None, ...]) -> Answer | None:
+        """Return the answer to *call*, or None where the server is to give it.
+
+        Raises:
+            Waiting: another client holds the lock.
+            StatementFailed: each waits for the other.
+        """
+        advisory = self.database.advisory
+        found = advisory.decide(self, call, row)
+        if not isinstance(found, tuple):
+            return found
+        value = self._evaluate(f"{call.of_session(found)}::text")[0]
+        return advisory.take_for_transaction(self, call, found, _as_bool(value))
 
     def _function_call(self, body: bytes) -> None:
         """Run a FunctionCall, by which libpq reaches large objects."""
@@ -720,6 +753,22 @@ def _as_sent(statement: Statement) -> Statement:
     if statement.kind in PLAIN:
         return statement
     return Statement(statement.text, sent_as(statement.kind), statement.name, statement.offset)
+
+
+def _among(
+    locks: LargerLocks, transaction: TestTransaction, send: Callable[[], Outcome]
+) -> Callable[[], Outcome]:
+    """Return *send* such that what other clients hold is in the way of what it does."""
+
+    def among() -> Outcome:
+        locks.give_away(transaction.server)
+        return send()
+
+    return among
+
+
+def _as_bool(value: str | None) -> str | None:
+    return {"true": "t", "false": "f"}.get(value or "", value)
 
 
 def _nobody(_: bytes | memoryview) -> None:

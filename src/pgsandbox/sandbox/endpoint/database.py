@@ -13,6 +13,7 @@ from pgsandbox.sandbox.endpoint.advisory import AdvisoryLocks
 from pgsandbox.sandbox.endpoint.constraints import Constraints
 from pgsandbox.sandbox.endpoint.extended import Prepared
 from pgsandbox.sandbox.endpoint.functions import SettingFunctions
+from pgsandbox.sandbox.endpoint.larger_locks import Routines
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
 from pgsandbox.sandbox.endpoint.objects import TemporaryTables
 from pgsandbox.sandbox.endpoint.routines import NotifyingRoutines
@@ -76,6 +77,10 @@ class TestDatabaseSession:
         self._restarts_sequences = False
         self._sequences: Sequences | None = None
         self._functions: SettingFunctions | None = None
+        self.locking: Routines | None = None
+        """Functions and triggers that take advisory locks."""
+        self.opening: Routines | None = None
+        """Functions that open cursors."""
 
     # -- its session on the server ------------------------------------------------------------
 
@@ -96,6 +101,8 @@ class TestDatabaseSession:
             self._detector = LeakDetector(server)
             self._sequences = Sequences(server) if self._restarts_sequences else None
             self._functions = SettingFunctions(server)
+            self.locking = Routines("pg_(try_)?advisory_", server)
+            self.opening = Routines(r"\mopen\M", server)
         else:
             self._detector.expect_session()
         return server
@@ -114,6 +121,7 @@ class TestDatabaseSession:
         self.server = None
         self._lose()
         self._constraints = self._detector = self._sequences = self._functions = None
+        self.locking = self.opening = None
         self.is_in_doubt = False
         self.held.clear()
 
@@ -157,6 +165,12 @@ class TestDatabaseSession:
     def settings_in_functions(self, statement: Statement) -> tuple[Setting, ...]:
         """Return the parameters that functions which *statement* calls by name may set."""
         return self._functions.set_by(statement) if self._functions is not None else ()
+
+    def learn_routines(self, text: str) -> None:
+        """See which functions *text* defines."""
+        if self.locking is not None and self.opening is not None:
+            self.locking.learn(text)
+            self.opening.learn(text)
 
     def executed(self) -> list[Executed]:
         """Return the statements that the running test sent so far, oldest first."""
@@ -288,6 +302,7 @@ class TestDatabaseSession:
     def _end(
         self, transaction: TestTransaction, cut: frozenset[str] | tuple[()]
     ) -> list[PgSandboxError]:
+        self.advisory.end_transactions()
         errors = transaction.finish()
         server = transaction.server
         if transaction.has_defined or server.is_lost:

@@ -451,7 +451,7 @@ class ExtendedQueries:
         assert call is not None
         backend = self._backend
         row = self._evaluate(portal, call.key_query)
-        answer = backend.database.advisory.decide(backend, call, row)
+        answer = backend.decide(call, row)
         if answer is None:
             return True
         backend.record(statement)
@@ -486,7 +486,7 @@ class ExtendedQueries:
             rows.extend(messages.data_row(body) for kind, body in _each(data) if kind == b"D")
             return outcome
 
-        backend.perform(Statement(expressions, Kind.READ), send)
+        backend.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
         if not portal.name:  # it was the server's unnamed one, which is another's now
             again = b"" if portal.prepared.name else portal.prepared.request
             bound = b"\0" + portal.prepared.name + b"\0" + portal.bound

@@ -125,6 +125,8 @@ class SessionObjects:
         backend, kind = self._backend, statement.kind
         if kind is Kind.WRITE:
             backend.database.sequence_user = backend
+            if statement.may_define:
+                backend.database.learn_routines(statement.text)
             self._has_written = True
             if not backend.is_set_up:
                 backend.wrote_in_set_up = True

@@ -114,7 +114,7 @@ class Statement:
     @cached_property
     def names_advisory_locks(self) -> bool:
         """Whether it may take a lock that outlives its transaction."""
-        return "advisory" in self.text.lower()
+        return _ADVISORY.search(self.text) is not None
 
     @cached_property
     def names_temporary(self) -> bool:
@@ -330,5 +330,6 @@ _WRITING_FUNCTIONS = re.compile(
     re.IGNORECASE,
 )
 _DEFINES = re.compile(r"\b(?:CREATE|ALTER|DROP|DO|CALL)\b", re.IGNORECASE)
+_ADVISORY = re.compile(r"pg_(?:try_)?advisory_", re.IGNORECASE)
 _TEMPORARY = re.compile(r"\b(?:TEMP|TEMPORARY|PG_TEMP)\b", re.IGNORECASE)
 _SEQUENCE_STATE = re.compile(r"\b(?:lastval|currval)\s*\(", re.IGNORECASE)
