@@ -438,6 +438,9 @@ class Backend:
         if not self.session.is_explicit and code in refusals.ENDS_TRANSACTIONS:
             error = refusals.not_in_transaction(statement.text, transaction.test)
             return refusals.as_message(error)
+        if code == "34000" and statement.kind is Kind.CURSOR and self.objects.has_cursor(statement.name):
+            error = refusals.cursor_closed(statement.name or "", self.label, transaction.test)
+            return refusals.as_message(error)
         changed = {}
         if fields.get("P", "").isdigit():
             position = int(fields["P"])
@@ -586,6 +589,7 @@ class Backend:
             if statement.kind is Kind.RELEASE:
                 transaction.release(session, statement)
                 self.notifications.released(session)
+                self.objects.released()
                 self.database.advisory.released(self, session.depth())
                 send(messages.complete("RELEASE"))
             else:

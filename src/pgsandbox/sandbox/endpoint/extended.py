@@ -86,6 +86,11 @@ class ExtendedQueries:
         self._skips = False
         """Whether a message failed, so that everything is skipped up to the next Sync."""
 
+    @property
+    def portals(self) -> list[str]:
+        """The server's names of the portals that are open."""
+        return [each.name.decode("utf-8", "replace") for each in self._portals.values()]
+
     def take(self, unit: Unit) -> None:
         """Answer the messages of *unit*, which ends with Sync or Flush.
 

@@ -16,7 +16,7 @@ from pgsandbox.sandbox.endpoint import refusals
 from pgsandbox.sandbox.endpoint.advisory import Key, call_of, function_of
 from pgsandbox.sandbox.endpoint.failures import StatementFailed
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerConnection
-from pgsandbox.sandbox.endpoint.statements import Statement
+from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
@@ -92,6 +92,7 @@ def _signed(number: int, bits: int) -> int:
     return number - (1 << bits) if number >= 1 << (bits - 1) else number
 
 
+_BLOCK = re.compile(r"\s*DO\b", re.IGNORECASE)
 _CREATES = re.compile(
     r"\b(?:FUNCTION|PROCEDURE)\s+(?:[\w$\"]+\s*\.\s*)?\"?([\w$]+)\"?\s*\(", re.IGNORECASE
 )
@@ -119,6 +120,8 @@ class Routines:
         """Whether *statement* may run one of them."""
         if self._has_triggers and is_write:
             return True
+        if statement.kind is Kind.WRITE and _BLOCK.match(statement.text):
+            return self._word.search(statement.text) is not None
         return self._pattern is not None and self._pattern.search(statement.text) is not None
 
     def learn(self, text: str) -> None:

@@ -33,13 +33,27 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+_COMMITTED = -1
+
+
+@dataclass
+class _Cursor:
+    """A cursor that one client has opened."""
+
+    server_name: str
+    is_held: bool
+    """Whether it outlives its transaction."""
+    depth: int
+    """How many savepoints its client had set; `_COMMITTED` once its transaction has ended."""
+
+
 class SessionObjects:
     """The cursors, temporary tables and sequence values of one client."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._cursors: dict[str, tuple[str, bool]] = {}
-        """By the client's names: the server's name, and whether it is WITH HOLD."""
+        self._cursors: dict[str, _Cursor] = {}
+        """By the client's names."""
         self.set_next: tuple[Setting, ...] = ()
         """The parameters that the next statement sets by names that it was given as parameters."""
         self._is_named = False
@@ -58,7 +72,7 @@ class SessionObjects:
             mangled = f"{statement.name[:40]}_pgsandbox_{self._backend.client.number}"
             return _renamed(statement, mangled)
         if statement.kind is Kind.CURSOR and statement.name in self._cursors:
-            server_name, _ = self._cursors[statement.name]
+            server_name = self._cursors[statement.name].server_name
             return statement if server_name == statement.name else _renamed(statement, server_name)
         if statement.names_own_state and (other := rewriting_of(statement.text)) is not None:
             return Statement(other.text, statement.kind, statement.name, statement.offset)
@@ -70,14 +84,18 @@ class SessionObjects:
             name: "" for name, owner in self._backend.database.cursors.items()
             if owner is not self._backend
         }
-        return names | {server_name: name for name, (server_name, _) in self._cursors.items()}
+        return names | {each.server_name: name for name, each in self._cursors.items()}
+
+    def has_cursor(self, name: str | None) -> bool:
+        """Whether the client has opened a cursor of that name, and nothing of its own closed it."""
+        return name in self._cursors
 
     def cursor_name(self, name: bytes) -> bytes:
         """Return the server's name for what the client calls *name*: a cursor or a portal."""
         text = name.decode("utf-8", "surrogateescape")
         found = self._cursors.get(text)
         if found is not None:
-            return found[0].encode("utf-8", "surrogateescape")
+            return found.server_name.encode("utf-8", "surrogateescape")
         held = self._backend.database.cursors.get(text)
         if held is not None and held is not self._backend:
             return name + f"_pgsandbox_{self._backend.client.number}".encode()
@@ -101,10 +119,9 @@ class SessionObjects:
             backend.extended.prepare_sql(statement)
         elif kind is Kind.CURSOR and statement.name is not None:
             self._check_cursor(statement.name)
-        elif kind is Kind.DECLARE and self._cursors.get(statement.name or "", ("",))[0] not in (
-            "", statement.name
-        ):
-            raise failure("42P03", f'cursor "{statement.name}" already exists')
+        elif kind is Kind.DECLARE and statement.name in self._cursors:
+            if self._cursors[statement.name].server_name != statement.name:
+                raise failure("42P03", f'cursor "{statement.name}" already exists')
         if statement.names_sequence_state:
             self._check_sequences(transaction, statement)
         name = backend.application_name
@@ -138,6 +155,9 @@ class SessionObjects:
             self._declared(statement)
         elif kind is Kind.CURSOR and statement.bare.lstrip()[:5].upper() == "CLOSE":
             self._forget_cursor(statement.name)
+        opening = backend.database.opening
+        if opening is not None and opening.may_run(statement, is_write=False):
+            self._opened(transaction)
 
     def failed(self, statement: Statement) -> None:
         """Remember that *statement* failed."""
@@ -152,8 +172,20 @@ class SessionObjects:
 
     def _declared(self, statement: Statement) -> None:
         server_name = self.prepared(statement).name or ""
-        self._cursors[statement.name or ""] = (server_name, self.is_with_hold(statement))
+        self._add_cursor(statement.name or "", server_name, self.is_with_hold(statement))
         self._backend.database.cursors[server_name] = self._backend
+
+    def _add_cursor(self, name: str, server_name: str, is_held: bool) -> None:
+        self._cursors[name] = _Cursor(server_name, is_held, self._backend.session.depth())
+
+    def _opened(self, transaction: TestTransaction) -> None:
+        """Let the cursors that a function has opened be the client's."""
+        cursors = self._backend.database.cursors
+        known = {each for other in self._backend.database.backends for each in other.extended.portals}
+        for (name,) in transaction.server.rows("SELECT name FROM pg_cursors WHERE NOT is_holdable"):
+            if name and name not in cursors and name not in known:
+                self._add_cursor(name, name, is_held=False)
+                cursors[name] = self._backend
 
     def _check_cursor(self, name: str) -> None:
         held = self._backend.database.cursors.get(name)
@@ -163,31 +195,42 @@ class SessionObjects:
     def _forget_cursor(self, name: str | None) -> None:
         found = self._cursors.pop(name or "", None)
         if found is not None:
-            self._backend.database.cursors.pop(found[0], None)
+            self._backend.database.cursors.pop(found.server_name, None)
 
     def close_cursors(self, *, with_hold: bool = True) -> None:
         """Close this client's cursors, those WITH HOLD only if asked."""
         server = self._backend.database.server
-        for name, (server_name, is_held) in list(self._cursors.items()):
-            if with_hold or not is_held:
+        for name, cursor in list(self._cursors.items()):
+            if with_hold or not cursor.is_held:
                 self._forget_cursor(name)
                 if server is not None and not server.is_lost:
-                    server.queue(f"CLOSE {identifier(server_name)}")
+                    server.queue(f"CLOSE {identifier(cursor.server_name)}")
 
     def transaction_ended(self, *, is_commit: bool) -> None:
         """The client's transaction has ended, and with it its cursors."""
         if is_commit:
             self.close_cursors(with_hold=False)
+            for cursor in self._cursors.values():
+                cursor.depth = _COMMITTED
         else:
             self._drop_undone_cursors()
 
     def rolled_back(self) -> None:
         """The client went back to a savepoint, and the server closed what was opened since."""
+        depth = self._backend.session.depth()
+        for name in [name for name, each in self._cursors.items() if each.depth >= depth]:
+            self._forget_cursor(name)
         self._backend.database.temporary.undone()
+
+    def released(self) -> None:
+        """The client released a savepoint."""
+        depth = self._backend.session.depth()
+        for cursor in self._cursors.values():
+            cursor.depth = min(cursor.depth, depth)
 
     def _drop_undone_cursors(self) -> None:
         # The server has closed them with the savepoint that they were opened in.
-        for name in [name for name, (_, is_held) in self._cursors.items() if not is_held]:
+        for name in [name for name, each in self._cursors.items() if each.depth != _COMMITTED]:
             self._forget_cursor(name)
         self._backend.database.temporary.undone()
 
