@@ -12,11 +12,11 @@ from pgsandbox.sandbox.endpoint import refusals
 from pgsandbox.sandbox.endpoint.advisory import AdvisoryLocks
 from pgsandbox.sandbox.endpoint.constraints import Constraints
 from pgsandbox.sandbox.endpoint.extended import Prepared
-from pgsandbox.sandbox.endpoint.functions import SettingFunctions
-from pgsandbox.sandbox.endpoint.larger_locks import Routines
+from pgsandbox.sandbox.endpoint.functions import Routines, SettingFunctions
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
 from pgsandbox.sandbox.endpoint.objects import TemporaryTables
 from pgsandbox.sandbox.endpoint.routines import NotifyingRoutines
+from pgsandbox.sandbox.endpoint.sequence_values import SequenceValues
 from pgsandbox.sandbox.endpoint.sequences import Sequences
 from pgsandbox.sandbox.endpoint.server import ServerConnection, ServerError, ServerLost, Wait
 from pgsandbox.sandbox.endpoint.sessions import Executed
@@ -60,8 +60,7 @@ class TestDatabaseSession:
         self.listeners: set[Backend] = set()
         """Those that may listen to a channel."""
         self.routines = NotifyingRoutines()
-        self.sequence_user: Backend | None = None
-        """Who wrote last, and may have taken numbers of sequences."""
+        self.sequence_values = SequenceValues()
         self._was_cancelled = False
         self.is_bereft = False
         """Whether what stood is gone, because its transaction ended."""
@@ -77,6 +76,8 @@ class TestDatabaseSession:
         self._restarts_sequences = False
         self._sequences: Sequences | None = None
         self._functions: SettingFunctions | None = None
+        self.own: Routines | None = None
+        """All functions and triggers of the database's own."""
         self.locking: Routines | None = None
         """Functions and triggers that take advisory locks."""
         self.opening: Routines | None = None
@@ -101,6 +102,7 @@ class TestDatabaseSession:
             self._detector = LeakDetector(server)
             self._sequences = Sequences(server) if self._restarts_sequences else None
             self._functions = SettingFunctions(server)
+            self.own = Routines(".", server)
             self.locking = Routines("pg_(try_)?advisory_", server)
             self.opening = Routines(r"\mopen\M", server)
         else:
@@ -121,7 +123,7 @@ class TestDatabaseSession:
         self.server = None
         self._lose()
         self._constraints = self._detector = self._sequences = self._functions = None
-        self.locking = self.opening = None
+        self.own = self.locking = self.opening = None
         self.is_in_doubt = False
         self.held.clear()
 
@@ -166,11 +168,15 @@ class TestDatabaseSession:
         """Return the parameters that functions which *statement* calls by name may set."""
         return self._functions.set_by(statement) if self._functions is not None else ()
 
+    def may_call(self, statement: Statement) -> bool:
+        """Whether *statement*, a read, calls a function of the database's own."""
+        return self.own is not None and self.own.may_run(statement, is_write=False)
+
     def learn_routines(self, text: str) -> None:
         """See which functions *text* defines."""
-        if self.locking is not None and self.opening is not None:
-            self.locking.learn(text)
-            self.opening.learn(text)
+        for routines in (self.own, self.locking, self.opening):
+            if routines is not None:
+                routines.learn(text)
 
     def executed(self) -> list[Executed]:
         """Return the statements that the running test sent so far, oldest first."""
@@ -310,7 +316,7 @@ class TestDatabaseSession:
         self.cursors.clear()
         self.temporary.forget()
         self.advisory.forget()
-        self.sequence_user = None
+        self.sequence_values.forget()
         self.routines = NotifyingRoutines()
         for backend in self.backends:
             if backend.transaction is transaction:

@@ -9,14 +9,13 @@ refused by name: that client has no turn meanwhile.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from pgsandbox.sandbox.endpoint import refusals
-from pgsandbox.sandbox.endpoint.advisory import Key, call_of, function_of
+from pgsandbox.sandbox.endpoint.advisory import Key, function_of
 from pgsandbox.sandbox.endpoint.failures import StatementFailed
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerConnection
-from pgsandbox.sandbox.endpoint.statements import Kind, Statement
+from pgsandbox.sandbox.endpoint.statements import Statement
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
@@ -90,48 +89,3 @@ def _lock(row: tuple[str | None, ...]) -> tuple[Key, str]:
 
 def _signed(number: int, bits: int) -> int:
     return number - (1 << bits) if number >= 1 << (bits - 1) else number
-
-
-_BLOCK = re.compile(r"\s*DO\b", re.IGNORECASE)
-_CREATES = re.compile(
-    r"\b(?:FUNCTION|PROCEDURE)\s+(?:[\w$\"]+\s*\.\s*)?\"?([\w$]+)\"?\s*\(", re.IGNORECASE
-)
-
-
-class Routines:
-    """Functions and triggers of one database that do what a statement's text does not show."""
-
-    def __init__(self, word: str, server: ServerConnection) -> None:
-        self._word = re.compile(word.replace("\\m", r"\b").replace("\\M", r"\b"), re.IGNORECASE)
-        look = (
-            "SELECT proname, prorettype = 'trigger'::regtype FROM pg_proc "  # noqa: S608 - our own
-            f"WHERE oid >= 16384 AND prosrc ~* '{word}'"
-        )
-        rows = server.rows(look)
-        self._names = {str(name).lower() for name, is_trigger in rows if is_trigger != "t"}
-        self._has_triggers = any(is_trigger == "t" for _, is_trigger in rows)
-        self._pattern = self._compiled()
-
-    def _compiled(self) -> re.Pattern[str] | None:
-        names = "|".join(map(re.escape, sorted(self._names)))
-        return re.compile(rf"\b(?:{names})\b", re.IGNORECASE) if names else None
-
-    def may_run(self, statement: Statement, *, is_write: bool) -> bool:
-        """Whether *statement* may run one of them."""
-        if self._has_triggers and is_write:
-            return True
-        if statement.kind is Kind.WRITE and _BLOCK.match(statement.text):
-            return self._word.search(statement.text) is not None
-        return self._pattern is not None and self._pattern.search(statement.text) is not None
-
-    def learn(self, text: str) -> None:
-        """See what *text* defines; it stays known, even if it is undone."""
-        if not self._word.search(text):
-            return
-        for name in _CREATES.findall(text):
-            self._names.add(name.lower())
-            self._has_triggers = self._has_triggers or "trigger" in text.lower()
-        self._pattern = self._compiled()
-
-
-__all__ = ["LargerLocks", "Routines", "call_of"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgsandbox.sandbox.endpoint import lexer, refusals
+from pgsandbox.sandbox.endpoint.enums import NewEnumValues
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, failure
 from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.settings import Setting, settings_of
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 _WITH_HOLD = re.compile(r"\bWITH\s+HOLD\b", re.IGNORECASE)
 _ON_COMMIT = re.compile(r"\bON\s+COMMIT\s+(DROP|DELETE)\b", re.IGNORECASE)
-_LASTVAL = re.compile(r"\blastval\s*\(", re.IGNORECASE)
-_CURRVAL = re.compile(r"\bcurrval\s*\(\s*'((?:[^']|'')+)'", re.IGNORECASE)
 _NAMES_THE_APPLICATION = re.compile(r"application_name|pg_stat_activity", re.IGNORECASE)
 
 
@@ -54,12 +53,11 @@ class SessionObjects:
         self._backend = backend
         self._cursors: dict[str, _Cursor] = {}
         """By the client's names."""
+        self._enum_values = NewEnumValues()
         self.set_next: tuple[Setting, ...] = ()
         """The parameters that the next statement sets by names that it was given as parameters."""
         self._is_named = False
         """Whether the server knows this client's application_name in this test."""
-        self._has_written = False
-        """Whether it may have taken numbers of sequences in this test."""
 
     # -- before and after a statement ---------------------------------------------------------
 
@@ -123,7 +121,13 @@ class SessionObjects:
             if self._cursors[statement.name].server_name != statement.name:
                 raise failure("42P03", f'cursor "{statement.name}" already exists')
         if statement.names_sequence_state:
-            self._check_sequences(transaction, statement)
+            self._tell_sequences(transaction, statement)
+        if kind is Kind.WRITE:
+            if statement.may_define:
+                self._enum_values.before(transaction.server, statement)
+            backend.database.sequence_values.taken(backend, transaction.server)
+        elif statement.takes_numbers or backend.database.may_call(statement):
+            backend.database.sequence_values.taken(backend, transaction.server)
         name = backend.application_name
         if name is not None and not self._is_named and _NAMES_THE_APPLICATION.search(statement.text):
             self._is_named = True
@@ -141,10 +145,9 @@ class SessionObjects:
         """Remember what *statement*, which succeeded, has made."""
         backend, kind = self._backend, statement.kind
         if kind is Kind.WRITE:
-            backend.database.sequence_user = backend
             if statement.may_define:
                 backend.database.learn_routines(statement.text)
-            self._has_written = True
+                self._enum_values.after(transaction.server)
             if not backend.is_set_up:
                 backend.wrote_in_set_up = True
             if statement.names_temporary:
@@ -208,6 +211,7 @@ class SessionObjects:
 
     def transaction_ended(self, *, is_commit: bool) -> None:
         """The client's transaction has ended, and with it its cursors."""
+        self._enum_values.forget()
         if is_commit:
             self.close_cursors(with_hold=False)
             for cursor in self._cursors.values():
@@ -236,32 +240,28 @@ class SessionObjects:
 
     # -- sequences ----------------------------------------------------------------------------
 
-    def _check_sequences(self, transaction: TestTransaction, statement: Statement) -> None:
+    def _tell_sequences(self, transaction: TestTransaction, statement: Statement) -> None:
         backend = self._backend
-        user = backend.database.sequence_user
-        if user is None or user is backend:
-            return
-        if not self._has_written:
-            if _LASTVAL.search(statement.bare):
-                raise failure("55000", "lastval is not yet defined in this session")
-            match = _CURRVAL.search(statement.text)
-            if match:
-                words = f'currval of sequence "{match[1]}" is not yet defined in this session'
-                raise failure("55000", words)
-        error = refusals.sequence_state(statement.text, backend.label, transaction.test)
-        raise StatementFailed(refusals.as_message(error))
+        values = backend.database.sequence_values
+        if not values.tell(backend, transaction.server, statement):
+            error = refusals.sequence_state(statement.text, backend.label, transaction.test)
+            raise StatementFailed(refusals.as_message(error))
 
     def discard_sequences(self) -> None:
         """Forget what sequences have given to this client."""
-        self._has_written = False
+        backend = self._backend
+        backend.database.sequence_values.discard(backend, backend.current().server)
 
     # -- temporary tables ---------------------------------------------------------------------
 
     def before_commit(self) -> None:
-        """Do what ON COMMIT of the client's temporary tables says."""
+        """Do what ON COMMIT of the client's temporary tables says, and what a commit does to enums."""
+        session = self._backend.session
         temporary = self._backend.database.temporary
-        if temporary.are_any and self._backend.session.in_transaction:
+        if temporary.are_any and session.in_transaction:
             temporary.commit(self._backend)
+        if session.in_transaction and not session.has_failed:
+            self._enum_values.before_commit(self._backend.current().server)
 
     def drop_temporary(self) -> None:
         """Drop the client's temporary tables."""
@@ -277,7 +277,7 @@ class SessionObjects:
     def forget(self) -> None:
         """The test is over, and all of it is undone."""
         self._cursors.clear()
-        self._is_named = self._has_written = False
+        self._is_named = False
 
 
 def _renamed(statement: Statement, name: str) -> Statement:

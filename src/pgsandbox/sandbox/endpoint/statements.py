@@ -127,6 +127,11 @@ class Statement:
         return _SEQUENCE_STATE.search(self.bare) is not None
 
     @cached_property
+    def takes_numbers(self) -> bool:
+        """Whether a read takes numbers of sequences."""
+        return _TAKES_NUMBERS.search(self.bare) is not None
+
+    @cached_property
     def names_own_state(self) -> bool:
         """Whether it asks for, or tells, what the server keeps for its own session."""
         return own_state.NAMED.search(self.text) is not None
@@ -332,4 +337,5 @@ _WRITING_FUNCTIONS = re.compile(
 _DEFINES = re.compile(r"\b(?:CREATE|ALTER|DROP|DO|CALL)\b", re.IGNORECASE)
 _ADVISORY = re.compile(r"pg_(?:try_)?advisory_", re.IGNORECASE)
 _TEMPORARY = re.compile(r"\b(?:TEMP|TEMPORARY|PG_TEMP)\b", re.IGNORECASE)
+_TAKES_NUMBERS = re.compile(r"\b(?:nextval|setval)\s*\(", re.IGNORECASE)
 _SEQUENCE_STATE = re.compile(r"\b(?:lastval|currval)\s*\(", re.IGNORECASE)
