@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import messages, refusals
-from pgsandbox.sandbox.endpoint.advisory import AdvisoryCall, call_of
+from pgsandbox.sandbox.endpoint.advisory import AdvisoryCall, Answer, call_of
 from pgsandbox.sandbox.endpoint.connection import Unit
 from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.extended import ExtendedQueries
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted, failure
+from pgsandbox.sandbox.endpoint.larger_locks import LargerLocks
 from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
-from pgsandbox.sandbox.endpoint.notifications import Notifications, notify_call, payload_of
+from pgsandbox.sandbox.endpoint.notifications import Notifications, cut, notify_call, payload_of
 from pgsandbox.sandbox.endpoint.objects import SessionObjects
+from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
 from pgsandbox.sandbox.endpoint.sessions import ClientSession
 from pgsandbox.sandbox.endpoint.statements import (
@@ -33,6 +35,7 @@ from pgsandbox.sandbox.endpoint.statements import (
     split,
     together,
 )
+from pgsandbox.sandbox.endpoint.telling import OwnState
 from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 
 if TYPE_CHECKING:
@@ -75,6 +78,8 @@ class Backend:
         """Whether its engine has handed it out: what it sent before is not the test's."""
         self.wrote_in_set_up = False
         """Whether something that its engine wrote when it connected ends with the test."""
+        self._tells = False
+        """Whether its statement may have run a routine that notifies."""
         self.is_cut = False
         """Whether its transaction ended with its test while another thread was at work in it."""
         self._session = ClientSession(label, is_arranging)
@@ -86,6 +91,7 @@ class Backend:
         """The COPY whose rows the client is sending."""
         self.notifications = Notifications(self)
         self.objects = SessionObjects(self)
+        self.own_state = OwnState(self)
         self._rest: list[Statement] = []
         """What is left of a text whose statement waits: for a lock, or for the rows of a COPY."""
 
@@ -258,8 +264,12 @@ class Backend:
             self.copy = CopyIn.begun(self, statement, request)
             return
         self._check_block(statement, is_alone=is_alone)
-        statement = self.objects.prepared(statement)
-        self.send_statement(statement, messages.query(statement.text))
+        sent = self.objects.prepared(statement)
+        if sent is statement:
+            self.send_statement(statement, messages.query(statement.text))
+        else:
+            self.record(statement)
+            self.send_statement(statement, messages.query(sent.text), is_recorded=False)
 
     def _check_block(self, statement: Statement, *, is_alone: bool) -> None:
         """Say what PostgreSQL says to what needs a transaction block, where there is none."""
@@ -297,7 +307,9 @@ class Backend:
             self.objects.after(transaction, statement)
         return outcome
 
-    def perform(self, statement: Statement, send: Callable[[], Outcome]) -> Outcome:
+    def perform(
+        self, statement: Statement, send: Callable[[], Outcome], *, is_our_own: bool = False
+    ) -> Outcome:
         """Let the test transaction hold what *send* does, and return what came of it.
 
         Raises:
@@ -305,14 +317,45 @@ class Backend:
         """
         transaction = self.current()
         hidden = self.objects.hidden_settings(statement)
+        if self.database.listeners and not is_our_own:
+            send = self._heard(transaction, statement, send)
+        locks = None if is_our_own else self._larger_locks(statement)
+        if locks is not None:
+            send = _among(locks, transaction, send)
         try:
             outcome = transaction.perform(self.session, _as_sent(statement), send, hidden=hidden)
         except PgSandboxError as error:
             raise StatementFailed(refusals.as_message(error)) from error
+        if locks is not None:
+            locks.take_back(transaction.server, outcome)
         if outcome.error is not None:
             response = self._explained(outcome.error, statement, transaction)
             raise StatementFailed(response, parsed=outcome.parsed)
+        if self._tells or (statement.names_own_state and "notify" in statement.text.lower()):
+            self._tells = False
+            if outcome.copy_in is None:
+                self.notifications.gather(transaction.server)
         return outcome
+
+    def _larger_locks(self, statement: Statement) -> LargerLocks | None:
+        """Return the locks around *statement*, if it may take any that can't be read from it."""
+        if statement.names_advisory_locks:
+            return LargerLocks(self, statement) if call_of(statement) is None else None
+        locking, is_write = self.database.locking, statement.kind is not Kind.READ
+        if locking is None or not locking.may_run(statement, is_write=is_write):
+            return None
+        return LargerLocks(self, statement)
+
+    def _heard(
+        self, transaction: TestTransaction, statement: Statement, send: Callable[[], Outcome]
+    ) -> Callable[[], Outcome]:
+        """Return *send* such that what functions and triggers notify is written down."""
+
+        def heard() -> Outcome:
+            self._tells = self.database.routines.may_run(transaction, statement)
+            return send()
+
+        return heard
 
     def execute(self, statement: Statement) -> None:
         """Run *statement* for this client, which hears nothing of it.
@@ -377,6 +420,8 @@ class Backend:
         self.objects.transaction_ended(is_commit=is_commit)
         self.database.advisory.transaction_ended(self)
         if is_commit:
+            if self.database.routines.are_replaced and self.transaction is not None:
+                self.notifications.gather(self.transaction.server)  # of deferred triggers
             self.notifications.committed()
         else:
             self.notifications.forget()
@@ -393,9 +438,16 @@ class Backend:
         if not self.session.is_explicit and code in refusals.ENDS_TRANSACTIONS:
             error = refusals.not_in_transaction(statement.text, transaction.test)
             return refusals.as_message(error)
+        if code == "34000" and statement.kind is Kind.CURSOR and self.objects.has_cursor(statement.name):
+            error = refusals.cursor_closed(statement.name or "", self.label, transaction.test)
+            return refusals.as_message(error)
         changed = {}
-        if statement.offset and fields.get("P", "").isdigit():
-            changed["P"] = str(int(fields["P"]) + statement.offset)
+        if fields.get("P", "").isdigit():
+            position = int(fields["P"])
+            other = rewriting_of(statement.text) if statement.names_own_state else None
+            position = other.original(position) if other is not None else position
+            if statement.offset or other is not None:
+                changed["P"] = str(position + statement.offset)
         if note := refusals.NOTES.get(code):
             changed["H"] = f"{fields['H']}\n{note}" if "H" in fields else note
         return messages.with_fields(body, changed) if changed else messages.message(b"E", body)
@@ -537,11 +589,14 @@ class Backend:
             if statement.kind is Kind.RELEASE:
                 transaction.release(session, statement)
                 self.notifications.released(session)
+                self.objects.released()
+                self.database.advisory.released(self, session.depth())
                 send(messages.complete("RELEASE"))
             else:
                 transaction.rollback_to(session, statement)
                 self.notifications.rolled_back(session)
                 self.objects.rolled_back()
+                self.database.advisory.rolled_back(self, session.depth())
                 send(messages.complete("ROLLBACK"))
         except PgSandboxError as error:
             raise StatementFailed(refusals.as_message(error)) from error
@@ -571,11 +626,12 @@ class Backend:
             return self._set_mode(statement, is_alone=is_alone)
         if kind in (Kind.LISTEN, Kind.UNLISTEN, Kind.NOTIFY):
             self.current()
+            notice, channel = cut(statement.name)
             if kind is Kind.NOTIFY:
-                self.notifications.notify(statement.name or "", payload_of(statement.text))
+                self.notifications.notify(channel or "", payload_of(statement.text))
             else:
-                self.notifications.listen(statement.name, kind is Kind.LISTEN)
-            return messages.complete(kind.name)
+                self.notifications.listen(channel, kind is Kind.LISTEN)
+            return notice + messages.complete(kind.name)
         if kind is Kind.DEALLOCATE:
             self.extended.deallocate(statement.name)
             return messages.complete("DEALLOCATE" if statement.name else "DEALLOCATE ALL")
@@ -624,16 +680,30 @@ class Backend:
             rows.extend(server.rows(f"SELECT {expressions}"))
             return Outcome()
 
-        self.perform(Statement(expressions, Kind.READ), send)
+        self.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
         return rows[0]
 
     def _advisory(self, call: AdvisoryCall, statement: Statement) -> None:
-        answer = self.database.advisory.decide(self, call, self._evaluate(call.key_query))
+        answer = self.decide(call, self._evaluate(call.key_query))
         if answer is None:
             self.send_statement(statement, messages.query(statement.text))
         else:
             self.record(statement)
             self.client.connection.send(answer.described())
+
+    def decide(self, call: AdvisoryCall, row: tuple[str | None, ...]) -> Answer | None:
+        """Return the answer to *call*, or None where the server is to give it.
+
+        Raises:
+            Waiting: another client holds the lock.
+            StatementFailed: each waits for the other.
+        """
+        advisory = self.database.advisory
+        found = advisory.decide(self, call, row)
+        if not isinstance(found, tuple):
+            return found
+        value = self._evaluate(f"{call.of_session(found)}::text")[0]
+        return advisory.take_for_transaction(self, call, found, _as_bool(value))
 
     def _function_call(self, body: bytes) -> None:
         """Run a FunctionCall, by which libpq reaches large objects."""
@@ -668,6 +738,7 @@ class Backend:
 
     def close(self) -> None:
         """The client is gone: what it has not committed is undone, what it held is given back."""
+        self.database.listeners.discard(self)
         if self.peer is not None:
             return
         for other in self.database.backends:
@@ -688,6 +759,22 @@ def _as_sent(statement: Statement) -> Statement:
     return Statement(statement.text, sent_as(statement.kind), statement.name, statement.offset)
 
 
+def _among(
+    locks: LargerLocks, transaction: TestTransaction, send: Callable[[], Outcome]
+) -> Callable[[], Outcome]:
+    """Return *send* such that what other clients hold is in the way of what it does."""
+
+    def among() -> Outcome:
+        locks.give_away(transaction.server)
+        return send()
+
+    return among
+
+
+def _as_bool(value: str | None) -> str | None:
+    return {"true": "t", "false": "f"}.get(value or "", value)
+
+
 def _nobody(_: bytes | memoryview) -> None:
     """Drop what the client does not wait for."""
 
@@ -697,6 +784,7 @@ def _is_apart(statement: Statement) -> bool:
     return (
         statement.kind not in PLAIN
         or statement.is_set_local
+        or statement.names_own_state
         or notify_call(statement) is not None
         or call_of(statement) is not None
     )

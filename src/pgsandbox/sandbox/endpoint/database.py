@@ -12,9 +12,11 @@ from pgsandbox.sandbox.endpoint import refusals
 from pgsandbox.sandbox.endpoint.advisory import AdvisoryLocks
 from pgsandbox.sandbox.endpoint.constraints import Constraints
 from pgsandbox.sandbox.endpoint.extended import Prepared
-from pgsandbox.sandbox.endpoint.functions import SettingFunctions
+from pgsandbox.sandbox.endpoint.functions import Routines, SettingFunctions
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
 from pgsandbox.sandbox.endpoint.objects import TemporaryTables
+from pgsandbox.sandbox.endpoint.routines import NotifyingRoutines
+from pgsandbox.sandbox.endpoint.sequence_values import SequenceValues
 from pgsandbox.sandbox.endpoint.sequences import Sequences
 from pgsandbox.sandbox.endpoint.server import ServerConnection, ServerError, ServerLost, Wait
 from pgsandbox.sandbox.endpoint.sessions import Executed
@@ -51,8 +53,10 @@ class TestDatabaseSession:
         """Who has the cursors that the server has, by name."""
         self.temporary = TemporaryTables()
         self.advisory = AdvisoryLocks()
-        self.sequence_user: Backend | None = None
-        """Who wrote last, and may have taken numbers of sequences."""
+        self.listeners: set[Backend] = set()
+        """Those that may listen to a channel."""
+        self.routines = NotifyingRoutines()
+        self.sequence_values = SequenceValues()
         self._was_cancelled = False
         self.is_bereft = False
         """Whether what stood is gone, because its transaction ended."""
@@ -70,6 +74,12 @@ class TestDatabaseSession:
         self._restarts_sequences = False
         self._sequences: Sequences | None = None
         self._functions: SettingFunctions | None = None
+        self.own: Routines | None = None
+        """All functions and triggers of the database's own."""
+        self.locking: Routines | None = None
+        """Functions and triggers that take advisory locks."""
+        self.opening: Routines | None = None
+        """Functions that open cursors."""
 
     # -- its session on the server ------------------------------------------------------------
 
@@ -90,6 +100,9 @@ class TestDatabaseSession:
             self._detector = LeakDetector(server)
             self._sequences = Sequences(server) if self._restarts_sequences else None
             self._functions = SettingFunctions(server)
+            self.own = Routines(".", server)
+            self.locking = Routines("pg_(try_)?advisory_", server)
+            self.opening = Routines(r"\mopen\M", server)
         else:
             self._detector.expect_session()
         return server
@@ -108,6 +121,7 @@ class TestDatabaseSession:
         self.server = None
         self._lose()
         self._constraints = self._detector = self._sequences = self._functions = None
+        self.own = self.locking = self.opening = None
         self.is_in_doubt = False
         self.held.clear()
 
@@ -151,6 +165,16 @@ class TestDatabaseSession:
     def settings_in_functions(self, statement: Statement) -> tuple[Setting, ...]:
         """Return the parameters that functions which *statement* calls by name may set."""
         return self._functions.set_by(statement) if self._functions is not None else ()
+
+    def may_call(self, statement: Statement) -> bool:
+        """Whether *statement*, a read, calls a function of the database's own."""
+        return self.own is not None and self.own.may_run(statement, is_write=False)
+
+    def learn_routines(self, text: str) -> None:
+        """See which functions *text* defines."""
+        for routines in (self.own, self.locking, self.opening):
+            if routines is not None:
+                routines.learn(text)
 
     def executed(self) -> list[Executed]:
         """Return the statements that the running test sent so far, oldest first."""
@@ -282,6 +306,7 @@ class TestDatabaseSession:
     def _end(
         self, transaction: TestTransaction, cut: frozenset[str] | tuple[()]
     ) -> list[PgSandboxError]:
+        self.advisory.end_transactions()
         errors = transaction.finish()
         server = transaction.server
         if transaction.has_defined or server.is_lost:
@@ -289,7 +314,8 @@ class TestDatabaseSession:
         self.cursors.clear()
         self.temporary.forget()
         self.advisory.forget()
-        self.sequence_user = None
+        self.sequence_values.forget()
+        self.routines = NotifyingRoutines()
         for backend in self.backends:
             if backend.transaction is transaction:
                 backend.test_finished(is_cut=backend.client.token in cut)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _EXITS = frozenset({Kind.COMMIT, Kind.ROLLBACK, Kind.ROLLBACK_TO})
 _NOTHING = Statement("", Kind.READ)
+_OF_CURSORS = frozenset({Kind.DECLARE, Kind.CURSOR})
 
 
 @dataclass(eq=False)
@@ -45,6 +46,8 @@ class Prepared:
     statement: Statement
     request: bytes
     """What prepares it: a Parse message, or the text of a PREPARE."""
+    types: bytes = b"\0\0"
+    """The parameters' types, as the Parse message has them."""
     is_local: bool = False
     """Whether it is answered here, so that the server has never heard of it."""
     is_sql: bool = False
@@ -82,6 +85,11 @@ class ExtendedQueries:
         self._segment = _Segment()
         self._skips = False
         """Whether a message failed, so that everything is skipped up to the next Sync."""
+
+    @property
+    def portals(self) -> list[str]:
+        """The server's names of the portals that are open."""
+        return [each.name.decode("utf-8", "replace") for each in self._portals.values()]
 
     def take(self, unit: Unit) -> None:
         """Answer the messages of *unit*, which ends with Sync or Flush.
@@ -161,14 +169,19 @@ class ExtendedQueries:
             self._flush()
             self._send(messages.PARSE_COMPLETE)
             return
-        mapped = self._backend.objects.prepared(statement)
-        if mapped is not statement:
-            new_sql = mapped.text.encode("utf-8", "surrogateescape") + b"\0"
-            rest = body[position + len(sql) + 1 :]
-            prepared.request = messages.message(b"P", name + b"\0" + new_sql + rest)
+        prepared.types = body[position + len(sql) + 1 :]
+        self._map(prepared)
         self._make_room(prepared)
         self._segment.request += prepared.request
         self._segment.parsed.append(prepared)
+
+    def _map(self, prepared: Prepared) -> bool:
+        """Let *prepared* name what the server has; return whether that has changed."""
+        mapped = self._backend.objects.prepared(prepared.statement)
+        sql = mapped.text.encode("utf-8", "surrogateescape")
+        parts = (prepared.name, b"\0", sql, b"\0", prepared.types)
+        before, prepared.request = prepared.request, messages.message(b"P", b"".join(parts))
+        return prepared.request != before
 
     def _bind(self, body: bytes, unit: Unit) -> None:
         portal, position = messages.string(body)
@@ -180,6 +193,11 @@ class ExtendedQueries:
             self._portals[portal] = _Portal(prepared, b"")
             self._send(messages.BIND_COMPLETE)
             return
+        if prepared.statement.kind in _OF_CURSORS and self._map(prepared):
+            self._flush()
+            self._backend.database.held.pop(prepared.name, None)
+            close = messages.close(b"S", prepared.name)
+            self._backend.current().server.queue_messages(close)
         self._ensure(prepared)
         server_name = self._server_name(portal, unit)
         self._portals[portal] = _Portal(prepared, server_name, body[position:])
@@ -222,6 +240,8 @@ class ExtendedQueries:
                 backend.record(statement)
                 self._send(backend.answer(statement, is_alone=False))
             return
+        if self._segment.executed and (_is_apart(statement) or _is_apart(self._segment.executed[-1])):
+            self._flush()
         request = messages.message(b"E", portal.name + b"\0" + body[position:])
         if statement.kind is Kind.READ and call_of(statement) is not None:
             self._flush()
@@ -323,8 +343,15 @@ class ExtendedQueries:
         self._segment.ensured.append(prepared.name)
 
     def ensure_sql(self, name: str | None) -> None:
-        """Let the server have what EXECUTE names."""
-        prepared = self._statements.get((name or "").encode())
+        """Let the server have what EXECUTE names.
+
+        Raises:
+            StatementFailed: only another client has it.
+        """
+        key = (name or "").encode()
+        prepared = self._statements.get(key)
+        if prepared is None and key in self._backend.database.held:
+            raise failure("26000", f'prepared statement "{name}" does not exist')
         if prepared is None or self._backend.database.held.get(prepared.name) is prepared:
             return
         if not prepared.is_sql:
@@ -334,6 +361,17 @@ class ExtendedQueries:
         server = self._backend.current().server
         server.flush()
         server.queue(prepared.request.decode("utf-8", "surrogateescape"))
+
+    def ensure_all(self) -> list[str]:
+        """Let the server have all that this client has prepared, and return its names."""
+        named = [each for each in self._statements.values() if each.name and not each.is_local]
+        for prepared in named:
+            if prepared.is_sql:
+                self.ensure_sql(_shown(prepared.name))
+            elif self._backend.database.held.get(prepared.name) is not prepared:
+                self._make_room(prepared)
+                self._backend.current().server.queue_messages(prepared.request)
+        return [_shown(prepared.name) for prepared in named]
 
     def prepare_sql(self, statement: Statement) -> None:
         """Remember what PREPARE is about to prepare.
@@ -418,7 +456,7 @@ class ExtendedQueries:
         assert call is not None
         backend = self._backend
         row = self._evaluate(portal, call.key_query)
-        answer = backend.database.advisory.decide(backend, call, row)
+        answer = backend.decide(call, row)
         if answer is None:
             return True
         backend.record(statement)
@@ -435,7 +473,9 @@ class ExtendedQueries:
         rows: list[tuple[str | None, ...]] = []
 
         def send() -> Outcome:
-            describe = messages.message(b"D", b"S" + portal.prepared.name + b"\0")
+            # The server's unnamed statement may be gone by now, or another's.
+            describe = b"" if portal.prepared.name else portal.prepared.request
+            describe += messages.message(b"D", b"S" + portal.prepared.name + b"\0")
             outcome = server.converse(describe + messages.SYNC, data.extend)
             types = next((body for kind, body in _each(data) if kind == b"t"), b"\0\0")
             parse = name + b"\0" + f"SELECT {expressions}".encode() + b"\0" + types
@@ -451,10 +491,11 @@ class ExtendedQueries:
             rows.extend(messages.data_row(body) for kind, body in _each(data) if kind == b"D")
             return outcome
 
-        backend.perform(Statement(expressions, Kind.READ), send)
+        backend.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
         if not portal.name:  # it was the server's unnamed one, which is another's now
-            again = b"\0" + portal.prepared.name + b"\0" + portal.bound
-            server.queue_messages(messages.message(b"B", again))
+            again = b"" if portal.prepared.name else portal.prepared.request
+            bound = b"\0" + portal.prepared.name + b"\0" + portal.bound
+            server.queue_messages(again + messages.message(b"B", bound))
         return rows[0]
 
     # -- errors -------------------------------------------------------------------------------
@@ -468,6 +509,14 @@ class ExtendedQueries:
     def _flush_quietly(self) -> None:
         self._segment = _Segment() if not self._segment.request else self._segment
         self._flush()
+
+
+def _is_apart(statement: Statement) -> bool:
+    """Whether what comes of *statement* has to be seen by itself."""
+    return statement.kind in _SESSIONS_OWN or statement.names_own_state
+
+
+_SESSIONS_OWN = _OF_CURSORS | {Kind.PREPARE, Kind.EXECUTE}
 
 
 def _each(data: bytearray) -> Iterator[tuple[bytes, bytes]]:

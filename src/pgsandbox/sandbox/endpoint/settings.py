@@ -85,6 +85,7 @@ class SessionSettings:
                 if name not in self._untouched:
                     self._untouched[name] = self._read(name)
             self._values[session] = _Values(dict(values))
+            self._in_force = None
 
     def of(self, session: ClientSession) -> dict[str, str]:
         """Return what *session* has set, in so far as it outlives its transaction."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
 
-from pgsandbox.sandbox.endpoint import lexer
+from pgsandbox.sandbox.endpoint import lexer, own_state
 
 
 class Kind(Enum):
@@ -114,7 +114,7 @@ class Statement:
     @cached_property
     def names_advisory_locks(self) -> bool:
         """Whether it may take a lock that outlives its transaction."""
-        return "advisory" in self.text.lower()
+        return _ADVISORY.search(self.text) is not None
 
     @cached_property
     def names_temporary(self) -> bool:
@@ -125,6 +125,16 @@ class Statement:
     def names_sequence_state(self) -> bool:
         """Whether it asks for what sequences gave to this session."""
         return _SEQUENCE_STATE.search(self.bare) is not None
+
+    @cached_property
+    def takes_numbers(self) -> bool:
+        """Whether a read takes numbers of sequences."""
+        return _TAKES_NUMBERS.search(self.bare) is not None
+
+    @cached_property
+    def names_own_state(self) -> bool:
+        """Whether it asks for, or tells, what the server keeps for its own session."""
+        return own_state.NAMED.search(self.text) is not None
 
     @cached_property
     def writes_in_catalog_functions(self) -> bool:
@@ -325,5 +335,7 @@ _WRITING_FUNCTIONS = re.compile(
     re.IGNORECASE,
 )
 _DEFINES = re.compile(r"\b(?:CREATE|ALTER|DROP|DO|CALL)\b", re.IGNORECASE)
+_ADVISORY = re.compile(r"pg_(?:try_)?advisory_", re.IGNORECASE)
 _TEMPORARY = re.compile(r"\b(?:TEMP|TEMPORARY|PG_TEMP)\b", re.IGNORECASE)
+_TAKES_NUMBERS = re.compile(r"\b(?:nextval|setval)\s*\(", re.IGNORECASE)
 _SEQUENCE_STATE = re.compile(r"\b(?:lastval|currval)\s*\(", re.IGNORECASE)

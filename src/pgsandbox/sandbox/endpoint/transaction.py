@@ -51,6 +51,10 @@ class TestTransaction:
         """Whether the test's body is over, so that nobody looks at what a rollback leaves."""
         self.has_defined = False
         """Whether a statement may have created, changed or dropped something that has a name."""
+        self.definitions = 0
+        """How many such statements there were."""
+        self.undone = 0
+        """How often the server went back to a savepoint."""
         self._sessions: list[ClientSession] = []
         self._numbers = itertools.count(1)
         self._suspect: Statement | None = None
@@ -133,6 +137,7 @@ class TestTransaction:
         self.stack.statement_succeeded(session, statement, is_clear=is_clear)
         if statement.may_define:
             self.has_defined = self._are_constraints_stale = True
+            self.definitions += 1
         self.settings.learn(session, statement.text, hidden)
 
     def fail(self, session: ClientSession, statement: Statement) -> None:
@@ -384,6 +389,7 @@ class TestTransaction:
             return int(self.server.rows(command.sql)[0][0] or 0)
         if "ROLLBACK TO" in command.sql:
             self.settings.undone()
+            self.undone += 1
             self._are_constraints_stale = self._are_constraints_stale or self.has_defined
         if command.may_fail:
             self.server.execute(command.sql)
