@@ -211,10 +211,19 @@ class Backend:
                 self._rest = rest
                 if self.copy is not None:
                     return
-        except StatementFailed as failed:
+        except (StatementFailed, ServerError) as failed:
             self._rest = []
-            self.failed(failed.response)
+            self.failed(self.response_to(failed))
         self.end_of_unit()
+
+    def response_to(self, failed: StatementFailed | ServerError) -> bytes:
+        """Return what to tell the client; the transaction on the server is usable again."""
+        if isinstance(failed, StatementFailed):
+            return failed.response
+        transaction = self.current()
+        if transaction.server.has_failed:
+            transaction.fail(self.session, Statement("", Kind.WRITE))
+        return messages.message(b"E", failed.body)
 
     @property
     def has_rest(self) -> bool:
@@ -417,8 +426,8 @@ class Backend:
         if session.in_transaction and not session.is_explicit:
             try:
                 self._commit()
-            except StatementFailed as failed:
-                self.client.connection.send(failed.response)
+            except (StatementFailed, ServerError) as failed:
+                self.client.connection.send(self.response_to(failed))
         elif not session.in_transaction:
             self.notifications.committed()
 
@@ -642,8 +651,8 @@ class Backend:
                 raise aborted()
             statement = Statement("call of a large object's function", Kind.WRITE)
             self.send_statement(statement, messages.message(b"F", body), is_recorded=False)
-        except StatementFailed as failed:
-            self.failed(failed.response)
+        except (StatementFailed, ServerError) as failed:
+            self.failed(self.response_to(failed))
         self.end_of_unit()
 
     # -- its end ------------------------------------------------------------------------------

@@ -63,6 +63,8 @@ class TestDatabaseSession:
         self.is_in_doubt = False
         """Whether a test may have changed the database for real: it must be made anew."""
         self._wait = wait
+        self._faults: list[PgSandboxError] = []
+        """What went wrong in the endpoint itself, which the running test's report is to tell."""
         self._refusal: PgSandboxError | None = None
         """Why the wider fixture that is set up may not open the database."""
         self._sent: list[Executed] = []
@@ -245,6 +247,14 @@ class TestDatabaseSession:
         if self.transaction is not None:
             self.transaction.is_winding_down = True
 
+    def broke_down(self, error: Exception) -> PgSandboxError:
+        """Give the test up after a fault of ours: nobody knows what the server said last."""
+        found = refusals.broke_down(error, self.running)
+        self._faults.append(found)
+        if self.server is not None:
+            self.server.close()
+        return found
+
     def cancelled(self) -> None:
         """A statement that still runs at the end of its test is about to be cancelled."""
         if self.transaction is not None and not self._was_cancelled:
@@ -273,13 +283,14 @@ class TestDatabaseSession:
         if is_over:
             self.is_requested = False
         server = self.server
+        faults, self._faults = self._faults, []
         if server is None:
-            return []
+            return faults
         with self._bounded(server):
             if transaction is None:
-                return self._look_without_transaction(server, test, by_a_child=by_a_child)
+                return faults + self._look_without_transaction(server, test, by_a_child=by_a_child)
             errors = list(self._end(transaction, cut))
-            return errors + self._escaped(transaction, test, by_a_child=by_a_child)
+            return faults + errors + self._escaped(transaction, test, by_a_child=by_a_child)
 
     def _end(
         self, transaction: TestTransaction, cut: frozenset[str] | tuple[()]

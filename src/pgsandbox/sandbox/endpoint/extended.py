@@ -19,7 +19,7 @@ from pgsandbox.sandbox.endpoint.connection import Unit
 from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting, aborted, failure
 from pgsandbox.sandbox.endpoint.notifications import notify_call
-from pgsandbox.sandbox.endpoint.server import Outcome
+from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
 from pgsandbox.sandbox.endpoint.settings import asked_settings, settings_to_ask
 from pgsandbox.sandbox.endpoint.statements import (
     ANSWERED_HERE,
@@ -99,8 +99,8 @@ class ExtendedQueries:
                 except Waiting as waiting:
                     waiting.unit = unit
                     raise
-                except StatementFailed as failed:
-                    self.fail(failed.response)
+                except (StatementFailed, ServerError) as failed:
+                    self.fail(self._backend.response_to(failed))
                 if self._backend.copy is not None:
                     return  # the Sync that follows is ignored (manual, 53.2.6)
             unit = unit[1:]
@@ -124,8 +124,8 @@ class ExtendedQueries:
         if not self._skips:
             try:
                 self._flush()
-            except StatementFailed as failed:
-                self.fail(failed.response)
+            except (StatementFailed, ServerError) as failed:
+                self.fail(backend.response_to(failed))
         if backend.copy is not None:
             return
         self._skips = False

@@ -121,7 +121,8 @@ class SessionObjects:
             self._forget_cursor(statement.name)
 
     def failed(self, statement: Statement) -> None:
-        """Remember that *statement* failed."""
+        """Remember that *statement* failed, and what the server went back to."""
+        self._backend.database.temporary.undone()
         if statement.kind is Kind.PREPARE:
             self._backend.extended.prepared_sql(statement.name, has_failed=True)
 

@@ -75,6 +75,10 @@ class ServerConnection:
         self._key = b""
         self._queued: list[str] = []
         self._extra: list[bytes] = []
+        self._is_answering = False
+        """Whether what a client waits for is running."""
+        self._is_to_cancel = False
+        """Whether that is to be cancelled as soon as it runs."""
         self._buffer = bytearray()
         self._socket = self._connect()
         self._socket.setblocking(False)
@@ -222,8 +226,22 @@ class ServerConnection:
         Raises:
             ServerError: what was queued before it failed.
         """
+        self._is_to_cancel = False
         self.send_queued(request)
-        return self.forward_answers(forward)
+        self._is_answering = True
+        try:
+            if self._is_to_cancel:
+                self.cancel()
+            return self.forward_answers(forward)
+        finally:
+            self._is_answering = self._is_to_cancel = False
+
+    def cancel_for_client(self) -> None:
+        """Cancel what runs for a client; what the endpoint sent before it runs to its end."""
+        if self._is_answering:
+            self.cancel()
+        else:
+            self._is_to_cancel = True
 
     def forward_answers(self, forward: Forward) -> Outcome:  # noqa: C901 - one loop over messages
         """Forward messages up to the next ReadyForQuery, or to a request for rows."""
@@ -293,7 +311,9 @@ class ServerConnection:
             raw.settimeout(5)
             with authentication.with_tls(raw, self.parameters) as connection:
                 connection.sendall(messages.cancel(self.pid, self._key))
-                connection.recv(1)  # it closes when the signal is sent
+                # It closes when the signal is sent, so the server takes it before it takes anything
+                # that is sent from now on; where nothing runs any more, it ignores it.
+                connection.recv(1)
 
     def close(self) -> None:
         """Close the connection, in whatever state it is; never raises."""

@@ -92,11 +92,15 @@ class TestTransaction:
             SandboxError: the test transaction can't hold what was asked, or is gone.
         """
         self.check_usable()
-        self._drive(self.stack.begin_statement(session, statement))
+        try:
+            self._drive(self.stack.begin_statement(session, statement))
+            self.settings.prepare(session, statement.text, hidden)
+        except ServerError as error:  # what the server said to us is for the client, then
+            self.fail(session, statement)
+            return Outcome(error=error.body)
         self._may_hold_locks = (
             self._may_hold_locks or statement.names_advisory_locks or statement.may_define
         )
-        self.settings.prepare(session, statement.text, hidden)
         is_read_only = session.is_read_only or session.reads_only
         if is_read_only:
             self.server.queue("SAVEPOINT pgsandbox_read_only; SET TRANSACTION READ ONLY")
