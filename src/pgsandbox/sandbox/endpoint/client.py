@@ -292,6 +292,7 @@ class Client:
         reported["application_name"] = application_name
         for name in list(reported):
             reported[name] = defaults.get(name.lower(), reported[name])
+        self.backend.told = reported
         for name, value in reported.items():
             send(messages.parameter(name, value))
         send(messages.key_data(self.pid, self.key))

@@ -53,6 +53,8 @@ class TestDatabaseSession:
         """The prepared statements that the server has, by name."""
         self.cursors: dict[str, Backend] = {}
         """Who has the cursors that the server has, by name."""
+        self.known_texts: set[str] = set()
+        """Texts of several statements that the server has read and found right."""
         self.temporary = TemporaryTables()
         self.advisory = AdvisoryLocks()
         self.sequence_user: Backend | None = None
@@ -74,6 +76,9 @@ class TestDatabaseSession:
         self._restarts_sequences = False
         self._sequences: Sequences | None = None
         self._functions: SettingFunctions | None = None
+        self._are_functions_stale = False
+        self._have_functions_changed = False
+        """Whether the running test may have made some."""
 
     # -- its session on the server ------------------------------------------------------------
 
@@ -154,7 +159,16 @@ class TestDatabaseSession:
 
     def settings_in_functions(self, statement: Statement) -> tuple[Setting, ...]:
         """Return the parameters that functions which *statement* calls by name may set."""
-        return self._functions.set_by(statement) if self._functions is not None else ()
+        if self._functions is None or self.server is None:
+            return ()
+        if self._are_functions_stale and not self.server.has_failed:
+            self._functions = SettingFunctions(self.server)
+            self._are_functions_stale = False
+        return self._functions.set_by(statement)
+
+    def routines_changed(self) -> None:
+        """A statement may have made functions, which last as long as the test at the most."""
+        self._are_functions_stale = self._have_functions_changed = True
 
     def executed(self) -> list[Executed]:
         """Return the statements that the running test sent so far, oldest first."""
@@ -299,6 +313,8 @@ class TestDatabaseSession:
         server = transaction.server
         if transaction.has_defined or server.is_lost:
             self.held.clear()
+        self._are_functions_stale = self._have_functions_changed
+        self._have_functions_changed = False
         self.cursors.clear()
         self.temporary.forget()
         self.advisory.forget()

@@ -121,7 +121,8 @@ class Endpoint:
             for client in ready:
                 client.connection.receive()
             # Those that are gone come first: what they have not committed, nobody sees any more.
-            ready.sort(key=lambda each: not each.connection.is_closed)
+            # Then those that are new: what one has said that wants to cancel is read already.
+            ready.sort(key=lambda each: (not each.connection.is_closed, each.backend is not None))
             for client in ready:
                 self._serve(client)
             self._look_after_waiting()

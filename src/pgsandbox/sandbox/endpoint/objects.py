@@ -24,6 +24,7 @@ _WITH_HOLD = re.compile(r"\bWITH\s+HOLD\b", re.IGNORECASE)
 _ON_COMMIT = re.compile(r"\bON\s+COMMIT\s+(DROP|DELETE)\b", re.IGNORECASE)
 _LASTVAL = re.compile(r"\blastval\s*\(", re.IGNORECASE)
 _CURRVAL = re.compile(r"\bcurrval\s*\(\s*'((?:[^']|'')+)'", re.IGNORECASE)
+_ROUTINE = re.compile(r"\b(?:FUNCTION|PROCEDURE|ROUTINE|EXTENSION|DO|CALL)\b", re.IGNORECASE)
 _NAMES_THE_APPLICATION = re.compile(r"application_name|pg_stat_activity", re.IGNORECASE)
 
 
@@ -111,6 +112,8 @@ class SessionObjects:
             self._has_written = True
             if not backend.is_set_up:
                 backend.wrote_in_set_up = True
+            if statement.may_define and _ROUTINE.search(statement.bare):
+                backend.database.routines_changed()
             if statement.names_temporary:
                 backend.database.temporary.learn(backend, transaction, statement)
         elif kind is Kind.PREPARE:

@@ -71,6 +71,13 @@ class ServerConnection:
         self.is_lost = False
         self.reported: dict[str, str] = {}
         """The parameters that the server reports, by ParameterStatus."""
+        self.reports = 0
+        """How often it has reported one."""
+        self.notices: list[bytes] = []
+        """What the server remarked on statements of the endpoint's own."""
+        self.placeholders: dict[str, str] = {}
+        """Custom parameters that were set in this session, so that the server knows them from now
+        on; each with a name of the same length that it does not know."""
         self.pid = 0
         self._key = b""
         self._queued: list[str] = []
@@ -134,6 +141,7 @@ class ServerConnection:
 
     def _learn(self, body: bytes) -> None:
         name, rest = messages.string(body)
+        self.reports += 1
         self.reported[name.decode()] = messages.string(body, rest)[0].decode("utf-8", "replace")
 
     # -- asking for ourselves -----------------------------------------------------------------
@@ -166,6 +174,7 @@ class ServerConnection:
             ServerError: the server refused a statement.
         """
         self.send_queued(messages.query(sql))
+        self.notices.clear()
         found: list[tuple[str | None, ...]] = []
         error: bytes | None = None
         while True:
@@ -174,6 +183,8 @@ class ServerConnection:
                 found.append(messages.data_row(body))
             elif kind == b"T":
                 found = []
+            elif kind == b"N":
+                self.notices.append(messages.message(kind, body))
             elif kind == b"E":
                 error = error or body
             elif kind == b"Z":
@@ -282,8 +293,11 @@ class ServerConnection:
                         return outcome
                     elif kind == b"1":
                         outcome.parsed += 1
-                    elif kind == b"S":
+                    elif kind == b"S":  # clients are told when they get ReadyForQuery
+                        if position > start:
+                            forward(bytes(buffer[start:position]))
                         self._learn(body)
+                        start = end
                 position = end
             if position > start:
                 forward(bytes(buffer[start:position]))
