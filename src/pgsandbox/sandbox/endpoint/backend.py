@@ -36,7 +36,7 @@ from pgsandbox.sandbox.endpoint.statements import (
     together,
 )
 from pgsandbox.sandbox.endpoint.telling import OwnState
-from pgsandbox.sandbox.endpoint.transaction import TestTransaction
+from pgsandbox.sandbox.endpoint.transaction import TestTransaction, modes_of
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.client import Client
@@ -72,6 +72,10 @@ class Backend:
         self.application_name = application_name
         self.defaults = defaults
         """What it asked for when it connected: what RESET goes back to."""
+        self.told: dict[str, str] = {}
+        """The values of parameters as the client was told them."""
+        self._reports = database.server.reports if database.server is not None else 0
+        """How many reports of the server were looked at."""
         self.baseline: dict[str, str] = dict(defaults)
         """What each test begins with."""
         self.is_set_up = False
@@ -176,7 +180,30 @@ class Backend:
     def ready(self) -> None:
         """Say that the next query may come."""
         self.notifications.deliver()
+        server = self.database.server
+        transaction = self.transaction
+        if transaction is not None and server is not None and not transaction.is_finished:
+            if server.reports != self._reports or transaction.settings.are_touched:
+                self._report(transaction)
         self.client.connection.send(messages.ready(self.status))
+
+    def _report(self, transaction: TestTransaction) -> None:
+        """Tell the client which of its parameters have changed, as ReadyForQuery comes next."""
+        settings, server = transaction.settings, transaction.server
+        has_changed = settings.take_change(self.session)
+        if server.is_lost or transaction.is_frozen:
+            return
+        if not settings.is_in_force(self.session):
+            if not has_changed:
+                return  # what the server has reported is somebody else's
+            settings.put_in_force(self.session)
+            server.flush()
+        for name, value in server.reported.items():
+            own = settings.value(self.session, name) if name == "application_name" else value
+            if own is not None and self.told.get(name) != own:
+                self.told[name] = own
+                self.client.connection.send(messages.parameter(name, own))
+        self._reports = server.reports
 
     @property
     def status(self) -> bytes:
@@ -191,11 +218,51 @@ class Backend:
         return is_idle and server is not None and self.database.is_requested and not server.is_cut()
 
     def _simple_query(self, text: str) -> None:
-        statements = split(text)
+        statements = split(text, has_escapes=self.has_escapes)
         if not statements:
             self.client.connection.send(messages.EMPTY_QUERY)
         self._rest = list(statements)
-        self.go_on(is_alone=len(statements) == 1)
+        is_alone = len(statements) == 1
+        if self.session.has_failed or (not is_alone and any(map(_is_apart, statements))):
+            try:
+                self.check_syntax(text)
+            except StatementFailed as failed:
+                self.failed(failed.response)
+                self.end_of_unit()
+                return
+        self.go_on(is_alone=is_alone)
+
+    @property
+    def has_escapes(self) -> bool:
+        """Whether the client's strings have escapes without saying so."""
+        return self.told.get("standard_conforming_strings") == "off"
+
+    def check_syntax(self, text: str) -> None:
+        """Let the server read *text* as a whole, as it does before it runs anything of it.
+
+        A Parse runs nothing, and fails in its grammar first (PostgreSQL manual, 53.2.3).
+
+        Raises:
+            StatementFailed: the text is wrong somewhere.
+        """
+        known = self.database.known_texts
+        if text in known or (self.transaction is not None and self.transaction.is_finished):
+            return
+        transaction = self.current()
+        server = transaction.server
+        transaction.settings.put_in_force(self.session)
+        server.queue(f"SAVEPOINT {_SYNTAX}")
+        body = messages.text(_SYNTAX, text) + b"\0\0"
+        outcome = server.converse(messages.message(b"P", body) + messages.SYNC, _nobody)
+        server.queue(f"ROLLBACK TO SAVEPOINT {_SYNTAX}; RELEASE SAVEPOINT {_SYNTAX}")
+        if outcome.error is not None:
+            fields = messages.fields_of(outcome.error)
+            if fields.get("C") == "42601" and fields.get("R") in _OF_PARSER:
+                raise StatementFailed(messages.message(b"E", outcome.error))
+        if len(text) < _LONG:
+            if len(known) > _MANY:
+                known.clear()
+            known.add(text)
 
     def go_on(self, *, is_alone: bool = False) -> None:
         """Run what is left of a text, those statements between transaction control as one.
@@ -217,10 +284,19 @@ class Backend:
                 self._rest = rest
                 if self.copy is not None:
                     return
-        except StatementFailed as failed:
+        except (StatementFailed, ServerError) as failed:
             self._rest = []
-            self.failed(failed.response)
+            self.failed(self.response_to(failed))
         self.end_of_unit()
+
+    def response_to(self, failed: StatementFailed | ServerError) -> bytes:
+        """Return what to tell the client; the transaction on the server is usable again."""
+        if isinstance(failed, StatementFailed):
+            return failed.response
+        transaction = self.current()
+        if transaction.server.has_failed:
+            transaction.fail(self.session, Statement("", Kind.WRITE))
+        return messages.message(b"E", failed.body)
 
     @property
     def has_rest(self) -> bool:
@@ -228,11 +304,20 @@ class Backend:
         return bool(self._rest)
 
     def _run_together(self, statements: list[Statement]) -> None:
+        if self.session.has_failed:
+            raise aborted()
         text = "; ".join(each.text for each in statements)
         for each in statements:
             self.record(each)
         combined = Statement(text, together(statements), offset=statements[0].offset)
-        self.send_statement(combined, messages.query(text), is_recorded=False)
+        self.send_statement(combined, self._query(text), is_recorded=False)
+
+    def _query(self, text: str) -> bytes:
+        return messages.query(self.masked(text))
+
+    def masked(self, text: str) -> str:
+        """Return *text* such that custom parameters which others have set are unknown to it."""
+        return self.current().settings.masked(self.session, text)
 
     def run(self, statement: Statement, *, is_alone: bool = True) -> None:
         """Run one statement of a simple query; *is_alone* if nothing else stands in its text.
@@ -263,24 +348,29 @@ class Backend:
             request = messages.query(statement.text)
             self.copy = CopyIn.begun(self, statement, request)
             return
-        self._check_block(statement, is_alone=is_alone)
+        self.check_block(statement, is_alone=is_alone)
         sent = self.objects.prepared(statement)
         if sent is statement:
-            self.send_statement(statement, messages.query(statement.text))
+            self.send_statement(statement, self._query(statement.text))
         else:
             self.record(statement)
-            self.send_statement(statement, messages.query(sent.text), is_recorded=False)
+            self.send_statement(statement, self._query(sent.text), is_recorded=False)
 
-    def _check_block(self, statement: Statement, *, is_alone: bool) -> None:
-        """Say what PostgreSQL says to what needs a transaction block, where there is none."""
+    def check_block(self, statement: Statement, *, is_alone: bool) -> None:
+        """Say what PostgreSQL says to what needs a transaction block, where there is none.
+
+        Raises:
+            StatementFailed: it is an error.
+        """
         if self.session.is_explicit or not is_alone:
             return
         if statement.kind is Kind.LOCK_TABLE:
             raise _needs_block("LOCK TABLE")
         if statement.kind is Kind.DECLARE and not self.objects.is_with_hold(statement):
             raise _needs_block("DECLARE CURSOR")
-        if statement.is_set_local:
-            words = "SET LOCAL can only be used in transaction blocks"
+        if statement.is_set_local or statement.sets_constraints:
+            word = "LOCAL" if statement.is_set_local else "CONSTRAINTS"
+            words = f"SET {word} can only be used in transaction blocks"
             self.client.connection.send(messages.warning("25P01", words))
 
     # -- the server ---------------------------------------------------------------------------
@@ -435,6 +525,9 @@ class Backend:
         """Return the server's error as the client is to read it."""
         fields = messages.fields_of(body)
         code = fields.get("C", "")
+        if code == _UNDEFINED:
+            for name, alias in transaction.server.placeholders.items():
+                body = body.replace(f'"{alias}"'.encode(), f'"{name}"'.encode())
         if not self.session.is_explicit and code in refusals.ENDS_TRANSACTIONS:
             error = refusals.not_in_transaction(statement.text, transaction.test)
             return refusals.as_message(error)
@@ -469,8 +562,8 @@ class Backend:
         if session.in_transaction and not session.is_explicit:
             try:
                 self._commit()
-            except StatementFailed as failed:
-                self.client.connection.send(failed.response)
+            except (StatementFailed, ServerError) as failed:
+                self.client.connection.send(self.response_to(failed))
         elif not session.in_transaction:
             self.notifications.committed()
 
@@ -495,6 +588,8 @@ class Backend:
         if kind in (Kind.COMMIT, Kind.ROLLBACK) and is_over:
             self.is_cut = False
             tag = "ROLLBACK" if session.has_failed or kind is Kind.ROLLBACK else "COMMIT"
+            if not session.is_explicit and _CHAINS.search(statement.bare):
+                raise _needs_block(f"{tag} AND CHAIN")
             if not session.is_explicit:
                 send(messages.warning("25P01", "there is no transaction in progress"))
             session.ended()
@@ -540,21 +635,27 @@ class Backend:
                 word = "COMMIT" if is_commit else "ROLLBACK"
                 raise _needs_block(f"{word} AND CHAIN")
             send(messages.warning("25P01", "there is no transaction in progress"))
-        has_failed, reads_only = self.session.has_failed, self.session.reads_only
+        has_failed = self.session.has_failed
+        modes = self.session.reads_only, self.session.is_deferrable
         if is_commit:
             self._commit()
         else:
             self._rollback()
         if chains:
             self.begin("BEGIN")
-            self.session.reads_only = reads_only
+            self.session.reads_only, self.session.is_deferrable = modes
         send(messages.complete("COMMIT" if is_commit and not has_failed else "ROLLBACK"))
 
     def _commit(self) -> None:
         self.objects.before_commit()
         transaction = self.current()
+        transaction.server.notices.clear()
         try:
-            transaction.commit(self.session)
+            try:
+                transaction.commit(self.session)
+            finally:  # of deferred triggers
+                for notice in transaction.server.notices:
+                    self.client.connection.send(notice)
         except ServerError as error:
             raise StatementFailed(messages.message(b"E", error.body)) from error
         except PgSandboxError as error:
@@ -577,7 +678,7 @@ class Backend:
         if not session.is_explicit:
             raise _needs_block(word)
         transaction = self.current()
-        session = self.session
+        statement = self._cut(statement)
         try:
             if statement.kind is Kind.SAVEPOINT:
                 transaction.set_savepoint(session, statement)
@@ -600,6 +701,16 @@ class Backend:
                 send(messages.complete("ROLLBACK"))
         except PgSandboxError as error:
             raise StatementFailed(refusals.as_message(error)) from error
+
+    def _cut(self, statement: Statement) -> Statement:
+        """Return *statement* with a name of the length that PostgreSQL's have."""
+        name = statement.name or ""
+        if len(name) <= _LONGEST_NAME // 4 or len(name.encode()) <= _LONGEST_NAME:
+            return statement
+        cut = name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+        words = f'identifier "{name}" will be truncated to "{cut}"'
+        self.client.connection.send(messages.report(b"N", "NOTICE", "42622", words))
+        return Statement(statement.text, statement.kind, cut, statement.offset)
 
     # -- what belongs to the session -----------------------------------------------------------
 
@@ -644,14 +755,27 @@ class Backend:
         return self.discard(statement)
 
     def _set_mode(self, statement: Statement, *, is_alone: bool) -> bytes:
-        is_of_session = "CHARACTERISTICS" in statement.text.upper()
-        notice = b""
-        if not is_of_session and not self.session.is_explicit and is_alone:
-            words = "SET TRANSACTION can only be used in transaction blocks"
-            notice = messages.warning("25P01", words)
-        else:
-            self.current().set_mode(self.session, statement.text)
-        return notice + messages.complete("SET")
+        session, transaction = self.session, self.current()
+        if not session.is_explicit and is_alone:
+            if "_" in statement.text and "LOCAL" not in statement.text.upper():
+                return messages.complete("SET")
+            word = "LOCAL" if "_" in statement.text else "TRANSACTION"
+            words = f"SET {word} can only be used in transaction blocks"
+            return messages.warning("25P01", words) + messages.complete("SET")
+        reads_only, is_deferrable = modes_of(statement.text)
+        if reads_only is False and session.reads_only:
+            if session.depth():
+                words = "cannot set transaction read-write mode inside a read-only transaction"
+                raise failure("25001", words)
+            if session.has_queried:
+                words = "transaction read-write mode must be set before any query"
+                raise failure("25001", words)
+        if is_deferrable is not None and (session.depth() or session.has_queried):
+            what = "cannot be called within a subtransaction"
+            what = what if session.depth() else "must be called before any query"
+            raise failure("25001", f"SET TRANSACTION [NOT] DEFERRABLE {what}")
+        transaction.set_mode(session, statement.text)
+        return messages.complete("SET")
 
     def discard(self, statement: Statement) -> bytes:
         """Give up what DISCARD names."""
@@ -712,8 +836,8 @@ class Backend:
                 raise aborted()
             statement = Statement("call of a large object's function", Kind.WRITE)
             self.send_statement(statement, messages.message(b"F", body), is_recorded=False)
-        except StatementFailed as failed:
-            self.failed(failed.response)
+        except (StatementFailed, ServerError) as failed:
+            self.failed(self.response_to(failed))
         self.end_of_unit()
 
     # -- its end ------------------------------------------------------------------------------
@@ -785,6 +909,7 @@ def _is_apart(statement: Statement) -> bool:
         statement.kind not in PLAIN
         or statement.is_set_local
         or statement.names_own_state
+        or statement.sets_constraints
         or notify_call(statement) is not None
         or call_of(statement) is not None
     )
@@ -800,6 +925,14 @@ def _begin_tag(text: str) -> str:
 
 _PATIENCE_IN_BYTES = 8 * 1024 * 1024
 """How much of an answer waits for a client that does not read it before the server is waited for."""
+_LONGEST_NAME = 63
+"""Bytes of an identifier that count (PostgreSQL manual, 4.1.1)."""
+_UNDEFINED = "42704"
+_OF_PARSER = frozenset({"scanner_yyerror", "base_yyparse", "base_yylex"})
+"""Routines of the server that complain of a text before they know what it means."""
+_SYNTAX = "pgsandbox_syntax"
+_LONG, _MANY = 5_000, 1_000
+"""How long texts are, and how many, that are remembered as right."""
 _CHAINS = re.compile(r"\bAND\s+CHAIN\b", re.IGNORECASE)
 _BEGINS = re.compile(r"\s*(?:BEGIN|START)\b", re.IGNORECASE)
 

@@ -51,6 +51,8 @@ class TestDatabaseSession:
         """The prepared statements that the server has, by name."""
         self.cursors: dict[str, Backend] = {}
         """Who has the cursors that the server has, by name."""
+        self.known_texts: set[str] = set()
+        """Texts of several statements that the server has read and found right."""
         self.temporary = TemporaryTables()
         self.advisory = AdvisoryLocks()
         self.listeners: set[Backend] = set()
@@ -65,6 +67,8 @@ class TestDatabaseSession:
         self.limit = 15.0
         """Seconds that the end of a test may wait for the server's answers, all together."""
         self._wait = wait
+        self._faults: list[PgSandboxError] = []
+        """What went wrong in the endpoint itself, which the running test's report is to tell."""
         self._refusal: PgSandboxError | None = None
         """Why the wider fixture that is set up may not open the database."""
         self._sent: list[Executed] = []
@@ -80,6 +84,9 @@ class TestDatabaseSession:
         """Functions and triggers that take advisory locks."""
         self.opening: Routines | None = None
         """Functions that open cursors."""
+        self._are_functions_stale = False
+        self._have_functions_changed = False
+        """Whether the running test may have made some."""
 
     # -- its session on the server ------------------------------------------------------------
 
@@ -164,7 +171,16 @@ class TestDatabaseSession:
 
     def settings_in_functions(self, statement: Statement) -> tuple[Setting, ...]:
         """Return the parameters that functions which *statement* calls by name may set."""
-        return self._functions.set_by(statement) if self._functions is not None else ()
+        if self._functions is None or self.server is None:
+            return ()
+        if self._are_functions_stale and not self.server.has_failed:
+            self._functions = SettingFunctions(self.server)
+            self._are_functions_stale = False
+        return self._functions.set_by(statement)
+
+    def routines_changed(self) -> None:
+        """A statement may have made functions, which last as long as the test at the most."""
+        self._are_functions_stale = self._have_functions_changed = True
 
     def may_call(self, statement: Statement) -> bool:
         """Whether *statement*, a read, calls a function of the database's own."""
@@ -267,6 +283,14 @@ class TestDatabaseSession:
         if self.transaction is not None:
             self.transaction.is_winding_down = True
 
+    def broke_down(self, error: Exception) -> PgSandboxError:
+        """Give the test up after a fault of ours: nobody knows what the server said last."""
+        found = refusals.broke_down(error, self.running)
+        self._faults.append(found)
+        if self.server is not None:
+            self.server.close()
+        return found
+
     def cancelled(self) -> None:
         """A statement that still runs at the end of its test is about to be cancelled."""
         if self.transaction is not None and not self._was_cancelled:
@@ -295,13 +319,14 @@ class TestDatabaseSession:
         if is_over:
             self.is_requested = False
         server = self.server
+        faults, self._faults = self._faults, []
         if server is None:
-            return []
+            return faults
         with self._bounded(server):
             if transaction is None:
-                return self._look_without_transaction(server, test, by_a_child=by_a_child)
+                return faults + self._look_without_transaction(server, test, by_a_child=by_a_child)
             errors = list(self._end(transaction, cut))
-            return errors + self._escaped(transaction, test, by_a_child=by_a_child)
+            return faults + errors + self._escaped(transaction, test, by_a_child=by_a_child)
 
     def _end(
         self, transaction: TestTransaction, cut: frozenset[str] | tuple[()]
@@ -311,6 +336,8 @@ class TestDatabaseSession:
         server = transaction.server
         if transaction.has_defined or server.is_lost:
             self.held.clear()
+        self._are_functions_stale = self._have_functions_changed
+        self._have_functions_changed = False
         self.cursors.clear()
         self.temporary.forget()
         self.advisory.forget()

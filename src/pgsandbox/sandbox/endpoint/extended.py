@@ -19,8 +19,8 @@ from pgsandbox.sandbox.endpoint.connection import Unit
 from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting, aborted, failure
 from pgsandbox.sandbox.endpoint.notifications import notify_call
-from pgsandbox.sandbox.endpoint.server import Outcome
-from pgsandbox.sandbox.endpoint.settings import asked_settings, settings_to_ask
+from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
+from pgsandbox.sandbox.endpoint.settings import asked_settings, reads_custom, settings_to_ask
 from pgsandbox.sandbox.endpoint.statements import (
     ANSWERED_HERE,
     CONTROL,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
 
 _EXITS = frozenset({Kind.COMMIT, Kind.ROLLBACK, Kind.ROLLBACK_TO})
+_NEEDS_BLOCK = frozenset({Kind.DECLARE, Kind.LOCK_TABLE})
 _NOTHING = Statement("", Kind.READ)
 _OF_CURSORS = frozenset({Kind.DECLARE, Kind.CURSOR})
 
@@ -52,6 +53,8 @@ class Prepared:
     """Whether it is answered here, so that the server has never heard of it."""
     is_sql: bool = False
     """Whether it was prepared by PREPARE."""
+    body: bytes = b""
+    """Of its Parse message, as the client sent it, if it reads custom parameters."""
 
 
 @dataclass(eq=False)
@@ -107,8 +110,8 @@ class ExtendedQueries:
                 except Waiting as waiting:
                     waiting.unit = unit
                     raise
-                except StatementFailed as failed:
-                    self.fail(failed.response)
+                except (StatementFailed, ServerError) as failed:
+                    self.fail(self._backend.response_to(failed))
                 if self._backend.copy is not None:
                     return  # the Sync that follows is ignored (manual, 53.2.6)
             unit = unit[1:]
@@ -132,8 +135,8 @@ class ExtendedQueries:
         if not self._skips:
             try:
                 self._flush()
-            except StatementFailed as failed:
-                self.fail(failed.response)
+            except (StatementFailed, ServerError) as failed:
+                self.fail(backend.response_to(failed))
         if backend.copy is not None:
             return
         self._skips = False
@@ -156,8 +159,11 @@ class ExtendedQueries:
         name, position = messages.string(body)
         sql, _ = messages.string(body, position)
         text = sql.decode("utf-8", "surrogateescape")
-        found = split(text)
+        found = split(text, has_escapes=self._backend.has_escapes)
         statement = found[0] if len(found) == 1 else Statement(text, together(found))
+        if self._backend.session.has_failed and statement.kind not in _EXITS:
+            self._flush_quietly()
+            self._backend.check_syntax(text)
         self._check(statement)
         if name and name in self._statements:
             self._flush()
@@ -171,6 +177,9 @@ class ExtendedQueries:
             return
         prepared.types = body[position + len(sql) + 1 :]
         self._map(prepared)
+        if reads_custom(text):
+            prepared.body = body
+            prepared.request = self._masked(body)
         self._make_room(prepared)
         self._segment.request += prepared.request
         self._segment.parsed.append(prepared)
@@ -243,6 +252,9 @@ class ExtendedQueries:
         if self._segment.executed and (_is_apart(statement) or _is_apart(self._segment.executed[-1])):
             self._flush()
         request = messages.message(b"E", portal.name + b"\0" + body[position:])
+        if statement.is_set_local or statement.sets_constraints or statement.kind in _NEEDS_BLOCK:
+            self._flush()
+            backend.check_block(statement, is_alone=True)
         if statement.kind is Kind.READ and call_of(statement) is not None:
             self._flush()
             if not self._advisory(portal, statement):
@@ -336,11 +348,25 @@ class ExtendedQueries:
 
     def _ensure(self, prepared: Prepared) -> None:
         """Let the server have *prepared* under its name."""
+        if prepared.body and (request := self._masked(prepared.body)) != prepared.request:
+            self._flush()
+            prepared.request = request
+            self._make_room(prepared)
+            self._backend.current().server.queue_messages(request)
+            return
         if self._backend.database.held.get(prepared.name) is prepared:
             return
         self._make_room(prepared)
         self._backend.current().server.queue_messages(prepared.request)
         self._segment.ensured.append(prepared.name)
+
+    def _masked(self, body: bytes) -> bytes:
+        """Return the Parse message of *body* as the server gets it."""
+        name, position = messages.string(body)
+        sql, end = messages.string(body, position)
+        text = self._backend.masked(sql.decode("utf-8", "surrogateescape"))
+        new_sql = text.encode("utf-8", "surrogateescape") + b"\0"
+        return messages.message(b"P", name + b"\0" + new_sql + body[end:])
 
     def ensure_sql(self, name: str | None) -> None:
         """Let the server have what EXECUTE names.

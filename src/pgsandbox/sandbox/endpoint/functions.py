@@ -19,7 +19,7 @@ class SettingFunctions:
         self._by_name: dict[str, tuple[Setting, ...]] = {}
         self._by_triggers: tuple[Setting, ...] = ()
         for name, source, is_trigger in server.rows(_LOOK):
-            found = settings_of(source or "")
+            found = settings_of(source or "", is_source=True)
             if not found:
                 continue
             if is_trigger == "t":

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _WITH_HOLD = re.compile(r"\bWITH\s+HOLD\b", re.IGNORECASE)
 _ON_COMMIT = re.compile(r"\bON\s+COMMIT\s+(DROP|DELETE)\b", re.IGNORECASE)
+_ROUTINE = re.compile(r"\b(?:FUNCTION|PROCEDURE|ROUTINE|EXTENSION|DO|CALL)\b", re.IGNORECASE)
 _NAMES_THE_APPLICATION = re.compile(r"application_name|pg_stat_activity", re.IGNORECASE)
 
 
@@ -150,6 +151,8 @@ class SessionObjects:
                 self._enum_values.after(transaction.server)
             if not backend.is_set_up:
                 backend.wrote_in_set_up = True
+            if statement.may_define and _ROUTINE.search(statement.bare):
+                backend.database.routines_changed()
             if statement.names_temporary:
                 backend.database.temporary.learn(backend, transaction, statement)
         elif kind is Kind.PREPARE:
@@ -163,7 +166,8 @@ class SessionObjects:
             self._opened(transaction)
 
     def failed(self, statement: Statement) -> None:
-        """Remember that *statement* failed."""
+        """Remember that *statement* failed, and what the server went back to."""
+        self._backend.database.temporary.undone()
         if statement.kind is Kind.PREPARE:
             self._backend.extended.prepared_sql(statement.name, has_failed=True)
 

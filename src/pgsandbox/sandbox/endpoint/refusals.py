@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from pgsandbox.errors import (
     DatabaseNotRequested,
@@ -130,6 +132,21 @@ def lost(test: str) -> SandboxLost:
             "The server was stopped, or something terminated the session. A test that cuts "
             f"connections on purpose needs real ones. {CLONE}"
         ),
+    )
+
+
+def broke_down(error: Exception, test: str) -> SandboxLost:
+    """Say that the endpoint itself went wrong, and where."""
+    places = traceback.extract_tb(error.__traceback__)[-3:]
+    where = ", ".join(f"{Path(each.filename).name}:{each.lineno} {each.name}" for each in places)
+    return SandboxLost(
+        "pgsandbox broke down while it served a connection, so what the test wrote is gone.",
+        facts=[
+            Fact("test", test),
+            Fact("error", f"{type(error).__name__}: {error}"),
+            Fact("where", where),
+        ],
+        remedy="This is a fault of pgsandbox: please report it.",
     )
 
 
