@@ -91,6 +91,8 @@ class Backend:
         self.standing: list[tuple[TestTransaction, ClientSession]] = []
         """Where it stands in what wider fixtures have made, the widest first."""
         self.extended = ExtendedQueries(self)
+        self._not_prepared: set[str] = set()
+        """Transactions that it was refused to prepare, by their identifiers."""
         self.copy: CopyIn | None = None
         """The COPY whose rows the client is sending."""
         self.notifications = Notifications(self)
@@ -614,8 +616,12 @@ class Backend:
         """Refuse to prepare a transaction, which is rolled back as by any error of its end."""
         if not statement.bare.lstrip().upper().startswith("PREPARE"):
             literal = payload_of(statement.text)
+            if literal in self._not_prepared:
+                error = refusals.two_phase(statement.text, self.database.running)
+                raise StatementFailed(refusals.as_message(error))
             words = f'prepared transaction with identifier "{literal}" does not exist'
             raise failure("42704", words)
+        self._not_prepared.add(payload_of(statement.text))
         error = refusals.two_phase(statement.text, self.database.running)
         self._rollback()
         raise StatementFailed(refusals.as_message(error))
