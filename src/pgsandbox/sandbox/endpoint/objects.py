@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _WITH_HOLD = re.compile(r"\bWITH\s+HOLD\b", re.IGNORECASE)
 _ON_COMMIT = re.compile(r"\bON\s+COMMIT\s+(DROP|DELETE)\b", re.IGNORECASE)
 _ROUTINE = re.compile(r"\b(?:FUNCTION|PROCEDURE|ROUTINE|EXTENSION|DO|CALL)\b", re.IGNORECASE)
+_CATALOGS = re.compile(r"\bpg_|information_schema|\bto_reg|::\s*reg", re.IGNORECASE)
 _NAMES_THE_APPLICATION = re.compile(r"application_name|pg_stat_activity", re.IGNORECASE)
 
 
@@ -123,7 +124,9 @@ class SessionObjects:
             if self._cursors[statement.name].server_name != statement.name:
                 raise failure("42P03", f'cursor "{statement.name}" already exists')
         temporary = backend.database.temporary
-        if temporary.are_any:
+        if temporary.are_any and (
+            temporary.may_be_named_in(statement) or backend.database.may_call(statement)
+        ):
             temporary.show_to(backend, transaction)
         if statement.names_sequence_state:
             self._tell_sequences(transaction, statement)
@@ -327,6 +330,14 @@ class TemporaryTables:
     def are_any(self) -> bool:
         """Whether there is one."""
         return bool(self._tables)
+
+    def may_be_named_in(self, statement: Statement) -> bool:
+        """Whether *statement* may find one of them; renaming is a write, which is better avoided."""
+        text = statement.text
+        if statement.kind is not Kind.READ or not text or _CATALOGS.search(text):
+            return True
+        lowered = text.lower()
+        return any(each.name.lower() in lowered for each in self._tables.values())
 
     def undone(self) -> None:
         """Something was rolled back, and renaming with it."""
