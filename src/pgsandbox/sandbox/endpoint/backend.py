@@ -533,6 +533,8 @@ class Backend:
         if not self.session.is_explicit and code in refusals.ENDS_TRANSACTIONS:
             error = refusals.not_in_transaction(statement.text, transaction.test)
             return refusals.as_message(error)
+        if code == "25001" and "pg_export_snapshot" in statement.text.lower():
+            return refusals.as_message(refusals.snapshot(statement.text, transaction.test))
         if code == "34000" and statement.kind is Kind.CURSOR and self.objects.has_cursor(statement.name):
             error = refusals.cursor_closed(statement.name or "", self.label, transaction.test)
             return refusals.as_message(error)
@@ -929,7 +931,7 @@ def _begin_tag(text: str) -> str:
     return "START TRANSACTION" if text.lstrip().upper().startswith("START") else "BEGIN"
 
 
-_PATIENCE_IN_BYTES = 8 * 1024 * 1024
+_PATIENCE_IN_BYTES = 1024 * 1024
 """How much of an answer waits for a client that does not read it before the server is waited for."""
 _LONGEST_NAME = 63
 """Bytes of an identifier that count (PostgreSQL manual, 4.1.1)."""

@@ -45,14 +45,13 @@ class CopyIn:
             StatementFailed: the server refused it.
         """
         copy = cls(backend, statement, again or request, is_extended=again is not None)
-        transaction = backend.current()
-        server = transaction.server
-        backend.objects.before(transaction, copy._statement)
+        server = backend.current().server
 
         def send() -> Outcome:
             server.queue("SAVEPOINT pgsandbox_copy")
             return server.converse(request, backend.forward)
 
+        backend.objects.before(backend.current(), copy._statement)
         outcome = backend.perform(copy._statement, send)
         if outcome.copy_in is None:
             server.queue("RELEASE SAVEPOINT pgsandbox_copy")
@@ -81,7 +80,7 @@ class CopyIn:
         backend = self._backend
         response = None
         try:
-            backend.objects.before(backend.current(), self._statement)  # others came meanwhile
+            backend.objects.before(backend.current(), self._statement)  # others had their turn
             backend.perform(self._statement, self._send)
         except (StatementFailed, ServerError) as failed:
             response = backend.response_to(failed)
