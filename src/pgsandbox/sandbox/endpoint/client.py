@@ -168,6 +168,10 @@ class Client:
         if self.backend is not None and unit is not None:
             self.backend.stop_waiting(response, unit)
 
+    def cancel_wait(self) -> None:
+        """End the wait for another client, as somebody has asked for."""
+        self.stop_waiting("57014", "canceling statement due to user request")
+
     def time_is_over(self) -> None:
         """The client has waited for as long as its own settings allow."""
         code, what = self._timeout
