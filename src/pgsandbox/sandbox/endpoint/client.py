@@ -175,7 +175,7 @@ class Client:
     def _introduced(self, asked: dict[str, str], code: int) -> None:
         unknown = [name for name in asked if name.startswith("_pq_.")]
         if code & 0xFFFF or unknown:  # NegotiateProtocolVersion (manual, 53.7)
-            body = struct.pack("!ii", 0, len(unknown)) + messages.text(*unknown)
+            body = struct.pack("!ii", messages.PROTOCOL_3, len(unknown)) + messages.text(*unknown)
             self.connection.send(messages.message(b"v", body))
         if self._is_tcp:
             self._asked = asked
