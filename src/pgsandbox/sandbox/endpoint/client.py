@@ -211,7 +211,8 @@ class Client:
             return
         wanted = parse_options(asked.get("options", ""))
         wanted |= {name: each for name, each in asked.items() if name not in _NOT_PARAMETERS}
-        wanted = {name: value for name, value in wanted.items() if not name.startswith("_pq_.")}
+        # The names of parameters have no case.
+        wanted = {k.lower(): value for k, value in wanted.items() if not k.startswith("_pq_.")}
         self.token = wanted.pop(TOKEN, "")
         application_name = wanted.pop("application_name", "")
         encoding = re.sub(r"\W|_", "", wanted.get("client_encoding", "utf8")).lower()
