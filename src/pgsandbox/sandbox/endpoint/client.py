@@ -16,7 +16,7 @@ from pgsandbox.sandbox.endpoint.backend import Backend
 from pgsandbox.sandbox.endpoint.connection import ClientConnection, Unit
 from pgsandbox.sandbox.endpoint.failures import Waiting
 from pgsandbox.sandbox.endpoint.server import ServerError, ServerLost
-from pgsandbox.sandbox.endpoint.settings import parse_options
+from pgsandbox.sandbox.endpoint.settings import KEPT_AWAY, parse_options
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.endpoint import Endpoint
@@ -213,6 +213,7 @@ class Client:
         wanted |= {name: each for name, each in asked.items() if name not in _NOT_PARAMETERS}
         # The names of parameters have no case.
         wanted = {k.lower(): value for k, value in wanted.items() if not k.startswith("_pq_.")}
+        wanted = {name: value for name, value in wanted.items() if name not in KEPT_AWAY}
         self.token = wanted.pop(TOKEN, "")
         application_name = wanted.pop("application_name", "")
         encoding = re.sub(r"\W|_", "", wanted.get("client_encoding", "utf8")).lower()
