@@ -289,8 +289,11 @@ class ExtendedQueries:
             for prepared in segment.parsed[failed.parsed :]:
                 self._statements.pop(prepared.name, None)
                 held.pop(prepared.name, None)
+            server = self._backend.database.server
             for name in segment.ensured:
                 held.pop(name, None)
+                if name and server is not None and not server.is_lost:
+                    server.queue_messages(messages.close(b"S", name))
             raise
 
     def _prepared(self, name: bytes) -> Prepared:
