@@ -270,8 +270,8 @@ _OTHER_CONTROL = {"begin": Kind.BEGIN, "commit": Kind.COMMIT, "rollback": Kind.R
 _NAMING = {
     Kind.LISTEN: re.compile(rf"LISTEN\s+{_NAME}\Z", re.IGNORECASE),
     Kind.UNLISTEN: re.compile(rf"UNLISTEN\s+(?:\*|{_NAME})\Z", re.IGNORECASE),
-    Kind.NOTIFY: re.compile(rf"NOTIFY\s+{_NAME}\b", re.IGNORECASE),
-    Kind.DECLARE: re.compile(rf"DECLARE\s+{_NAME}\b", re.IGNORECASE),
+    Kind.NOTIFY: re.compile(rf"NOTIFY\s+{_NAME}", re.IGNORECASE),
+    Kind.DECLARE: re.compile(rf"DECLARE\s+{_NAME}", re.IGNORECASE),
     Kind.CLOSE_ALL: re.compile(r"CLOSE\s+ALL\Z()", re.IGNORECASE),
     Kind.CURSOR: re.compile(
         r"(?:CLOSE\s+|(?:FETCH|MOVE)\b(?:\s+(?:FORWARD|BACKWARD|ABSOLUTE|RELATIVE"
