@@ -314,7 +314,12 @@ class ExtendedQueries:
 
     def _ensure(self, prepared: Prepared) -> None:
         """Let the server have *prepared* under its name."""
-        if self._backend.database.held.get(prepared.name) is prepared:
+        segment = self._segment
+        if prepared.name:
+            is_there = self._backend.database.held.get(prepared.name) is prepared
+        else:  # a simple query ends it, and the savepoints that are queued are one
+            is_there = prepared in segment.parsed or b"" in segment.ensured
+        if is_there:
             return
         self._make_room(prepared)
         self._backend.current().server.queue_messages(prepared.request)
