@@ -328,7 +328,9 @@ class ExtendedQueries:
     def ensure_sql(self, name: str | None) -> None:
         """Let the server have what EXECUTE names."""
         prepared = self._statements.get((name or "").encode())
-        if prepared is None or self._backend.database.held.get(prepared.name) is prepared:
+        if prepared is None:
+            raise failure("26000", f'prepared statement "{name}" does not exist')
+        if self._backend.database.held.get(prepared.name) is prepared:
             return
         if not prepared.is_sql:
             self._ensure(prepared)
