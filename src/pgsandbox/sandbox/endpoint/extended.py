@@ -47,6 +47,8 @@ class Prepared:
     """Whether it is answered here, so that the server has never heard of it."""
     is_sql: bool = False
     """Whether it was prepared by PREPARE."""
+    sent: Statement | None = None
+    """What the server was given in its place: with its own name for a cursor."""
 
 
 @dataclass(eq=False)
@@ -63,7 +65,7 @@ class _Segment:
     """Messages that go to the server together."""
 
     request: bytearray = field(default_factory=bytearray)
-    executed: list[Statement] = field(default_factory=list)
+    executed: list[Prepared] = field(default_factory=list)
     parsed: list[Prepared] = field(default_factory=list)
     ensured: list[bytes] = field(default_factory=list)
     """Names of statements that are parsed again right before."""
@@ -161,6 +163,7 @@ class ExtendedQueries:
             return
         mapped = self._backend.objects.prepared(statement)
         if mapped is not statement:
+            prepared.sent = mapped
             new_sql = mapped.text.encode("utf-8", "surrogateescape") + b"\0"
             rest = body[position + len(sql) + 1 :]
             prepared.request = messages.message(b"P", name + b"\0" + new_sql + rest)
@@ -241,7 +244,7 @@ class ExtendedQueries:
             )
             return
         self._segment.request += request
-        self._segment.executed.append(statement)
+        self._segment.executed.append(portal.prepared)
 
     def _close(self, body: bytes) -> None:
         what, (name, _) = body[:1], messages.string(body, 1)
@@ -273,12 +276,13 @@ class ExtendedQueries:
             return
         executed = segment.executed
         for each in executed:
-            self._backend.record(each)
-        if len(executed) == 1:
-            statement = executed[0]
-        elif executed:
-            text = "; ".join(each.text for each in executed)
-            statement = Statement(text, together(executed))
+            self._backend.record(each.statement)
+        statements = [each.sent or each.statement for each in executed]
+        if len(statements) == 1:
+            statement = statements[0]
+        elif statements:
+            text = "; ".join(each.text for each in statements)
+            statement = Statement(text, together(statements))
         else:
             statement = _NOTHING
         request = bytes(segment.request) + messages.SYNC
