@@ -172,6 +172,8 @@ def sandbox(
         sandbox.stack = stack
         yield sandbox
     said = sandbox.finish()
+    if said["is_in_doubt"]:
+        running.append(start_endpoint())
 
     assert sandbox.is_alive
     assert [each["headline"] for each in said["errors"]] == []
