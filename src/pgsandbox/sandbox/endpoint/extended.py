@@ -331,7 +331,7 @@ class ExtendedQueries:
 
     def ensure_sql(self, name: str | None) -> None:
         """Let the server have what EXECUTE names."""
-        prepared = self._statements.get((name or "").encode())
+        prepared = self._statements.get(_encoded(name))
         if prepared is None:
             raise failure("26000", f'prepared statement "{name}" does not exist')
         if self._backend.database.held.get(prepared.name) is prepared:
@@ -350,7 +350,7 @@ class ExtendedQueries:
         Raises:
             StatementFailed: there is one of that name.
         """
-        name = (statement.name or "").encode()
+        name = _encoded(statement.name)
         if name in self._statements:
             raise failure("42P05", f'prepared statement "{_shown(name)}" already exists')
         request = statement.text.encode("utf-8", "surrogateescape")
@@ -363,7 +363,7 @@ class ExtendedQueries:
 
     def prepared_sql(self, name: str | None, *, has_failed: bool = False) -> None:
         """Remember that the server has what PREPARE prepared, or that it refused it."""
-        key = (name or "").encode()
+        key = _encoded(name)
         if has_failed:
             self._statements.pop(key, None)
         else:
@@ -378,7 +378,7 @@ class ExtendedQueries:
         if name is None:
             self.forget_statements()
             return
-        key = name.encode()
+        key = _encoded(name)
         prepared = self._statements.pop(key, None)
         if prepared is None:
             raise failure("26000", f'prepared statement "{name}" does not exist')
@@ -481,6 +481,11 @@ class ExtendedQueries:
 
 def _unless_named(prepared: Prepared) -> bytes:
     return b"" if prepared.name else prepared.request
+
+
+def _encoded(name: str | None) -> bytes:
+    """Return *name* as the client wrote it, in whatever encoding."""
+    return (name or "").encode("utf-8", "surrogateescape")
 
 
 def _shown(name: bytes) -> str:
