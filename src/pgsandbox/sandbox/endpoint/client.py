@@ -80,6 +80,7 @@ class Client:
             if unit is None:
                 break
             if unit[-1][0] == b"X":
+                self.connection.flush()
                 self.connection.is_closed = True
                 break
             if not self._handle(backend, unit):
