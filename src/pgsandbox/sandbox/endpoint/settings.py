@@ -59,6 +59,8 @@ class SessionSettings:
         self._server = server
         self._untouched: dict[str, str] = dict(beneath._untouched) if beneath else {}
         """Of each parameter that somebody set, the value that it had before."""
+        self._before: dict[str, str] = {}
+        """Of what the statement that is sent may set for the first time, the value before it."""
         self._in_force: ClientSession | None = None
         """Whose values the server has; None if they have to be set again."""
         self._values: dict[ClientSession, _Values] = {}
@@ -105,14 +107,16 @@ class SessionSettings:
             wanted = {**self._untouched, **own.session, **own.local} if own else self._untouched
             self._server.queue(f"SELECT {_assignments(wanted)}")
             self._in_force = session
-        for setting in (*settings_of(text), *hidden):
-            if setting.name not in self._untouched:
-                self._untouched[setting.name] = self._read(setting.name)
-                self._in_force = session
+        names = (setting.name for setting in (*settings_of(text), *hidden))
+        self._before = {name: self._read(name) for name in names if name not in self._untouched}
+        if self._before:
+            self._in_force = session
 
     def learn(self, session: ClientSession, text: str, hidden: tuple[Setting, ...] = ()) -> None:
         """Ask the server what *text*, which *session* has sent, has set."""
         for setting in (*settings_of(text), *hidden):
+            if setting.name in self._before:
+                self._untouched[setting.name] = self._before[setting.name]
             values = self._values.setdefault(session, _Values())
             self._remember(session, values)
             default = self._defaults.get(session, {}).get(setting.name)
