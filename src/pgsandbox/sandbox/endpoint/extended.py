@@ -250,6 +250,7 @@ class ExtendedQueries:
         what, (name, _) = body[:1], messages.string(body, 1)
         held = self._backend.database.held
         if what == b"S":
+            self._flush()  # where something before it fails, the server closes nothing
             prepared = self._statements.pop(name, None)
             if prepared is None or held.get(name) is prepared:
                 held.pop(name, None) if prepared is not None else None
