@@ -247,7 +247,8 @@ class Wire:
     def rows(self, sql: str) -> list[tuple[str | None, ...]]:
         """Return the rows of *sql*, which succeeds."""
         heard = self.run(sql)
-        assert errors(heard) == [], sql
+        said = [each.fields for each in heard if each.kind == "E"]
+        assert not said, f"{sql}: {said}"
         return [each.row for each in heard if each.kind == "D"]
 
     def value(self, sql: str) -> str | None:
