@@ -23,8 +23,19 @@ def close_session(session: Session) -> None:
         session.close()
         return
     for connection in connections:
-        close_real(connection.dbapi_connection)
+        abandon(connection._connection_record)
     _run_at_once(greenlet_spawn(session.invalidate))
+
+
+def abandon(record: Any) -> None:
+    """Close the connection of a pool's *record*, in which the pool then finds none.
+
+    The pool's own way to end an asynchronous connection awaits its driver, on a loop that may be
+    closed, or another one.
+    """
+    if record is not None and record.dbapi_connection is not None:
+        close_real(record.dbapi_connection)
+        record.dbapi_connection = None
 
 
 def close_real(connection: Any) -> None:
@@ -67,8 +78,9 @@ def _close_asyncpg(driver: Any) -> None:
     if not loop.is_closed():
         driver.terminate()
         if not loop.is_running():
-            with contextlib.suppress(RuntimeError):  # this thread runs another one
-                loop.run_until_complete(asyncio.sleep(0))
+            once = asyncio.sleep(0)
+            with contextlib.closing(once), contextlib.suppress(RuntimeError):
+                loop.run_until_complete(once)  # unless this thread runs another one
         return
     transport = driver._transport
     driver._aborted = True  # its __del__ would warn that nobody closed it

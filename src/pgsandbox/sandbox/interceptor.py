@@ -314,7 +314,7 @@ class ConnectionInterceptor:
         route, to = database.route(
             label,
             is_arranging=is_arranging,
-            lets_isolation_pass=dialect._on_connect_isolation_level is not None,
+            lets_isolation_pass=dialect._on_connect_isolation_level not in (None, "AUTOCOMMIT"),
             shares_with=shared.token if shared is not None else None,
         )
         if route is not None and dialect.is_async:
@@ -355,7 +355,7 @@ class ConnectionInterceptor:
         if route.loop is not None:
             self._pools.add(record._ConnectionRecord__pool)
             if route.loop() is not asyncio.get_running_loop():
-                cleanup.close_real(connection)
+                cleanup.abandon(record)
                 raise exc.DisconnectionError("this connection is of another event loop")
         if not route.is_usable:
             raise exc.DisconnectionError("this connection is from before")

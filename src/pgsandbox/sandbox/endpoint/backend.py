@@ -382,7 +382,7 @@ class Backend:
             self.notifications.forget()
 
     def record(self, statement: Statement) -> None:
-        if self.is_set_up:
+        if self.is_set_up and statement.text.strip("; \n\t"):  # a driver's ping holds nothing
             transaction = self.current()
             transaction.record(self.session, statement.text)
 
@@ -449,8 +449,7 @@ class Backend:
             send(messages.complete(tag))
             return
         if kind is Kind.TWO_PHASE:
-            test = self.database.running
-            raise StatementFailed(refusals.as_message(refusals.two_phase(statement.text, test)))
+            self._two_phase(statement)
         self.record(statement)
         if session.has_failed and kind not in (Kind.COMMIT, Kind.ROLLBACK, Kind.ROLLBACK_TO):
             raise aborted()
@@ -463,6 +462,16 @@ class Backend:
             self._end(statement, is_commit=False)
         else:
             self._savepoint(statement)
+
+    def _two_phase(self, statement: Statement) -> None:
+        """Refuse to prepare a transaction, which is rolled back as by any error of its end."""
+        if not statement.bare.lstrip().upper().startswith("PREPARE"):
+            literal = payload_of(statement.text)
+            words = f'prepared transaction with identifier "{literal}" does not exist'
+            raise failure("42704", words)
+        error = refusals.two_phase(statement.text, self.database.running)
+        self._rollback()
+        raise StatementFailed(refusals.as_message(error))
 
     def begin(self, text: str) -> None:
         """Begin a transaction block, or go on in the one that is open."""

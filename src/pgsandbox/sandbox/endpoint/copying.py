@@ -45,14 +45,19 @@ class CopyIn:
             StatementFailed: the server refused it.
         """
         copy = cls(backend, statement, again or request, is_extended=again is not None)
-        outcome = backend.send_statement(copy._statement, request, is_recorded=False)
+        server = backend.current().server
+
+        def send() -> Outcome:
+            server.queue("SAVEPOINT pgsandbox_copy")
+            return server.converse(request, backend.forward)
+
+        outcome = backend.perform(copy._statement, send)
         if outcome.copy_in is None:
+            server.queue("RELEASE SAVEPOINT pgsandbox_copy")
             return None
-        transaction = backend.current()
-        server = transaction.server
         server.send(messages.message(b"f", b"\0") + (messages.SYNC if again else b""))
         server.skip_to_ready()
-        transaction.take_back(backend.session)
+        server.queue("ROLLBACK TO SAVEPOINT pgsandbox_copy; RELEASE SAVEPOINT pgsandbox_copy")
         backend.client.connection.send(outcome.copy_in)
         return copy
 

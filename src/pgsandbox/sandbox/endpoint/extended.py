@@ -9,6 +9,7 @@ prepared statement outlives the test that made it, too.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting, aborted, failure
 from pgsandbox.sandbox.endpoint.notifications import notify_call
 from pgsandbox.sandbox.endpoint.server import Outcome
+from pgsandbox.sandbox.endpoint.settings import asked_settings, settings_to_ask
 from pgsandbox.sandbox.endpoint.statements import (
     ANSWERED_HERE,
     CONTROL,
@@ -232,6 +234,9 @@ class ExtendedQueries:
             self._flush()
             row = self._evaluate(portal, arguments)
             backend.notifications.notify(row[0] or "", row[1] or "")
+        elif "set_config" in statement.text and (asked := settings_to_ask(statement.text)):
+            self._flush()
+            backend.objects.set_next = asked_settings(self._evaluate(portal, asked))
         if statement.kind is Kind.COPY_IN:
             backend.record(statement)
             segment, self._segment = self._segment, _Segment()
@@ -439,32 +444,32 @@ class ExtendedQueries:
     def _evaluate(self, portal: _Portal, expressions: str) -> tuple[str | None, ...]:
         """Return the values of *expressions*, with the parameters that *portal* was bound to."""
         name = b"pgsandbox_evaluate"
-        _, position = messages.string(portal.prepared.request, 5)
-        _, position = messages.string(portal.prepared.request, position)
-        types = portal.prepared.request[position:]
-        parse = name + b"\0" + f"SELECT {expressions}".encode() + b"\0" + types  # noqa: S608
-        bind = b"\0" + name + b"\0" + _in_text(portal.bound)
-        request = (
-            messages.message(b"P", parse)
-            + messages.message(b"B", bind)
-            + messages.message(b"E", b"\0" + struct.pack("!i", 0))
-            + messages.close(b"S", name)
-            + messages.SYNC
-        )
         backend = self._backend
-        transaction = backend.current()
-        rows: list[tuple[str | None, ...]] = []
+        server = backend.current().server
         data = bytearray()
+        rows: list[tuple[str | None, ...]] = []
 
         def send() -> Outcome:
-            outcome = transaction.server.converse(request, data.extend)
-            while (found := messages.take(data)) is not None:
-                if found[0] == b"D":
-                    rows.append(messages.data_row(found[1]))
+            describe = messages.message(b"D", b"S" + portal.prepared.name + b"\0")
+            outcome = server.converse(describe + messages.SYNC, data.extend)
+            types = next((body for kind, body in _each(data) if kind == b"t"), b"\0\0")
+            parse = name + b"\0" + f"SELECT {expressions}".encode() + b"\0" + types  # noqa: S608
+            request = (
+                messages.message(b"P", parse)
+                + messages.message(b"B", b"\0" + name + b"\0" + _in_text(portal.bound))
+                + messages.message(b"E", b"\0" + struct.pack("!i", 0))
+                + messages.close(b"S", name)
+                + messages.SYNC
+            )
+            if outcome.error is None:
+                outcome = server.converse(request, data.extend)
+            rows.extend(messages.data_row(body) for kind, body in _each(data) if kind == b"D")
             return outcome
 
         backend.perform(Statement(expressions, Kind.READ), send)
-        backend.database.held.pop(b"", None)
+        if not portal.name:  # it was the server's unnamed one, which is another's now
+            again = b"\0" + portal.prepared.name + b"\0" + portal.bound
+            server.queue_messages(messages.message(b"B", again))
         return rows[0]
 
     # -- errors -------------------------------------------------------------------------------
@@ -478,6 +483,11 @@ class ExtendedQueries:
     def _flush_quietly(self) -> None:
         self._segment = _Segment() if not self._segment.request else self._segment
         self._flush()
+
+
+def _each(data: bytearray) -> Iterator[tuple[bytes, bytes]]:
+    while (found := messages.take(data)) is not None:
+        yield found
 
 
 def _unless_named(prepared: Prepared) -> bytes:

@@ -39,6 +39,8 @@ class SessionObjects:
         self._backend = backend
         self._cursors: dict[str, tuple[str, bool]] = {}
         """By the client's names: the server's name, and whether it is WITH HOLD."""
+        self.set_next: tuple[Setting, ...] = ()
+        """The parameters that the next statement sets by names that it was given as parameters."""
         self._is_named = False
         """Whether the server knows this client's application_name in this test."""
         self._has_written = False
@@ -72,7 +74,8 @@ class SessionObjects:
 
     def hidden_settings(self, statement: Statement) -> tuple[Setting, ...]:
         """Return the parameters that *statement* sets although its own words do not show it."""
-        return self._backend.database.settings_in_functions(statement)
+        found, self.set_next = self.set_next, ()
+        return found + self._backend.database.settings_in_functions(statement)
 
     def before(self, transaction: TestTransaction, statement: Statement) -> None:
         """Let the server's session be this client's, as far as *statement* can tell.

@@ -429,7 +429,7 @@ class SavepointStack:
 
 def _interleaved(undone: str, other: str) -> TransactionsInterleaved:
     return TransactionsInterleaved(
-        "Two transactions interleaved in a way that the one session of a sandboxed test "
+        "Two transactions interleaved in a way that the one connection of a sandboxed test "
         "can't express: one rolled back, and the other had written after it.",
         facts=[
             Fact("rolled back", undone),

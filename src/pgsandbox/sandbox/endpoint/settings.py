@@ -202,6 +202,25 @@ def settings_of(text: str) -> tuple[Setting, ...]:
     return tuple(each for each in found if each.name not in KEPT_AWAY)
 
 
+@lru_cache(maxsize=2048)
+def settings_to_ask(text: str) -> str | None:
+    """Return expressions for what calls of set_config in *text* set, if parameters say it.
+
+    They come in pairs: the name, and whether it is local.
+    """
+    found = []
+    for match in _BOUND_CONFIG.finditer(text):
+        found += [f"({match['name']})::text", f"({match['local']})::boolean::text"]
+    return ", ".join(found) or None
+
+
+def asked_settings(row: tuple[str | None, ...]) -> tuple[Setting, ...]:
+    """Return what the values of `settings_to_ask` say."""
+    pairs = zip(row[::2], row[1::2], strict=True)
+    found = (Setting((name or "").lower(), local == "true") for name, local in pairs)
+    return tuple(each for each in found if each.name not in KEPT_AWAY)
+
+
 def parse_options(options: str) -> dict[str, str]:
     """Return the parameters that a connection's *options* set (PostgreSQL manual, 20.1.4)."""
     words = [re.sub(r"\\(.)", r"\1", word) for word in _WORD.findall(options)]
@@ -237,6 +256,12 @@ _SET = re.compile(
     r"(?:^|;)\s*(?:SET\s+(?:(?P<scope>SESSION|LOCAL)\s+(?!AUTHORIZATION\b))?|(?P<reset>RESET)\s+)"
     r"(?:(?P<special>TIME\s+ZONE|ROLE|SESSION\s+AUTHORIZATION|SCHEMA|NAMES)\b"
     r'|(?P<name>"?(?!transaction_)[A-Za-z_][\w.$]*"?)(?=\s*=|\s+TO\b|\s*;|\s*$))',
+    re.IGNORECASE,
+)
+_PARAMETER = r"\$\d+(?:\s*::\s*[\w ]+?)?"
+_BOUND_CONFIG = re.compile(
+    rf"\bset_config\s*\(\s*(?P<name>{_PARAMETER})\s*,[^,]+,"
+    rf"\s*(?P<local>{_PARAMETER}|true|false|'?[tf]\w*'?)\s*\)",
     re.IGNORECASE,
 )
 _SET_CONFIG = re.compile(

@@ -178,7 +178,7 @@ def _as_sent(kind: Kind) -> Kind:
     return Kind.READ if kind in _AS_READS else Kind.WRITE
 
 
-_AS_READS = frozenset({Kind.CURSOR, Kind.PREPARE})
+_AS_READS = frozenset({Kind.CURSOR, Kind.DECLARE, Kind.PREPARE})
 
 
 def sent_as(kind: Kind) -> Kind:
@@ -270,8 +270,8 @@ _OTHER_CONTROL = {"begin": Kind.BEGIN, "commit": Kind.COMMIT, "rollback": Kind.R
 _NAMING = {
     Kind.LISTEN: re.compile(rf"LISTEN\s+{_NAME}\Z", re.IGNORECASE),
     Kind.UNLISTEN: re.compile(rf"UNLISTEN\s+(?:\*|{_NAME})\Z", re.IGNORECASE),
-    Kind.NOTIFY: re.compile(rf"NOTIFY\s+{_NAME}", re.IGNORECASE),
-    Kind.DECLARE: re.compile(rf"DECLARE\s+{_NAME}", re.IGNORECASE),
+    Kind.NOTIFY: re.compile(rf"NOTIFY\s+{_NAME}(?!\w)", re.IGNORECASE),
+    Kind.DECLARE: re.compile(rf"DECLARE\s+{_NAME}(?!\w)", re.IGNORECASE),
     Kind.CLOSE_ALL: re.compile(r"CLOSE\s+ALL\Z()", re.IGNORECASE),
     Kind.CURSOR: re.compile(
         r"(?:CLOSE\s+|(?:FETCH|MOVE)\b(?:\s+(?:FORWARD|BACKWARD|ABSOLUTE|RELATIVE"

@@ -143,18 +143,6 @@ class TestTransaction:
             raise self._outer_ended(statement)
         self._drive(self.stack.statement_failed(session))
 
-    def copied(self, session: ClientSession, statement: Statement, outcome: Outcome) -> None:
-        """The rows of a COPY were sent, and *outcome* came of it."""
-        if outcome.error is None:
-            self._succeed(session, statement, ())
-        else:
-            self.fail(session, statement)
-
-    def take_back(self, session: ClientSession) -> None:
-        """Undo the statement that *session* has just sent, as if it had not been."""
-        self._drive(self.stack.statement_failed(session))
-        session.has_failed = False
-
     def record(self, session: ClientSession, text: str) -> None:
         """Remember a statement of the code under test, for reports and for counting."""
         self.executed.append(Executed(text, session.label))

@@ -120,7 +120,7 @@ def connect(pg):
 @pytest.mark.parametrize("turn", [1, 2])
 @pytest.mark.parametrize("pool", POOLS)
 def test_an_engine_with_a_creator_is_in_the_transaction_too(pg, connect, pool, turn):
-    """What its own function connects to is exchanged before anything is sent."""
+    """What its own function connects to is the test's."""
     engine = KEPT.setdefault(
         ("creator", pool),
         create_engine(f"{pg.url.partition(':')[0]}://", creator=connect, poolclass=pool),
@@ -166,10 +166,14 @@ def test_a_creator_that_goes_elsewhere_is_refused(pg, connect):
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_a_creator_of_production_is_refused(pg, pool):
-    """Redirecting needs SQLAlchemy to make the connection."""
+def test_a_creator_of_production_is_redirected(pg, pool):
+    """A driver's own connect goes where engines go."""
     driver = create_engine(pg.url).dialect.import_dbapi()
     there = partial(driver.connect, f"postgresql:{main_url().partition(':')[2]}")
     engine = create_engine(f"{pg.url.partition(':')[0]}://", creator=there, poolclass=pool)
-    with pytest.raises(ForeignDatabase, match="redirect"):
-        engine.connect()
+    with engine.begin() as connection:
+        connection.execute(insert(Item).values(name="lamp"))
+
+    with engine.connect() as connection:
+        assert connection.scalar(COUNT) == 1
+    assert pg.outside("select count(*) from items") == 0

@@ -73,7 +73,7 @@ def test_2_its_transaction_is_over(db_session):
     survivor.may_go_on.set()
     survivor.thread.join(10)
 
-    assert isinstance(survivor.errors[0].orig, SandboxLost)
+    assert isinstance(survivor.errors[0].orig.__cause__, SandboxLost)
     assert db_session.scalar(select(func.count(Item.id))) == 0
 
 
