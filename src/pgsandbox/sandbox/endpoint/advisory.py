@@ -134,7 +134,8 @@ class AdvisoryLocks:
 
     def __init__(self) -> None:
         self._held: dict[Key, dict[Backend, _Hold]] = {}
-        self.waiting: dict[Backend, Key] = {}
+        self.waiting: dict[Backend, tuple[Key, AdvisoryCall]] = {}
+        """What each client that waits has asked for."""
 
     def decide(self, backend: Backend, call: AdvisoryCall, row: Row) -> Answer | None:
         """Return the answer to *call*, or None where the server is to give it.
@@ -159,13 +160,15 @@ class AdvisoryLocks:
         if self._is_deadlock(backend, blockers):
             self.waiting.pop(backend, None)
             raise failure("40P01", "deadlock detected")
-        self.waiting[backend] = key
+        self.waiting[backend] = key, call
         raise Waiting(key)
 
     def is_free_for(self, backend: Backend) -> bool:
         """Whether what *backend* waits for may be free now."""
-        key = self.waiting.get(backend)
-        return key is None or not any(other is not backend for other in self._held.get(key, {}))
+        if backend not in self.waiting:
+            return True
+        key, call = self.waiting[backend]
+        return not self._blockers(backend, call, key)
 
     def _unlock(self, backend: Backend, call: AdvisoryCall, key: Key) -> Answer | None:
         hold = self._held.get(key, {}).get(backend)
@@ -197,7 +200,8 @@ class AdvisoryLocks:
                 return True
             if other not in seen and other in self.waiting:
                 seen.add(other)
-                todo.extend(self._held.get(self.waiting[other], {}))
+                key, call = self.waiting[other]
+                todo.extend(self._blockers(other, call, key))
         return False
 
     def transaction_ended(self, backend: Backend) -> None:
