@@ -448,6 +448,10 @@ class ExtendedQueries:
         server = backend.current().server
         data = bytearray()
         rows: list[tuple[str | None, ...]] = []
+        # Where the client has waited, others have had unnamed statements since.
+        parsed = b"" if portal.prepared.name else portal.prepared.request
+        if parsed:
+            server.queue_messages(parsed)
 
         def send() -> Outcome:
             describe = messages.message(b"D", b"S" + portal.prepared.name + b"\0")
@@ -469,7 +473,7 @@ class ExtendedQueries:
         backend.perform(Statement(expressions, Kind.READ), send)
         if not portal.name:  # it was the server's unnamed one, which is another's now
             again = b"\0" + portal.prepared.name + b"\0" + portal.bound
-            server.queue_messages(messages.message(b"B", again))
+            server.queue_messages(parsed + messages.message(b"B", again))
         return rows[0]
 
     # -- errors -------------------------------------------------------------------------------
