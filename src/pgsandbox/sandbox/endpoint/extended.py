@@ -69,6 +69,8 @@ class _Segment:
     request: bytearray = field(default_factory=bytearray)
     executed: list[Prepared] = field(default_factory=list)
     parsed: list[Prepared] = field(default_factory=list)
+    bound: list[bytes] = field(default_factory=list)
+    """The client's names of portals that are bound in it."""
     ensured: list[bytes] = field(default_factory=list)
     """Names of statements that are parsed again right before."""
 
@@ -186,6 +188,7 @@ class ExtendedQueries:
         self._ensure(prepared)
         server_name = self._server_name(portal, unit)
         self._portals[portal] = _Portal(prepared, server_name, body[position:])
+        self._segment.bound.append(portal)
         request = server_name + b"\0" + name + b"\0" + body[position:]
         self._segment.request += messages.message(b"B", request)
 
@@ -299,6 +302,8 @@ class ExtendedQueries:
             for prepared in segment.parsed[failed.parsed :]:
                 self._statements.pop(prepared.name, None)
                 held.pop(prepared.name, None)
+            for name in segment.bound:
+                self._portals.pop(name, None)
             server = self._backend.database.server
             for name in segment.ensured:
                 held.pop(name, None)
