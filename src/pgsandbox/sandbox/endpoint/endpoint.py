@@ -328,6 +328,8 @@ class Endpoint:
     ) -> dict[str, Any]:
         database = self.database
         used = bool(database.executed())
+        for client in self._waiting():  # nobody will free what they wait for
+            client.stop_waiting("57014", "canceling statement due to the end of the test")
         found = database.finish(
             test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over
         )
