@@ -3,8 +3,8 @@
 The package in layers, imports going down only::
 
     app                          the Flask application, put together
-    web | commands               JSON API; ``flask --app claude_headspace ...``
-    services | schema            transactions: each takes a Session, the caller commits; migrations
+    web | commands               dashboard, JSON API; ``flask --app claude_headspace ...``
+    services                     transactions: each takes a Session, the caller commits
     models                       seven tables
     config | database            one URL, one ``db``
     domain | logs                the rules, without a database; no password in a log

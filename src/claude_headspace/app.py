@@ -11,12 +11,12 @@ from werkzeug.routing import IntegerConverter, Map
 from claude_headspace import models  # noqa: F401  (importing it registers the tables)
 from claude_headspace.commands import register_commands
 from claude_headspace.config import load_settings
-from claude_headspace.database import db
+from claude_headspace.database import db, migrate
+from claude_headspace.domain.validation import LARGEST_ID
 from claude_headspace.logs import configure_logging, masked
 from claude_headspace.services.event_writer import EventWriter
-from claude_headspace.web import register_api
+from claude_headspace.web import register_web
 from claude_headspace.web.events import EVENT_WRITER
-from claude_headspace.web.parsing import LARGEST_ID
 
 
 class IdConverter(IntegerConverter):
@@ -45,9 +45,10 @@ def create_app(config_path: str | Path | None = None, **overrides: object) -> Fl
     configure_logging(app.config["LOG_LEVEL"])
     app.url_map.converters["id"] = IdConverter
     db.init_app(app)
+    migrate.init_app(app)
     url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
     app.extensions[EVENT_WRITER] = EventWriter(url)
-    register_api(app)
+    register_web(app)
     register_commands(app)
     app.logger.debug("the database is %s", masked(url))
     return app

@@ -1,61 +1,31 @@
-"""``flask --app claude_headspace ...``: the schema, and how things stand."""
+"""``flask --app claude_headspace ...``: how things stand, and data to try the application with.
+
+The schema's own commands are Flask-Migrate's: ``flask --app claude_headspace db upgrade``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
-from alembic.util import CommandError
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask
 from flask.cli import with_appcontext
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from claude_headspace import schema
-from claude_headspace.database import db
+from claude_headspace.database import db, migrate
 from claude_headspace.logs import masked
+from claude_headspace.services.demo import load_demo_data
+from claude_headspace.web.transactions import transaction
 
 
 def register_commands(app: Flask) -> None:
     """Add the commands to *app*."""
-    for command in (db_upgrade, db_downgrade, db_revision, status):
-        app.cli.add_command(command)
-
-
-@click.command("db-upgrade")
-@click.option("--revision", default="head", show_default=True)
-@with_appcontext
-def db_upgrade(revision: str) -> None:
-    """Create the schema, or bring it up to a revision."""
-    with _connection() as connection:
-        schema.upgrade(connection, revision)
-        click.echo(f"The schema is at revision {schema.current_revision(connection)}.")
-
-
-@click.command("db-downgrade")
-@click.argument("revision")
-@with_appcontext
-def db_downgrade(revision: str) -> None:
-    """Take the schema back to REVISION (base: drop everything)."""
-    with _connection() as connection:
-        schema.downgrade(connection, revision)
-        click.echo(f"The schema is at revision {schema.current_revision(connection) or 'base'}.")
-
-
-@click.command("db-revision")
-@click.argument("message")
-@click.option(
-    "--migrations",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The directory of the migrations, if not the application's own.",
-)
-@with_appcontext
-def db_revision(message: str, migrations: Path | None) -> None:
-    """Write a migration to what the models say now; read it before you run it."""
-    with _connection() as connection:
-        click.echo(f"Written: {schema.new_revision(connection, message, migrations)}")
+    app.cli.add_command(status)
+    app.cli.add_command(demo)
 
 
 @click.command()
@@ -66,9 +36,9 @@ def status() -> None:
     Exits with 1 if the database does not answer or its schema is not the newest.
     """
     click.echo(f"database  {masked(db.engine.url)}")
-    head = schema.head_revision()
-    with _connection() as connection:
-        current = schema.current_revision(connection)
+    head = ScriptDirectory(migrate.directory).get_current_head()
+    with _one_line_for_errors(), db.engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
         version = connection.dialect.server_version_info or ()
         click.echo(f"server    PostgreSQL {'.'.join(map(str, version))}")
         click.echo(f"revision  {current or 'none'} (newest: {head})")
@@ -77,19 +47,25 @@ def status() -> None:
                 rows = connection.scalar(select(func.count()).select_from(table))
                 click.echo(f"{table.name:<20}{rows:>8}")
     if current != head:
-        raise click.ClickException("the schema is not the newest: run db-upgrade")
+        raise click.ClickException("the schema is not the newest: run db upgrade")
+
+
+@click.command()
+@with_appcontext
+def demo() -> None:
+    """Load demo data: some agents in every state. Run again, it adds only what is missing."""
+    with _one_line_for_errors(), transaction() as session:
+        loaded = load_demo_data(session)
+    click.echo(f"{loaded} agents with their tasks and turns" if loaded else "Nothing is missing.")
 
 
 @contextmanager
-def _connection() -> Iterator[Connection]:
-    """Give a connection in a transaction, and say in one line why the command can't go on."""
+def _one_line_for_errors() -> Iterator[None]:
+    """Say in one line why the command can't go on, and no password."""
     try:
-        with db.engine.begin() as connection:
-            yield connection
+        yield
     except OperationalError as error:
         where = masked(db.engine.url)
         raise click.ClickException(f"{where} does not answer: {masked(str(error.orig))}") from None
-    except CommandError as error:
-        raise click.ClickException(str(error)) from None
     except SQLAlchemyError as error:
         raise click.ClickException(masked(str(error))) from None

@@ -1,13 +1,18 @@
-"""The one ``db`` of the application, and what every model starts from."""
+"""The one ``db`` of the application, its migrations, and what every model starts from."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from alembic.config import Config
+from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, MetaData
 from sqlalchemy.orm import DeclarativeBase, registry
+
+from claude_headspace.config import CHECKOUT
+from claude_headspace.logs import configure_logging
 
 NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
@@ -37,6 +42,19 @@ class Base(DeclarativeBase):
 
 db = SQLAlchemy(model_class=Base)
 """Flask-SQLAlchemy's object: ``db.session`` in an application context, ``db.metadata`` anywhere."""
+
+migrate = Migrate(db=db, directory=str(CHECKOUT / "migrations"))
+"""Flask-Migrate's object, and with it the commands ``flask --app claude_headspace db ...``."""
+
+
+def _with_its_log(config: Config) -> Config:
+    """Let ``flask db`` say what it runs, as ``alembic`` does by its ini file."""
+    configure_logging("INFO", "alembic")
+    return config
+
+
+migrate.configure(_with_its_log)
+
 
 if TYPE_CHECKING:
     # ``db.Model`` is an attribute of an instance, which a type checker can't take as a base class.

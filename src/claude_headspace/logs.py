@@ -33,14 +33,14 @@ class MaskingFormatter(logging.Formatter):
         return masked(super().format(record))
 
 
-def configure_logging(level: str = "INFO") -> None:
-    """Send the application's log to the server's error stream, without passwords.
+def configure_logging(level: str = "INFO", name: str = LOGGER) -> None:
+    """Send the log of *name* to the server's error stream, without passwords.
 
-    Only the logger ``claude_headspace`` is touched; it goes on handing its records to the root, so
-    whoever embeds the application, a test runner for one, sees them as well. Calling this again
-    changes the level and nothing else.
+    Only that logger is touched; it goes on handing its records to the root, so whoever embeds the
+    application, a test runner for one, sees them as well. Calling this again changes the level and
+    nothing else.
     """
-    logger = logging.getLogger(LOGGER)
+    logger = logging.getLogger(name)
     logger.setLevel(level)
     if any(isinstance(handler.formatter, MaskingFormatter) for handler in logger.handlers):
         return

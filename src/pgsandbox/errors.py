@@ -10,6 +10,7 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   ├── LoginRefused                the server answers and refuses this role or password
     │   ├── ServerTooOld                the server is older than the oldest supported version
     │   ├── ServerNotReady              the server is starting or stopping
+    │   ├── PoolerInBetween             a pooler gives each transaction another session
     │   ├── TooFewConnections           the server has fewer connections left than the run needs
     │   ├── BinariesNotFound            no PostgreSQL programs to start an embedded server from
     │   └── ServerDidNotStart           the embedded server was started and did not come up
@@ -17,6 +18,7 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   ├── MayNotCreateDatabases       the role lacks CREATEDB
     │   ├── NotATestDatabase            the database does not bear our mark: nothing was done to it
     │   ├── AdoptionRefused             the database may not be handed over, or not be taken
+    │   ├── SharedStateChanged          a clone test has changed what all databases share
     │   ├── LeaseLost                   the session that held the database was ended
     │   └── AdministrationBlocked       an administrative statement reached its time limit
     ├── SchemaError
@@ -38,7 +40,9 @@ One class per cause, so that a caller can catch exactly what it can handle::
     └── FactoryError
         └── NoSession                   a factory was called where no test has a session
 
-No message contains a password: facts are masked where they are collected (``guard.masked``).
+No message contains a password: URLs and settings are masked where they are collected
+(``guard.masked``), and every headline and fact once more here, as SQL and other text is
+(``guard.masked_sql``).
 """
 
 from __future__ import annotations
@@ -46,6 +50,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
+
+from pgsandbox.masking import masked_sql
 
 
 @dataclass(frozen=True)
@@ -55,22 +61,26 @@ class Fact:
     name: str
     """What the value is: ``url``, ``mark``, ``test``."""
     value: str
-    """The value, already masked."""
+    """The value; a URL is masked already, and no fact keeps the password of a statement."""
     source: str | None = None
     """Where the value came from: a setting, a variable, a catalog."""
+
+    def __post_init__(self) -> None:
+        """Hide what nobody has hidden: statements and servers' messages come here as they are."""
+        object.__setattr__(self, "value", masked_sql(self.value))
 
 
 class PgSandboxError(Exception):
     """The base of every error that pgsandbox raises.
 
     ``str()`` gives the whole message: the headline, the facts with their sources, the remedy and
-    the page of the reference that explains the class.
+    the command and the page of the reference that explain the class.
     """
 
     page: ClassVar[str] = "pgsandbox-error"
 
     def __init__(self, headline: str, *, facts: Iterable[Fact] = (), remedy: str = "") -> None:
-        self.headline = headline
+        self.headline = headline = masked_sql(headline)
         self.facts = tuple(facts)
         self.remedy = remedy
         super().__init__(headline)
@@ -80,10 +90,11 @@ class PgSandboxError(Exception):
         parts = [self.headline]
         if self.facts:
             parts.append(_table(self.facts))
-        if self.remedy:
-            parts.append(f"{self.remedy}\nBackground: reference/errors/{self.page}/")
-        else:
-            parts.append(f"Background: reference/errors/{self.page}/")
+        # The command for those who have only the wheel, the page for those who read the site.
+        background = (
+            f"Background: pgsandbox explain {type(self).__name__} (reference/errors/{self.page}/)"
+        )
+        parts.append(f"{self.remedy}\n{background}" if self.remedy else background)
         return "\n\n".join(parts)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -151,6 +162,12 @@ class ServerNotReady(ServerError):
     page = "server-not-ready"
 
 
+class PoolerInBetween(ServerError):
+    """A pooler in transaction mode stands before the server: no session lasts, and no lease."""
+
+    page = "pooler-in-between"
+
+
 class TooFewConnections(ServerError):
     """The server has fewer connections left than the run needs."""
 
@@ -191,6 +208,12 @@ class AdoptionRefused(DatabaseError):
     """A database can't be handed over to pgsandbox, or none of those that were is free."""
 
     page = "adoption-refused"
+
+
+class SharedStateChanged(DatabaseError):
+    """A test with a clone has changed what all databases of the server share."""
+
+    page = "shared-state-changed"
 
 
 class LeaseLost(DatabaseError):

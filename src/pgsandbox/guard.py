@@ -2,7 +2,8 @@
 
 Three questions are answered here, and each has one answer that does damage when it is wrong:
 
-* `masked`: may this text be shown? A wrong yes shows a password, so that doubt hides too much.
+* `masked`, `masked_sql`: may this text be shown? A wrong yes shows a password, so that doubt hides
+  too much (`pgsandbox.masking`).
 * `is_same_database`: does this connection go to our test database? A wrong yes lets a test into a
   foreign one, so that doubt says no. `target_of` reads where a driver call goes.
 * `is_ours`: did we make this database? A wrong yes drops somebody's data, so that only a mark
@@ -17,87 +18,29 @@ import ipaddress
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from pgsandbox.masking import masked, masked_place, masked_sql
+
+__all__ = [
+    "DEFAULT_PORT",
+    "LONGEST_NAME",
+    "Mark",
+    "Target",
+    "creation_limit",
+    "is_ours",
+    "is_same_database",
+    "masked",
+    "masked_place",
+    "masked_sql",
+    "target_of",
+]
+
 LONGEST_NAME = 63
 """Bytes of a database name that PostgreSQL keeps; it cuts the rest (manual, 4.1.1)."""
-
-# --------------------------------------------------------------------------------- passwords
-
-_SECRET = re.compile("pass|pwd|secret|token", re.IGNORECASE)
-_OPTION_OF_A_QUERY = re.compile("[?&]([^=&]*)=")
-# A raw "&" in a password: what follows it is no option.
-_VALUE_IN_A_QUERY = re.compile(r"[^&]*(?:&(?![\w.%-]+=)[^&]*)*", re.ASCII)
-_KEYWORD = re.compile(r"(?<!\S)(\w+)\s*=\s*", re.ASCII)
-_QUOTED_VALUE = re.compile(r"'(?:[^'\\]|\\.)*'(?=\s|$)", re.DOTALL)
-_BARE_VALUE = re.compile(r".*?(?=\s+\w+\s*=|\Z)", re.DOTALL | re.ASCII)
-_SQL_PASSWORD = re.compile(
-    r"\bpassword\s+((?:[EU]&?)?'(?:''|\\.|[^'])*(?:'|\Z)|\$(\w*)\$.*?(?:\$\2\$|\Z))",
-    re.DOTALL | re.IGNORECASE,
-)
-_NO_SCHEME = re.compile(r"[\w.+%-]*:")
-
-
-def masked(url: str) -> str:
-    """*url* with ``***`` for every password in it: in its place, among the options, or in SQL.
-
-    Takes URLs of every spelling, libpq's ``key=value`` strings, and the text of a statement. Never
-    raises. Where it is unclear what belongs to the password, as with an unescaped ``@`` or ``/``,
-    everything that may belong to it is hidden.
-    """
-    text = str(url)
-    parts, shown_to = [], 0
-    for start, end in _united(sorted(_secrets(text))):
-        parts += [text[shown_to:start], "***"]
-        shown_to = end
-    return "".join([*parts, text[shown_to:]])
-
-
-def _secrets(text: str) -> Iterator[tuple[int, int]]:
-    """Where passwords may stand in *text*. The ranges may overlap."""
-    yield from _between_colon_and_at(text)
-    for option in _OPTION_OF_A_QUERY.finditer(text):
-        value = _VALUE_IN_A_QUERY.match(text, option.end())
-        if value and _SECRET.search(unquote(option[1])):
-            yield value.span()
-    for keyword in _KEYWORD.finditer(text):
-        value = _QUOTED_VALUE.match(text, keyword.end()) or _BARE_VALUE.match(text, keyword.end())
-        if value and _SECRET.search(keyword[1]):
-            is_unclosed = value[0].startswith("'") and not value[0].rstrip().endswith("'")
-            yield value.start(), len(text) if is_unclosed else value.end()
-    for statement in _SQL_PASSWORD.finditer(text):
-        yield statement.span(1)
-
-
-def _between_colon_and_at(text: str) -> Iterator[tuple[int, int]]:
-    scheme = text.find("://")
-    if scheme >= 0:
-        start = text.find(":", scheme + 3) + 1
-    else:
-        no_scheme = _NO_SCHEME.match(text)
-        start = no_scheme.end() if no_scheme else 0
-    end = text.rfind("@")
-    if 0 < start <= end:
-        yield start, end
-
-
-def _united(ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The sorted *ranges* without the empty ones, overlapping and touching ones made one."""
-    open_start = open_end = -1
-    for start, end in ranges:
-        if start == end:
-            continue
-        if start > open_end:
-            if open_end >= 0:
-                yield open_start, open_end
-            open_start = start
-        open_end = max(open_end, end)
-    if open_end >= 0:
-        yield open_start, open_end
-
 
 # ---------------------------------------------------------------------------------- targets
 
@@ -139,7 +82,7 @@ class Target:
         if self.unknown:
             return f"unknown ({self.unknown})"
         host = "the driver's default host" if self.host is None else self.host
-        return f"{host}:{self.port}/{self.database or ''}"
+        return masked_place(f"{host}:{self.port}/{self.database or ''}")
 
 
 def target_of(

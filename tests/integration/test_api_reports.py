@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime
 
-import pytest
-
 from claude_headspace.domain.states import TaskState
 from tests.integration.factories import TaskFactory, TurnFactory
 
@@ -49,29 +47,3 @@ def test_times_are_reported_in_seconds(client):
     assert response.json == {
         "seconds": {"idle": 0, "commanded": 0, "processing": 90, "awaiting_input": 0}
     }
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("/api/reports/turns-per-task?task_id=x", "task_id"),
-        ("/api/reports/time-per-state?until=noon", "until"),
-        ("/api/reports/time-per-state?limit=5", "limit"),
-    ],
-)
-def test_an_impossible_scope_is_refused(path, name, client):
-    """422 names the parameter."""
-    response = client.get(path)
-
-    assert response.status_code == 422
-    assert list(response.json["error"]["fields"]) == [name]
-
-
-@pytest.mark.parametrize("path", ["turns-per-task", "time-per-state"])
-def test_a_report_takes_one_statement(path, client, pg):
-    """However many tasks and turns there are."""
-    TurnFactory.create_batch(20)
-    with pg.counting() as queries:
-        client.get(f"/api/reports/{path}")
-
-    assert len(queries) == 1

@@ -5,6 +5,7 @@ Each test here has a database of its own, with real transactions and real locks.
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select, text
@@ -13,10 +14,11 @@ from sqlalchemy.orm import Session
 
 from claude_headspace.domain.states import TurnActor
 from claude_headspace.models import Event, Project, Task, Turn
+from claude_headspace.services.agents import register_agent
 from claude_headspace.services.projects import register_project
 from claude_headspace.services.tasks import lock_current_task
 from claude_headspace.services.turns import process_turn
-from tests.integration.factories import AgentFactory, TaskFactory
+from tests.integration.factories import AgentFactory, ProjectFactory, TaskFactory
 
 pytestmark = pytest.mark.pgsandbox(isolation="clone")
 
@@ -57,22 +59,45 @@ def test_a_task_is_locked_while_a_turn_is_processed(db_session, db_engine):
             lock_current_task(second, task.agent_id)
 
 
-def test_a_project_registered_twice_at_once_is_one(db_session, db_engine):
-    """Both callers get it, and one of them created it."""
+def test_an_agent_registered_twice_at_once_is_one(db_session, db_engine):
+    """So is its project; both callers get the agent, and one of them created it."""
     start = Barrier(2)
 
-    def register(name):
+    def register(pane):
         with Session(db_engine) as session:
             start.wait()
-            _, created = register_project(session, "/srv/one", name=name)
+            project, project_is_new = register_project(session, "/srv/one")
+            _, agent_is_new = register_agent(session, UUID(int=1), project, iterm_pane_id=pane)
             session.commit()
-            return created
+            return project_is_new, agent_is_new
 
     with ThreadPoolExecutor(2) as threads:
-        created = list(threads.map(register, ["one", "other"]))
+        registered = list(threads.map(register, ["one", "other"]))
 
-    assert sorted(created) == [False, True]
+    assert sorted(registered) == [(False, False), (True, True)]
     assert db_session.scalar(select(func.count(Project.id))) == 1
+    assert db_session.scalar(select(func.count(Event.id))) == 1
+
+
+def test_a_project_that_is_deleted_meanwhile_is_made_anew(db_session, db_engine):
+    """Whether the registration comes before the deletion's commit, and waits, or after it."""
+    gone = ProjectFactory(path="/srv/one")
+    db_session.commit()
+    db_session.delete(gone)
+    db_session.flush()
+
+    def register():
+        with Session(db_engine) as session:
+            _, is_new = register_project(session, "/srv/one")
+            session.commit()
+            return is_new
+
+    with ThreadPoolExecutor(1) as threads:
+        registered = threads.submit(register)
+        db_session.commit()
+
+    assert registered.result()
+    assert db_session.scalars(select(Project.path)).all() == ["/srv/one"]
 
 
 def test_what_is_committed_is_committed_for_real(db_session, pg):

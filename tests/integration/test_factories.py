@@ -9,9 +9,7 @@ from sqlalchemy import func, inspect, select
 from claude_headspace.domain.states import TaskState, TurnActor, TurnIntent
 from claude_headspace.models import (
     Agent,
-    Event,
     Objective,
-    ObjectiveHistory,
     Project,
     Task,
     Turn,
@@ -60,84 +58,61 @@ def test_a_project_is_read_back(db_session, fresh_session):
 # --8<-- [end:read_back]
 
 
-def test_an_agent_is_read_back(db_session, fresh_session):
-    """UUID and times come back as what they are in Python."""
-    session_uuid = UUID("5ca1ab1e-0000-4000-8000-000000000000")
-    made = AgentFactory(
-        session_uuid=session_uuid,
-        claude_session_id="abc",
-        iterm_pane_id="w0t1p2",
-        started_at=NINE,
-        last_seen_at=TEN,
-        ended_at=ELEVEN,
-    )
+@pytest.mark.parametrize(
+    ("make", "given"),
+    [
+        (
+            AgentFactory,
+            {
+                "session_uuid": UUID("5ca1ab1e-0000-4000-8000-000000000000"),
+                "claude_session_id": "abc",
+                "iterm_pane_id": "w0t1p2",
+                "started_at": NINE,
+                "last_seen_at": TEN,
+                "ended_at": ELEVEN,
+            },
+        ),
+        (TaskFactory, {"state": TaskState.COMPLETE, "started_at": NINE, "completed_at": TEN}),
+        (
+            TurnFactory,
+            {
+                "actor": TurnActor.AGENT,
+                "intent": TurnIntent.QUESTION,
+                "text": "Soll ich? 🙂\n",
+                "timestamp": NINE,
+            },
+        ),
+        (
+            EventFactory,
+            {
+                "event_type": "notification_sent",
+                "payload": {"text": "Rückfrage", "nested": {"list": [1, 2.5, None, True]}},
+                "timestamp": NINE,
+            },
+        ),
+        (
+            ObjectiveFactory,
+            {"current_text": "Ship it", "constraints": "By Friday", "set_at": NINE, "history": []},
+        ),
+        (
+            ObjectiveHistoryFactory,
+            {
+                "text": "Ship it",
+                "constraints": "By Friday",
+                "started_at": NINE,
+                "ended_at": TEN,
+            },
+        ),
+    ],
+)
+def test_what_a_factory_is_given_is_read_back(make, given, db_session, fresh_session):
+    """UUIDs, times, JSON and the words of a vocabulary come back as what they are in Python."""
+    made = make(**given)
     db_session.commit()
-    read = fresh_session.get(Agent, made.id)
+    read = fresh_session.get(type(made), made.id)
 
-    assert read.session_uuid == session_uuid
-    assert (read.claude_session_id, read.iterm_pane_id) == ("abc", "w0t1p2")
-    assert (read.started_at, read.last_seen_at, read.ended_at) == (NINE, TEN, ELEVEN)
-    assert read.project_id == made.project.id
-
-
-def test_a_task_is_read_back(db_session, fresh_session):
-    """The state comes back as a member of its vocabulary."""
-    made = TaskFactory(state=TaskState.COMPLETE, started_at=NINE, completed_at=TEN)
-    db_session.commit()
-    read = fresh_session.get(Task, made.id)
-
-    assert read.state is TaskState.COMPLETE
-    assert (read.started_at, read.completed_at) == (NINE, TEN)
-    assert read.agent_id == made.agent.id
-
-
-def test_a_turn_is_read_back(db_session, fresh_session):
-    """The text comes back with every character that it has."""
-    made = TurnFactory(
-        actor=TurnActor.AGENT, intent=TurnIntent.QUESTION, text="Soll ich? 🙂\n", timestamp=NINE
-    )
-    db_session.commit()
-    read = fresh_session.get(Turn, made.id)
-
-    assert (read.actor, read.intent) == (TurnActor.AGENT, TurnIntent.QUESTION)
-    assert (read.text, read.timestamp) == ("Soll ich? 🙂\n", NINE)
-    assert read.task_id == made.task.id
-
-
-def test_an_event_is_read_back(db_session, fresh_session):
-    """The payload comes back as the same JSON object."""
-    payload = {"text": "Rückfrage", "nested": {"list": [1, 2.5, None, True]}}
-    made = EventFactory(event_type="notification_sent", payload=payload, timestamp=NINE)
-    db_session.commit()
-    read = fresh_session.get(Event, made.id)
-
-    assert (read.event_type, read.payload, read.timestamp) == ("notification_sent", payload, NINE)
-    assert (read.project_id, read.agent_id) == (made.project.id, made.agent.id)
-    assert (read.task_id, read.turn_id) == (None, None)
-
-
-def test_an_objective_is_read_back(db_session, fresh_session):
-    """An objective needs no parents."""
-    made = ObjectiveFactory(current_text="Ship it", constraints="By Friday", set_at=NINE)
-    db_session.commit()
-    read = fresh_session.get(Objective, made.id)
-
-    assert (read.current_text, read.constraints) == ("Ship it", "By Friday")
-    assert read.set_at == NINE
-    assert read.history == []
-
-
-def test_an_objective_history_is_read_back(db_session, fresh_session):
-    """One wording of an objective, with when it began and ended."""
-    made = ObjectiveHistoryFactory(
-        text="Ship it", constraints="By Friday", started_at=NINE, ended_at=TEN
-    )
-    db_session.commit()
-    read = fresh_session.get(ObjectiveHistory, made.id)
-
-    assert (read.text, read.constraints) == ("Ship it", "By Friday")
-    assert (read.started_at, read.ended_at) == (NINE, TEN)
-    assert read.objective_id == made.objective.id
+    assert read is not made
+    assert {name: getattr(read, name) for name in given} == given
 
 
 @pytest.mark.parametrize("make", EVERY_FACTORY)
@@ -165,18 +140,20 @@ def test_a_turn_makes_its_parents(db_session, fresh_session):
 # --8<-- [end:parents]
 
 
-def test_an_agent_makes_its_project(db_connection):
-    """An agent comes with exactly one project."""
-    agent = AgentFactory()
+@pytest.mark.parametrize(
+    ("make", "parent", "reference"),
+    [
+        (AgentFactory, Project, "project_id"),
+        (TaskFactory, Agent, "agent_id"),
+        (TurnFactory, Task, "task_id"),
+        (ObjectiveHistoryFactory, Objective, "objective_id"),
+    ],
+)
+def test_a_child_comes_with_exactly_one_parent(make, parent, reference, db_connection):
+    """And refers to it."""
+    child = make()
 
-    assert db_connection.scalars(select(Project.id)).all() == [agent.project_id]
-
-
-def test_a_task_makes_its_agent(db_connection):
-    """A task comes with exactly one agent."""
-    task = TaskFactory()
-
-    assert db_connection.scalars(select(Agent.id)).all() == [task.agent_id]
+    assert db_connection.scalars(select(parent.id)).all() == [getattr(child, reference)]
 
 
 def test_an_event_makes_an_agent_and_is_of_the_same_project(db_connection):
@@ -211,18 +188,14 @@ def test_a_given_parent_is_used(db_connection):
 # --- unique values, batches, sessions -------------------------------------------------------------
 
 
-def test_paths_of_projects_are_unique():
-    """The database would refuse a path that is there already."""
-    paths = [project.path for project in ProjectFactory.create_batch(10)]
+@pytest.mark.parametrize(
+    ("make", "column"), [(ProjectFactory, "path"), (AgentFactory, "session_uuid")]
+)
+def test_what_is_unique_never_repeats(make, column):
+    """The database would refuse a value that is there already."""
+    values = {getattr(each, column) for each in make.create_batch(10)}
 
-    assert len(set(paths)) == 10
-
-
-def test_uuids_of_agents_are_unique():
-    """The database would refuse a UUID that is there already."""
-    uuids = [agent.session_uuid for agent in AgentFactory.create_batch(10)]
-
-    assert len(set(uuids)) == 10
+    assert len(values) == 10
 
 
 @pytest.mark.parametrize("test", ["one", "another"])

@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, func, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
+from claude_headspace import create_app
 from claude_headspace.database import db
 from claude_headspace.models import Event, Project
 from claude_headspace.services.event_writer import EventWriter, NewEvent
@@ -55,53 +56,60 @@ def test_another_test_commits_a_project_of_the_same_path(db_session, pg):
 # --- sessions -------------------------------------------------------------------------------------
 
 
-@twice
-def test_what_db_session_commits(run, db_session, fresh_session, pg):
-    """The test's own session."""
-    assert fresh_session.scalar(select(func.count(Project.id))) == 0
-    ProjectFactory(path="/srv/one")
-    db_session.commit()
-
-    assert fresh_session.scalar(select(func.count(Project.id))) == 1
-    assert pg.outside(PROJECTS) == 0
-
-
-@twice
-def test_what_a_session_of_the_code_under_test_commits(run, db_engine, db_connection, pg):
-    """A session made by the code under test, which commits twice."""
-    assert db_connection.scalar(select(func.count(Project.id))) == 0
-    with Session(db_engine) as session:
+def by_a_session(engine):
+    """As code under test does that makes a session of its own, and commits twice."""
+    with Session(engine) as session:
         session.add(Project(name="one", path="/srv/one"))
         session.commit()
         session.add(Project(name="two", path="/srv/two"))
         session.commit()
 
-    assert db_connection.scalar(select(func.count(Project.id))) == 2
-    assert pg.outside(PROJECTS) == 0
 
-
-@twice
-def test_what_a_scoped_session_commits(run, db_engine, db_connection, pg):
+def by_a_scoped_session(engine):
     """One session per thread, as many applications have it."""
-    assert db_connection.scalar(select(func.count(Project.id))) == 0
-    sessions = scoped_session(sessionmaker(db_engine))
-    sessions.add(Project(name="one", path="/srv/one"))
+    sessions = scoped_session(sessionmaker(engine))
+    sessions.add_all([Project(name=name, path=f"/srv/{name}") for name in ("one", "two")])
     sessions.commit()
     sessions.remove()
 
-    assert db_connection.scalar(select(func.count(Project.id))) == 1
-    assert pg.outside(PROJECTS) == 0
+
+def by_flask_sqlalchemy(engine):
+    """``db.session`` of an application context that the test pushes itself."""
+    app = create_app(SQLALCHEMY_DATABASE_URI=engine.url)
+    with app.app_context():
+        db.session.add_all([Project(name=name, path=f"/srv/{name}") for name in ("one", "two")])
+        db.session.commit()
+
+
+def by_core(engine):
+    """Statements of its own on a connection."""
+    with engine.connect() as connection:
+        connection.execute(text(INSERT))
+        connection.commit()
+        connection.execute(text(INSERT.replace("one", "two")))
+        connection.commit()
+
+
+def by_another_engine(engine):
+    """One that is made while the test runs."""
+    another = create_engine(engine.url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
+    with another.connect() as connection:
+        connection.execute(text(INSERT))
+        connection.execute(text(INSERT.replace("one", "two")))
+    another.dispose()
 
 
 @twice
-def test_what_flask_sqlalchemy_commits(run, app, db_connection, pg):
-    """``db.session`` of an application context that the test pushes itself."""
-    assert db_connection.scalar(select(func.count(Project.id))) == 0
-    with app.app_context():
-        db.session.add(Project(name="one", path="/srv/one"))
-        db.session.commit()
+@pytest.mark.parametrize(
+    "commit",
+    [by_a_session, by_a_scoped_session, by_flask_sqlalchemy, by_core, by_another_engine],
+)
+def test_what_the_code_under_test_commits(run, commit, db_engine, db_session, pg):
+    """However it does, the test sees two projects, and nobody else any."""
+    assert db_session.scalar(select(func.count(Project.id))) == 0
+    commit(db_engine)
 
-    assert db_connection.scalar(select(func.count(Project.id))) == 1
+    assert db_session.scalar(select(func.count(Project.id))) == 2
     assert pg.outside(PROJECTS) == 0
 
 
@@ -135,17 +143,6 @@ def test_what_an_engine_of_its_own_commits(run, pg, db_session):
 
 
 # --8<-- [end:own_engine]
-
-
-@twice
-def test_what_the_test_commits_on_its_connection(run, db_connection, db_session, pg):
-    """Core statements of the test's own."""
-    assert db_session.scalar(select(func.count(Project.id))) == 0
-    db_connection.execute(text(INSERT))
-    db_connection.commit()
-
-    assert db_session.scalar(select(func.count(Project.id))) == 1
-    assert pg.outside(PROJECTS) == 0
 
 
 # --8<-- [start:raw_connection]
@@ -185,19 +182,6 @@ def test_what_autocommit_commits(run, db_engine, db_session, pg):
 
 
 # --8<-- [end:autocommit]
-
-
-@twice
-def test_what_an_engine_made_while_the_test_runs_commits(run, pg, db_session):
-    """A second engine on the same database is in the same transaction."""
-    assert db_session.scalar(select(func.count(Project.id))) == 0
-    engine = create_engine(pg.url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
-    with engine.connect() as connection:
-        connection.execute(text(INSERT))
-    engine.dispose()
-
-    assert db_session.scalar(select(func.count(Project.id))) == 1
-    assert pg.outside(PROJECTS) == 0
 
 
 # --- DDL, threads, sequences of them --------------------------------------------------------------
@@ -251,26 +235,6 @@ def test_what_a_thread_leaves_uncommitted(run, db_engine, db_session, pg):
 
     assert db_session.scalar(select(func.count(Project.id))) == 0
     assert pg.outside(PROJECTS) == 0
-
-
-@twice
-def test_all_ways_at_once(run, app, client, db_engine, db_session, db_connection, pg):
-    """Session, request, event writer, raw connection and AUTOCOMMIT, one after the other."""
-    ProjectFactory()
-    db_session.commit()
-    client.post("/api/projects", json={"path": "/srv/requested"})
-    client.post("/api/events", json={"event_type": "notification_sent"})
-    raw = db_engine.raw_connection()
-    raw.cursor().execute(INSERT)
-    raw.commit()
-    raw.close()
-    with db_engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("UPDATE projects SET name = 'same'"))
-
-    assert db_connection.scalars(select(Project.name)).all() == ["same"] * 3
-    assert db_connection.scalar(select(func.count(Event.id))) == 1
-    assert pg.outside(PROJECTS) == 0
-    assert pg.outside("select count(*) from events") == 0
 
 
 # --- within one test ------------------------------------------------------------------------------

@@ -5,18 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from claude_headspace.errors import Invalid, NotFound
+from claude_headspace.errors import Invalid
 from claude_headspace.models import Event, Objective, ObjectiveHistory
 from claude_headspace.services.objectives import (
     create_objective,
     delete_objective,
-    get_objective,
-    list_history,
-    list_objectives,
     set_objective,
 )
-from claude_headspace.services.paging import Page
-from tests.integration.factories import ObjectiveFactory, ObjectiveHistoryFactory
+from tests.integration.factories import ObjectiveFactory
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
@@ -143,46 +139,6 @@ def test_a_change_that_is_rolled_back_leaves_what_holds(db_session, fresh_sessio
 
     assert db_session.execute(WORDINGS).all() == [("Ship it", None, NOON, None)]
     assert db_session.scalar(select(func.count(Event.id))) == 1
-
-
-@pytest.mark.parametrize("use", [get_objective, list_history, delete_objective])
-def test_an_objective_that_is_not_there_is_not_found(use, db_session):
-    """The error says which one was asked for."""
-    with pytest.raises(NotFound, match=f"no objective {NOBODY}"):
-        use(db_session, NOBODY)
-
-
-def test_an_objective_that_is_not_there_can_not_be_set(db_session):
-    """The error says which one was asked for."""
-    with pytest.raises(NotFound, match=f"no objective {NOBODY}"):
-        set_objective(db_session, NOBODY, "Ship it")
-
-
-def test_an_objective_is_found_by_its_id(db_session):
-    """The service returns the row itself."""
-    objective = ObjectiveFactory()
-
-    assert get_objective(db_session, objective.id) is objective
-
-
-def test_the_objective_set_last_is_listed_first(db_session):
-    """Whichever was created first."""
-    recent = ObjectiveFactory(set_at=LATER)
-    old = ObjectiveFactory(set_at=NOON)
-
-    assert list_objectives(db_session) == [recent, old]
-    assert list_objectives(db_session, Page(limit=1, offset=1)) == [old]
-
-
-def test_the_history_begins_with_what_holds(db_session):
-    """Other objectives' wordings are left out."""
-    objective = ObjectiveFactory()
-    old = ObjectiveHistoryFactory(objective=objective, started_at=NOON, ended_at=LATER)
-    present = ObjectiveHistoryFactory(objective=objective, started_at=LATER)
-    ObjectiveHistoryFactory()
-
-    assert list_history(db_session, objective.id) == [present, old]
-    assert list_history(db_session, objective.id, Page(limit=1, offset=1)) == [old]
 
 
 def test_a_deleted_objective_takes_its_history_along(db_session, db_connection):

@@ -3,16 +3,14 @@
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from claude_headspace.domain.states import TaskState
-from claude_headspace.errors import Invalid, NotFound
+from claude_headspace.errors import Invalid
 from claude_headspace.models import Event, Project, Turn
-from claude_headspace.services.paging import Page
 from claude_headspace.services.projects import (
     agents_by_state,
     delete_project,
-    get_project,
     list_projects,
     register_project,
     update_project,
@@ -72,73 +70,7 @@ def test_every_spelling_of_a_path_is_the_same_project(spelling, db_session):
     assert register_project(db_session, spelling) == (project, False)
 
 
-def test_a_relative_path_is_refused(db_session, db_connection):
-    """It would mean another directory for each agent; nothing is written."""
-    with pytest.raises(Invalid, match="path: must be an absolute path"):
-        register_project(db_session, "one")
-    assert db_connection.scalar(select(func.count(Project.id))) == 0
-
-
-def test_the_caller_may_roll_a_registration_back(db_session):
-    """The service commits nothing by itself."""
-    register_project(db_session, "/srv/one")
-    db_session.rollback()
-
-    assert db_session.scalar(select(func.count(Project.id))) == 0
-
-
-def test_a_project_that_vanishes_meanwhile_is_made_anew(db_session, db_connection):
-    """The path is taken at the first attempt and free at the second.
-
-    The trigger swallows the first INSERT, as a project does that somebody deletes before it is
-    read.
-    """
-    db_connection.execute(text("CREATE SEQUENCE attempts"))
-    db_connection.execute(
-        text(
-            """
-            CREATE FUNCTION swallow_first() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN
-                RETURN CASE WHEN nextval('attempts') > 1 THEN NEW END;
-            END $$
-            """
-        )
-    )
-    db_connection.execute(
-        text(
-            "CREATE TRIGGER swallow_first BEFORE INSERT ON projects "
-            "FOR EACH ROW EXECUTE FUNCTION swallow_first()"
-        )
-    )
-    project, is_new = register_project(db_session, "/srv/one")
-
-    assert is_new
-    assert db_connection.scalars(select(Project.id)).all() == [project.id]
-
-
 # --- reading --------------------------------------------------------------------------------------
-
-
-def test_a_project_is_found_by_its_id(db_session):
-    """The service returns the row itself."""
-    project = ProjectFactory()
-
-    assert get_project(db_session, project.id) is project
-
-
-def test_a_project_that_is_not_there_is_not_found(db_session):
-    """The error says which one was asked for."""
-    with pytest.raises(NotFound, match=f"no project {NOBODY}"):
-        get_project(db_session, NOBODY)
-
-
-def test_projects_are_listed_by_name(db_session):
-    """Two of the same name keep the order in which they were made."""
-    zebra = ProjectFactory(name="zebra")
-    first, second = ProjectFactory.create_batch(2, name="ape")
-
-    listed = [overview.project for overview in list_projects(db_session)]
-    assert listed == [first, second, zebra]
 
 
 def test_a_listed_project_counts_its_agents_by_state(db_session):
@@ -171,14 +103,6 @@ def test_agents_of_one_project_are_counted_by_state(db_session):
     assert counted == {TaskState.AWAITING_INPUT: 1}
 
 
-def test_a_part_of_the_projects_is_listed(db_session):
-    """Limit and offset are the database's."""
-    ProjectFactory.create_batch(4)
-
-    listed = [overview.project.name for overview in list_projects(db_session, Page(2, 1))]
-    assert listed == ["project-1", "project-2"]
-
-
 # --8<-- [start:counting]
 def test_projects_are_listed_by_one_statement(db_session, pg):
     """However many projects, agents and tasks there are."""
@@ -196,16 +120,6 @@ def test_projects_are_listed_by_one_statement(db_session, pg):
 # --- changing, deleting ---------------------------------------------------------------------------
 
 
-def test_a_project_is_changed(db_session, fresh_session):
-    """Only what is named changes."""
-    project = ProjectFactory(name="old", current_branch="main")
-    update_project(db_session, project.id, {"name": "new", "github_repo": None})
-    db_session.commit()
-
-    read = fresh_session.get(Project, project.id)
-    assert (read.name, read.github_repo, read.current_branch) == ("new", None, "main")
-
-
 def test_a_path_can_not_be_changed(db_session):
     """A project's path is its identity."""
     project = ProjectFactory(path="/srv/one")
@@ -213,12 +127,6 @@ def test_a_path_can_not_be_changed(db_session):
     with pytest.raises(Invalid, match="path: can't be changed"):
         update_project(db_session, project.id, {"path": "/srv/two"})
     assert project.path == "/srv/one"
-
-
-def test_a_project_that_is_not_there_can_not_be_changed(db_session):
-    """The error says which one was asked for."""
-    with pytest.raises(NotFound, match=f"no project {NOBODY}"):
-        update_project(db_session, NOBODY, {"name": "new"})
 
 
 def test_a_deleted_project_takes_everything_but_its_events_along(db_session, db_connection):
@@ -229,9 +137,3 @@ def test_a_deleted_project_takes_everything_but_its_events_along(db_session, db_
 
     assert db_connection.scalar(select(func.count(Turn.id))) == 0
     assert db_connection.execute(select(Event.project_id, Event.agent_id)).all() == [(None, None)]
-
-
-def test_a_project_that_is_not_there_can_not_be_deleted(db_session):
-    """The error says which one was asked for."""
-    with pytest.raises(NotFound, match=f"no project {NOBODY}"):
-        delete_project(db_session, NOBODY)

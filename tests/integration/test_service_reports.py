@@ -82,15 +82,6 @@ def test_turns_are_reported_of_a_project_an_agent_or_a_task(db_session):
     assert of_project == of_agent == of_task
 
 
-def test_the_turns_of_all_tasks_take_one_statement(db_session, pg):
-    """However many there are."""
-    TurnFactory.create_batch(20)
-    with pg.counting() as queries:
-        turns_per_task(db_session)
-
-    assert len(queries) == 1
-
-
 # --- time per state -------------------------------------------------------------------------------
 
 
@@ -179,12 +170,3 @@ def test_other_events_do_not_count(db_session):
 
     times = time_per_state(db_session, until=NOON + MINUTE)
     assert times == {**NOTHING, TaskState.COMMANDED: MINUTE}
-
-
-def test_the_times_of_all_tasks_take_one_statement(db_session, pg):
-    """However many there are."""
-    TaskFactory.create_batch(20)
-    with pg.counting() as queries:
-        time_per_state(db_session)
-
-    assert len(queries) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy.engine import make_url
 
 from claude_headspace import config, create_app
 from claude_headspace.errors import ConfigurationError
@@ -57,7 +56,6 @@ def test_defaults_are_enough(nothing):
 
     assert shown(settings) == "postgresql+psycopg2://postgres@localhost:5432/claude_headspace"
     assert (settings.pool_size, settings.pool_timeout) == (10, 30)
-    assert settings.source == "defaults"
 
 
 def test_the_repository_s_file_says_the_defaults(nothing):
@@ -83,7 +81,6 @@ def test_the_file_overrides_the_defaults(file):
 
     assert shown(settings) == "postgresql+psycopg2://app:s3cret@db:5433/claude_headspace"
     assert (settings.pool_size, settings.pool_timeout) == (3, 30)
-    assert settings.source == str(path)
 
 
 def test_variables_override_the_file(file):
@@ -99,9 +96,6 @@ def test_variables_override_the_file(file):
 
     assert settings.url.host == "elsewhere"
     assert shown(settings) == "postgresql+psycopg2://me:p%40ss%2Fw%3Ard@elsewhere:6543/other"
-    assert settings.source.endswith(
-        "DATABASE_HOST, DATABASE_PORT, DATABASE_NAME, DATABASE_USER, DATABASE_PASSWORD"
-    )
 
 
 def test_the_url_overrides_all(file):
@@ -114,7 +108,14 @@ def test_the_url_overrides_all(file):
 
     assert shown(settings) == environ["DATABASE_URL"]
     assert settings.pool_size == 3
-    assert settings.source == "DATABASE_URL"
+
+
+def test_the_file_may_have_a_url(file):
+    """DATABASE_URL overrides it, a variable for one of its parts does not."""
+    path = file("database: {url: 'postgresql://h/d', host: db}")
+
+    assert shown(config.load_settings(path, {"DATABASE_HOST": "x"})) == f"{config.DRIVER}://h/d"
+    assert config.load_settings(path, {"DATABASE_URL": "postgresql://h/e"}).url.database == "e"
 
 
 def test_a_variable_that_is_empty_is_not_set(file):
@@ -185,9 +186,9 @@ def test_a_file_that_is_asked_for_must_exist(tmp_path):
         ({"DATABASE_URL": "no url u:s3cret@h"}, "DATABASE_URL is not a database URL"),
         (
             {"DATABASE_URL": "mysql://u:s3cret@h/d"},
-            "must be a PostgreSQL URL: mysql://u:\\*\\*\\*@h/d",
+            "must be a PostgreSQL URL with a database: mysql://u:\\*\\*\\*@h/d",
         ),
-        ({"DATABASE_URL": "postgresql://u:s3cret@h"}, "DATABASE_URL names no database"),
+        ({"DATABASE_URL": "postgresql://u:s3cret@h"}, "must be a PostgreSQL URL with a database"),
         ({"DATABASE_URL": "postgresql://u:s3cret@h:x/d"}, "DATABASE_URL is not a database URL"),
     ],
 )
@@ -213,22 +214,20 @@ def test_the_test_database_can_be_given(nothing, monkeypatch):
     assert config.database_url().endswith("/claude_headspace")
 
 
-def test_a_test_name_that_the_server_would_cut_is_refused():
+def test_a_test_name_that_the_server_would_cut_is_refused(nothing, monkeypatch):
     """Cut to 63 bytes, the name with _test could be the application's own."""
-    url = make_url("postgresql+psycopg2://h/" + "d" * 63)
+    monkeypatch.setenv("DATABASE_NAME", "d" * 63)
 
     with pytest.raises(ConfigurationError, match="more than 63 bytes"):
-        config.derived_test_url(url, {})
+        config.test_database_url()
 
 
 def test_nothing_that_is_shown_has_the_password(file):
-    """Neither the settings' own text nor the masked URL."""
+    """Not the settings' own text."""
     settings = config.load_settings(file("database: {password: s3cret}"), {})
 
     assert "s3cret" not in repr(settings)
-    assert (
-        settings.masked_url == "postgresql+psycopg2://postgres:***@localhost:5432/claude_headspace"
-    )
+    assert "s3cret" not in str(settings)
 
 
 def test_the_engine_notices_dead_connections(nothing):

@@ -8,25 +8,31 @@ listed keys takes any JSON object, or none at all.
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from difflib import get_close_matches
+from collections.abc import Mapping
 from enum import StrEnum
-from types import MappingProxyType
-from uuid import UUID
+from typing import Annotated, NotRequired
 
-from claude_headspace.domain.states import TaskState, TurnActor
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict  # the one that Pydantic can read before Python 3.12
+
+from claude_headspace.domain.validation import (
+    Actor,
+    Filled,
+    Moment,
+    State,
+    Text,
+    Uuid,
+    problems,
+    says,
+)
 from claude_headspace.errors import Invalid
 
 Payload = Mapping[str, object]
 """What an event carries: an object of JSON values."""
-Check = Callable[[object], str | None]
-"""Say what is wrong with a value, or None."""
 
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_exactly = with_config(ConfigDict(extra="forbid"))
 
 
 class EventType(StrEnum):
@@ -41,17 +47,71 @@ class EventType(StrEnum):
     HOOK_RECEIVED = "hook_received"
 
 
-@dataclass(frozen=True)
-class PayloadRule:
-    """The keys of one type of event, each with the check of its value."""
+@_exactly
+class SessionDiscovered(TypedDict):
+    """Where a session was found."""
 
-    required: Mapping[str, Check] = field(default_factory=dict)
-    optional: Mapping[str, Check] = field(default_factory=dict)
+    session_uuid: Uuid
+    project_path: Filled
+    working_directory: Filled
+    iterm_pane_id: NotRequired[Filled]
 
-    @property
-    def is_open(self) -> bool:
-        """Whether any key is allowed."""
-        return not self.required and not self.optional
+
+@_exactly
+class SessionEnded(TypedDict):
+    """Why a session ended, and after how long."""
+
+    session_uuid: Uuid
+    reason: Filled
+    duration_seconds: NotRequired[
+        Annotated[
+            float,
+            Field(strict=True, ge=0, allow_inf_nan=False),
+            says("must be seconds, 0 or more"),
+        ]
+    ]
+
+
+@_exactly
+class TurnDetected(TypedDict):
+    """What was said, as it was found."""
+
+    session_uuid: Uuid
+    actor: Actor
+    text: Text
+    source: Filled
+    turn_timestamp: Moment
+
+
+@_exactly
+class StateTransition(TypedDict):
+    """From where to where a task went, and why."""
+
+    from_state: State
+    to_state: State
+    trigger: Filled
+    confidence: NotRequired[
+        Annotated[float, Field(strict=True, ge=0, le=1), says("must be from 0 to 1")]
+    ]
+
+
+@_exactly
+class HookReceived(TypedDict):
+    """Which hook of a session called."""
+
+    hook_type: Filled
+    claude_session_id: Filled
+    working_directory: Filled
+
+
+_KEYS: Mapping[EventType, type] = {
+    EventType.SESSION_DISCOVERED: SessionDiscovered,
+    EventType.SESSION_ENDED: SessionEnded,
+    EventType.TURN_DETECTED: TurnDetected,
+    EventType.STATE_TRANSITION: StateTransition,
+    EventType.HOOK_RECEIVED: HookReceived,
+}
+_CHECKS = {event_type: TypeAdapter[object](keys) for event_type, keys in _KEYS.items()}
 
 
 def validated_payload(event_type: str, payload: Payload | None) -> dict[str, object] | None:
@@ -61,152 +121,28 @@ def validated_payload(event_type: str, payload: Payload | None) -> dict[str, obj
 
     :raises Invalid: naming every key that is missing, unknown or has a wrong value.
     """
-    rule = PAYLOADS[_known_type(event_type)]
-    if payload is None and rule.is_open:
+    if event_type not in list(EventType):
+        raise Invalid({"event_type": f"{event_type!r} is none of {', '.join(EventType)}"})
+    keys = _KEYS.get(EventType(event_type))
+    if payload is None and keys is None:
         return None
-    given = {} if payload is None else dict(payload)
-    wrong = _wrong_keys(given, rule) | _wrong_values(given, rule)
-    if not wrong:
-        wrong = _not_json(given)
-    if wrong:
-        raise Invalid(wrong)
+    given = dict(payload or {})
+    if keys is not None:
+        try:
+            _CHECKS[EventType(event_type)].validate_python(given)
+        except ValidationError as error:
+            wrong = problems(error, keys.__annotations__, "is not a key of this event")
+            raise Invalid({f"payload.{key}": why for key, why in wrong.items()}) from None
+    _check_json(given)
     return given
 
 
-def _known_type(event_type: str) -> EventType:
-    try:
-        return EventType(event_type)
-    except ValueError:
-        known = ", ".join(EventType)
-        raise Invalid({"event_type": f"{event_type!r} is none of {known}"}) from None
-
-
-def _wrong_keys(given: Payload, rule: PayloadRule) -> dict[str, str]:
-    wrong = {f"payload.{key}": "is required" for key in rule.required if key not in given}
-    if rule.is_open:
-        return wrong
-    known = [*rule.required, *rule.optional]
-    for key in given:
-        if key not in known:
-            nearest = get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
-            wrong[f"payload.{key}"] = f"is not a key of this event{hint}"
-    return wrong
-
-
-def _wrong_values(given: Payload, rule: PayloadRule) -> dict[str, str]:
-    found = (
-        (f"payload.{key}", check(given[key]))
-        for key, check in {**rule.required, **rule.optional}.items()
-        if key in given
-    )
-    return {key: why for key, why in found if why is not None}
-
-
-def _not_json(given: Payload) -> dict[str, str]:
+def _check_json(given: Payload) -> None:
     """PostgreSQL's jsonb takes no NaN, no NUL character and no half of a surrogate pair."""
     try:
         written = json.dumps(given, allow_nan=False, ensure_ascii=False)
         written.encode()
     except (TypeError, ValueError) as error:
-        return {"payload": f"is not JSON: {error}"}
+        raise Invalid({"payload": f"is not JSON: {error}"}) from None
     if _NUL.search(written):
-        return {"payload": "must not contain the NUL character"}
-    return {}
-
-
-def _text(value: object) -> str | None:
-    return None if isinstance(value, str) else "must be a string"
-
-
-def _filled(value: object) -> str | None:
-    return None if isinstance(value, str) and value.strip() else "must be a string, not empty"
-
-
-def _uuid(value: object) -> str | None:
-    try:
-        UUID(value if isinstance(value, str) else "")
-    except ValueError:
-        return "must be a UUID"
-    return None
-
-
-def _moment(value: object) -> str | None:
-    try:
-        at = datetime.fromisoformat(value if isinstance(value, str) else "")
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        return "must be a time in ISO 8601 with its offset from UTC"
-    return None
-
-
-def _seconds(value: object) -> str | None:
-    number = _number(value)
-    return None if number is not None and number >= 0 else "must be seconds, 0 or more"
-
-
-def _share(value: object) -> str | None:
-    number = _number(value)
-    return None if number is not None and number <= 1 and number >= 0 else "must be from 0 to 1"
-
-
-def _number(value: object) -> float | None:
-    """Return a finite number; in Python, unlike JSON, true is one."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if isinstance(value, int) or math.isfinite(value) else None
-
-
-def _one_of(vocabulary: type[StrEnum]) -> Check:
-    def check(value: object) -> str | None:
-        if value in list(vocabulary):
-            return None
-        return f"must be one of {', '.join(vocabulary)}"
-
-    return check
-
-
-PAYLOADS: Mapping[EventType, PayloadRule] = MappingProxyType(
-    {
-        EventType.SESSION_DISCOVERED: PayloadRule(
-            required={
-                "session_uuid": _uuid,
-                "project_path": _filled,
-                "working_directory": _filled,
-            },
-            optional={"iterm_pane_id": _filled},
-        ),
-        EventType.SESSION_ENDED: PayloadRule(
-            required={"session_uuid": _uuid, "reason": _filled},
-            optional={"duration_seconds": _seconds},
-        ),
-        EventType.TURN_DETECTED: PayloadRule(
-            required={
-                "session_uuid": _uuid,
-                "actor": _one_of(TurnActor),
-                "text": _text,
-                "source": _filled,
-                "turn_timestamp": _moment,
-            },
-        ),
-        EventType.STATE_TRANSITION: PayloadRule(
-            required={
-                "from_state": _one_of(TaskState),
-                "to_state": _one_of(TaskState),
-                "trigger": _filled,
-            },
-            optional={"confidence": _share},
-        ),
-        EventType.OBJECTIVE_CHANGED: PayloadRule(),
-        EventType.NOTIFICATION_SENT: PayloadRule(),
-        EventType.HOOK_RECEIVED: PayloadRule(
-            required={
-                "hook_type": _filled,
-                "claude_session_id": _filled,
-                "working_directory": _filled,
-            },
-        ),
-    }
-)
-"""The rule of every type of event."""
+        raise Invalid({"payload": "must not contain the NUL character"})

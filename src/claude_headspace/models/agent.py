@@ -74,7 +74,7 @@ class Agent(Model):
             .where(Task.agent_id == cls.id, Task.state != TaskState.COMPLETE)
             .order_by(Task.started_at.desc(), Task.id.desc())
             .limit(1)
-            .correlate(cls)
+            .correlate_except(Task)
             .scalar_subquery()
         )
         return func.coalesce(newest, TaskState.IDLE)

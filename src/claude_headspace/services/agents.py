@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Boolean, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -56,26 +56,26 @@ def register_agent(
         "started_at": at,
         "last_seen_at": at,
     }
+    # As in register_project: one statement that returns the row whether it was there or not.
     statement = (
         insert(Agent)
         .values(values)
-        .on_conflict_do_nothing(index_elements=[Agent.session_uuid])
-        .returning(Agent)
+        .on_conflict_do_update(
+            index_elements=[Agent.session_uuid], set_={"project_id": Agent.project_id}
+        )
+        .returning(Agent, literal_column("agents.xmax = 0", Boolean))
     )
-    # More than one round only if the agent is deleted between the two statements.
-    while True:
-        made = session.scalars(statement).one_or_none()
-        if made is not None:
-            _write_discovered(session, made, project, working_directory or project.path)
-            return made, True
-        found = _find(session, session_uuid)
-        if found is not None:
-            return _of_project(found, project), False
+    agent, is_new = session.execute(statement).one()
+    if agent.project_id != project.id:
+        raise Conflict(f"agent {session_uuid} belongs to project {agent.project_id}")
+    if is_new:
+        _write_discovered(session, agent, project, working_directory or project.path)
+    return agent, is_new
 
 
 def get_agent(session: Session, session_uuid: UUID) -> Agent:
     """Return the agent of that session, or raise :class:`NotFound`."""
-    agent = _find(session, session_uuid)
+    agent = session.scalars(select(Agent).where(Agent.session_uuid == session_uuid)).one_or_none()
     if agent is None:
         raise NotFound(f"there is no agent {session_uuid}")
     return agent
@@ -185,16 +185,6 @@ def delete_agent(session: Session, session_uuid: UUID) -> None:
     """Delete the agent with its tasks and turns; its events stay."""
     session.delete(get_agent(session, session_uuid))
     session.flush()
-
-
-def _find(session: Session, session_uuid: UUID) -> Agent | None:
-    return session.scalars(select(Agent).where(Agent.session_uuid == session_uuid)).one_or_none()
-
-
-def _of_project(agent: Agent, project: Project) -> Agent:
-    if agent.project_id != project.id:
-        raise Conflict(f"agent {agent.session_uuid} belongs to project {agent.project_id}")
-    return agent
 
 
 def _write_discovered(

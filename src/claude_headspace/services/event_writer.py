@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
@@ -23,7 +22,6 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from claude_headspace.clock import now
-from claude_headspace.config import database_url
 from claude_headspace.domain.payloads import Payload, validated_payload
 from claude_headspace.models import Event
 
@@ -71,8 +69,7 @@ class EventWriter:
     It may be used by several threads at once.
     """
 
-    def __init__(self, url: str | URL | Callable[[], str | URL] = database_url) -> None:
-        """Write to the database at *url*; a function is asked for it at the first use."""
+    def __init__(self, url: str | URL) -> None:
         self._url = url
         self._engine: Engine | None = None
         self._making = Lock()
@@ -83,7 +80,7 @@ class EventWriter:
         with self._making:
             if self._engine is None:
                 self._engine = create_engine(
-                    self._url() if callable(self._url) else self._url,
+                    self._url,
                     pool_size=POOL_SIZE,
                     max_overflow=0,
                     pool_pre_ping=True,

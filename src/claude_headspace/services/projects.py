@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Boolean, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -40,8 +40,7 @@ def register_project(
     """Return the project at *path*, and whether it was made just now.
 
     A project that exists is returned as it is. When two register one path at once, the second waits
-    for the first to commit and gets the first one's project (``INSERT ... ON CONFLICT DO NOTHING``,
-    PostgreSQL manual, 6.4 of INSERT).
+    for the first to commit and gets the first one's project.
 
     :raises Invalid: if the path is not absolute.
     """
@@ -52,20 +51,16 @@ def register_project(
         "github_repo": github_repo,
         "current_branch": current_branch,
     }
+    # DO NOTHING returns no row; DO UPDATE, which changes nothing here, returns and holds the one
+    # that is there (PostgreSQL manual, INSERT). Only a row that was updated has a locker, xmax.
     statement = (
         insert(Project)
         .values(values)
-        .on_conflict_do_nothing(index_elements=[Project.path])
-        .returning(Project)
+        .on_conflict_do_update(index_elements=[Project.path], set_={"name": Project.name})
+        .returning(Project, literal_column("projects.xmax = 0", Boolean))
     )
-    # More than one round only if the project is deleted between the two statements.
-    while True:
-        made = session.scalars(statement).one_or_none()
-        if made is not None:
-            return made, True
-        found = session.scalars(select(Project).where(Project.path == path)).one_or_none()
-        if found is not None:
-            return found, False
+    project, is_new = session.execute(statement).one()
+    return project, is_new
 
 
 def get_project(session: Session, project_id: int) -> Project:

@@ -1,4 +1,4 @@
-"""The JSON API: one blueprint per thing, every answer and every error a JSON object."""
+"""The dashboard, and the JSON API: a blueprint per thing, every answer and error an object."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from flask import Flask
 
 from claude_headspace.web import (
     agents,
+    dashboard,
     errors,
     events,
     health,
@@ -17,8 +18,8 @@ from claude_headspace.web import (
 )
 
 
-def register_api(app: Flask) -> None:
-    """Add the API's routes and its error answers to *app*."""
-    for module in (agents, events, health, objectives, projects, reports, tasks, turns):
+def register_web(app: Flask) -> None:
+    """Add the routes and the error answers to *app*."""
+    for module in (agents, dashboard, events, health, objectives, projects, reports, tasks, turns):
         app.register_blueprint(module.blueprint)
     errors.register(app)

@@ -2,55 +2,69 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
 from flask import Blueprint, jsonify, url_for
 from flask.typing import ResponseReturnValue
+from pydantic import StrictBool
 
+from claude_headspace.domain.validation import Filled, Id, Uuid, says
 from claude_headspace.models import Agent
 from claude_headspace.services import agents, projects
-from claude_headspace.web.parsing import body, query
 from claude_headspace.web.presentation import Json, agent_json, page_json
+from claude_headspace.web.requests import Listing, Request, body, query
 from claude_headspace.web.transactions import transaction
 
 blueprint = Blueprint("agents", __name__, url_prefix="/api/agents")
 
 
+class Agents(Listing):
+    """Which agents are wanted."""
+
+    project_id: Id | None = None
+    active: Annotated[StrictBool, says("must be true or false")] | None = None
+
+
+class NewAgent(Request):
+    """An agent by its session, and where it works."""
+
+    session_uuid: Uuid
+    project_path: Filled
+    claude_session_id: Filled | None = None
+    iterm_pane_id: Filled | None = None
+    working_directory: Filled | None = None
+
+
+class End(Request):
+    """Why an agent ends."""
+
+    reason: Filled
+
+
 @blueprint.get("")
 def index() -> ResponseReturnValue:
     """Return agents with their states, the one seen last first."""
-    fields = query()
-    project_id = fields.optional_id("project_id")
-    active = fields.optional_flag("active")
-    page = fields.page()
-    fields.check()
+    wanted = query(Agents)
     with transaction() as session:
-        found = agents.list_agents(session, project_id=project_id, active=active, page=page)
-        return jsonify(page_json((agent_json(o.agent, o.name, o.state) for o in found), page))
+        found = agents.list_agents(
+            session, project_id=wanted.project_id, active=wanted.active, page=wanted.page
+        )
+        items = (agent_json(o.agent, o.name, o.state) for o in found)
+        return jsonify(page_json(items, wanted.page))
 
 
 @blueprint.post("")
 def register() -> ResponseReturnValue:
     """Register an agent, and the project at its path: 201 if the agent is new, else 200."""
-    fields = body()
-    session_uuid = fields.uuid("session_uuid")
-    project_path = fields.text("project_path")
-    claude_session_id = fields.optional_text("claude_session_id")
-    iterm_pane_id = fields.optional_text("iterm_pane_id")
-    working_directory = fields.optional_text("working_directory")
-    fields.check()
+    given = body(NewAgent)
     with transaction() as session:
-        project, _ = projects.register_project(session, project_path)
+        project, _ = projects.register_project(session, given.project_path)
         agent, created = agents.register_agent(
-            session,
-            session_uuid,
-            project,
-            claude_session_id=claude_session_id,
-            iterm_pane_id=iterm_pane_id,
-            working_directory=working_directory,
+            session, project=project, **given.model_dump(exclude={"project_path"})
         )
         answer = _present(agent)
-    location = url_for(".show", session_uuid=session_uuid)
+    location = url_for(".show", session_uuid=given.session_uuid)
     return jsonify(answer), 201 if created else 200, {"Location": location}
 
 
@@ -71,9 +85,7 @@ def heartbeat(session_uuid: UUID) -> ResponseReturnValue:
 @blueprint.post("/<uuid:session_uuid>/end")
 def end(session_uuid: UUID) -> ResponseReturnValue:
     """End the agent, with a reason."""
-    fields = body()
-    reason = fields.text("reason")
-    fields.check()
+    reason = body(End).reason
     with transaction() as session:
         return jsonify(_present(agents.end_agent(session, session_uuid, reason)))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from flask import Blueprint, current_app, jsonify, url_for
 from flask.typing import ResponseReturnValue
 
 from claude_headspace.domain.payloads import EventType
+from claude_headspace.domain.validation import Id, Moment, says
 from claude_headspace.services import events
 from claude_headspace.services.event_writer import EventWriter, NewEvent
-from claude_headspace.web.parsing import body, query
 from claude_headspace.web.presentation import event_json, page_json
+from claude_headspace.web.requests import Listing, Request, body, query
 from claude_headspace.web.transactions import transaction
 
 blueprint = Blueprint("events", __name__, url_prefix="/api/events")
@@ -17,38 +20,44 @@ blueprint = Blueprint("events", __name__, url_prefix="/api/events")
 EVENT_WRITER = "headspace_event_writer"
 """The key of the application's :class:`EventWriter` in ``app.extensions``."""
 
+Type = Annotated[EventType, says(f"must be one of {', '.join(EventType)}")]
+
+
+class Events(Listing):
+    """Which events are wanted."""
+
+    event_type: Type | None = None
+    project_id: Id | None = None
+    agent_id: Id | None = None
+    task_id: Id | None = None
+    since: Moment | None = None
+
+
+class Happened(Request):
+    """An event from outside."""
+
+    event_type: Type
+    payload: Annotated[dict[str, object], says("must be an object")] | None = None
+    project_id: Id | None = None
+    agent_id: Id | None = None
+    task_id: Id | None = None
+    turn_id: Id | None = None
+
 
 @blueprint.get("")
 def index() -> ResponseReturnValue:
     """Return events, the newest first."""
-    fields = query()
-    wanted = events.EventFilter(
-        event_type=fields.optional_one_of("event_type", EventType),
-        project_id=fields.optional_id("project_id"),
-        agent_id=fields.optional_id("agent_id"),
-        task_id=fields.optional_id("task_id"),
-        since=fields.optional_moment("since"),
-    )
-    page = fields.page()
-    fields.check()
+    wanted = query(Events)
+    chosen = events.EventFilter(**wanted.model_dump(exclude={"limit", "offset"}))
     with transaction() as session:
-        found = events.list_events(session, wanted, page)
-        return jsonify(page_json(map(event_json, found), page))
+        found = events.list_events(session, chosen, wanted.page)
+        return jsonify(page_json(map(event_json, found), wanted.page))
 
 
 @blueprint.post("")
 def write() -> ResponseReturnValue:
     """Write an event from outside, a hook for one; it is committed on the writer's own engine."""
-    fields = body()
-    event = NewEvent(
-        event_type=fields.one_of("event_type", EventType),
-        payload=fields.optional_object("payload"),
-        project_id=fields.optional_id("project_id"),
-        agent_id=fields.optional_id("agent_id"),
-        task_id=fields.optional_id("task_id"),
-        turn_id=fields.optional_id("turn_id"),
-    )
-    fields.check()
+    event = NewEvent(**body(Happened).model_dump())
     writer: EventWriter = current_app.extensions[EVENT_WRITER]
     event_id = writer.write(event)
     with transaction() as session:

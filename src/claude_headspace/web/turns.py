@@ -5,39 +5,46 @@ from __future__ import annotations
 from flask import Blueprint, jsonify, url_for
 from flask.typing import ResponseReturnValue
 
-from claude_headspace.domain.states import TurnActor, TurnIntent
+from claude_headspace.domain.validation import Actor, Id, Intent, Text, Uuid
 from claude_headspace.services import turns
 from claude_headspace.web.errors import error_body
-from claude_headspace.web.parsing import body, query
 from claude_headspace.web.presentation import page_json, task_json, turn_json
+from claude_headspace.web.requests import Listing, Request, body, query
 from claude_headspace.web.transactions import transaction
 
 blueprint = Blueprint("turns", __name__, url_prefix="/api/turns")
 
 
+class Turns(Listing):
+    """Which turns are wanted."""
+
+    task_id: Id | None = None
+
+
+class NewTurn(Request):
+    """What was said, by whom and in which session; what it means, if that is known."""
+
+    session_uuid: Uuid
+    actor: Actor
+    text: Text
+    intent: Intent | None = None
+
+
 @blueprint.get("")
 def index() -> ResponseReturnValue:
     """Return turns, the oldest first."""
-    fields = query()
-    task_id = fields.optional_id("task_id")
-    page = fields.page()
-    fields.check()
+    wanted = query(Turns)
     with transaction() as session:
-        found = turns.list_turns(session, task_id=task_id, page=page)
-        return jsonify(page_json(map(turn_json, found), page))
+        found = turns.list_turns(session, task_id=wanted.task_id, page=wanted.page)
+        return jsonify(page_json(map(turn_json, found), wanted.page))
 
 
 @blueprint.post("")
 def deliver() -> ResponseReturnValue:
     """Process a turn: 201 with turn, task and transition, or 409 and why it does not fit."""
-    fields = body()
-    session_uuid = fields.uuid("session_uuid")
-    actor = fields.one_of("actor", TurnActor)
-    text = fields.text("text", may_be_empty=True)
-    intent = fields.optional_one_of("intent", TurnIntent)
-    fields.check()
+    given = body(NewTurn)
     with transaction() as session:
-        result = turns.process_turn(session, session_uuid, actor, text, intent=intent)
+        result = turns.process_turn(session, **given.model_dump())
         if result.task is None or result.turn is None:
             return error_body(409, "invalid_transition", result.transition.reason)
         answer = {

@@ -24,6 +24,7 @@ from pgsandbox.cli.advice import DURABILITY, Advice, Costs, Situation, advise
 from pgsandbox.cli.project import root_argument, settings_of
 from pgsandbox.config import Settings
 from pgsandbox.databases.capacity import POOL_OF_A_CLONE, most_processes
+from pgsandbox.guard import masked
 from pgsandbox.servers import Server
 from pgsandbox.wiring import Run, choose_server
 
@@ -230,7 +231,7 @@ def _described(server: Server, role: str) -> Iterable[tuple[str, str]]:
     yield "version", f"PostgreSQL {server.version_text}"
     yield "kind", server.kind
     yield "chosen", server.reason
-    yield "at", server.url.render_as_string(hide_password=True)
+    yield "at", masked(server.url.render_as_string())
     yield "role", role
 
 

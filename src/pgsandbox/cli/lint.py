@@ -7,7 +7,6 @@ import gc
 import io
 import os
 import sys
-import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what was found; return 0 for nothing, 1 for something."""
     if options.explain:
-        _print(_explained(_rule(options.explain)))
+        from pgsandbox.cli.explain import explain_rule
+
+        _print(explain_rule(_rule(options.explain)))
         return 0
     project = _project(options.root or _root(Path.cwd()), options.paths)
     # Millions of nodes and no cycle among them: the collector would only go through them.
@@ -79,19 +80,6 @@ def _rule(code: str) -> Rule:
             remedy="Write one of them behind --explain.",
         )
     return rule
-
-
-def _explained(rule: Rule) -> str:
-    prose = [f"{rule.code}: {rule.title}", rule.why, rule.instead]
-    parts = [textwrap.fill(each, 80, break_on_hyphens=False) for each in prose]
-    for heading, code in (("Not so:", rule.bad), ("But:", rule.good)):
-        if code:
-            parts += [heading, _indented(code)]
-    return "\n\n".join([*parts, f"Background: {rule.page}"])
-
-
-def _indented(code: str) -> str:
-    return "\n".join(f"    {line}".rstrip() for line in code.splitlines())
 
 
 def _project(given_root: Path, given: list[Path]) -> Project:

@@ -31,12 +31,12 @@ def settings_of(directory: Path) -> Settings:
     there upwards configures pgsandbox.
     """
     start = directory.resolve()
-    for root in (start, *start.parents):
-        settings = config.read(root, os.environ, {}) if _has_file(root) else None
-        if settings is not None:
-            for path in reversed((root, root / "src", *_python_path(root))):
-                sys.path.insert(0, str(path))
-            return settings
+    root = config.find([start]) or _root_with_a_file(start)
+    settings = config.read(root, os.environ, {}) if root is not None else None
+    if root is not None and settings is not None:
+        for path in reversed((root, root / "src", *_python_path(root))):
+            sys.path.insert(0, str(path))
+        return settings
     raise ConfigurationError(
         "There is no project here that uses pgsandbox.",
         facts=[
@@ -47,8 +47,9 @@ def settings_of(directory: Path) -> Settings:
     )
 
 
-def _has_file(root: Path) -> bool:
-    return (root / config.FILE).is_file()
+def _root_with_a_file(start: Path) -> Path | None:
+    """The project's root where a variable configures it, and no table does."""
+    return next((each for each in (start, *start.parents) if (each / config.FILE).is_file()), None)
 
 
 def _python_path(root: Path) -> list[Path]:

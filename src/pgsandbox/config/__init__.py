@@ -1,8 +1,9 @@
 """The settings of a project: each declared once, read from four places, and knowing its source.
 
-``read`` gives the settings of a project, or None where pgsandbox is not configured. ``resolve``
-gives the object that one of them refers to. ``SETTINGS`` is the declaration that everything else is
-made from. Standard library only; importing this imports nothing of the user's.
+``find`` gives the root of the project that tests belong to, ``read`` its settings, or None where
+pgsandbox is not configured. ``resolve`` gives the object that one of them refers to. ``SETTINGS``
+is the declaration that everything else is made from. Standard library only; importing this imports
+nothing of the user's.
 
 pytest asks for the declarations in every project that has pgsandbox installed; what reads them is
 imported when somebody asks for it.
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING
 from pgsandbox.config.declared import BIND_SETTINGS, OTHER_VARIABLES, SETTINGS, Setting
 
 if TYPE_CHECKING:
-    from pgsandbox.config.reading import FILE, read
-    from pgsandbox.config.references import resolve
+    from pgsandbox.config.finding import FILE, Search, find, stray_tests
+    from pgsandbox.config.reading import read
+    from pgsandbox.config.references import imported, resolve
     from pgsandbox.config.settings import Bind, Settings, Value, header_lines, rows
 
 __all__ = [
@@ -24,18 +26,23 @@ __all__ = [
     "OTHER_VARIABLES",
     "SETTINGS",
     "Bind",
+    "Search",
     "Setting",
     "Settings",
     "Value",
+    "find",
     "header_lines",
+    "imported",
     "read",
     "resolve",
     "rows",
+    "stray_tests",
 ]
 
 _ELSEWHERE = {
-    **dict.fromkeys(("FILE", "read"), "reading"),
-    "resolve": "references",
+    **dict.fromkeys(("FILE", "Search", "find", "stray_tests"), "finding"),
+    "read": "reading",
+    **dict.fromkeys(("imported", "resolve"), "references"),
     **dict.fromkeys(("Bind", "Settings", "Value", "header_lines", "rows"), "settings"),
 }
 

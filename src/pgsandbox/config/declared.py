@@ -171,6 +171,18 @@ SETTINGS: tuple[Setting, ...] = (
         (),
     ),
     Setting(
+        "factories",
+        "The modules of the factories, where they are not in `factories.py` beside the tests.",
+        kinds.several(kinds.dotted_name, 'a list of modules, as "tests.factories"'),
+        (),
+    ),
+    Setting(
+        "factories-ignore",
+        "Findings of `factories check` to live with, each with the reason.",
+        kinds.entries("object", "reason", optional=("finding",)),
+        (),
+    ),
+    Setting(
         "large-tables",
         "Tables so large that the migration tests warn of what would lock them for long.",
         kinds.several(kinds.any_text, "a list of names of tables"),
@@ -200,7 +212,7 @@ BIND_SETTINGS: tuple[Setting, ...] = tuple(
 
 OTHER_VARIABLES: dict[str, str] = {
     "PGSANDBOX_BINDIR": "the directory of PostgreSQL's programs for the embedded server",
-    "PGSANDBOX_RUNDIR": "the directory for the embedded server's socket and data, instead of "
-    "shared memory (`/dev/shm`, where it has a gigabyte) or `/tmp`",
+    "PGSANDBOX_RUNDIR": "the directory, by its absolute path, for the embedded server's socket and "
+    "data, instead of shared memory (`/dev/shm`, where it has a gigabyte) or `/tmp`",
 }
 """Environment variables of pgsandbox that set nothing of a project, and what each is for."""

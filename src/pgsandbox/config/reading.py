@@ -7,16 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from pgsandbox.config.declared import BIND_SETTINGS, OTHER_VARIABLES, SETTINGS, Setting
+from pgsandbox.config.finding import FILE, TABLE, table_of
 from pgsandbox.config.kinds import Refused
 from pgsandbox.config.settings import TEST_DATABASE_URL, Bind, Settings, Value, shown
 from pgsandbox.errors import ConfigurationError, Fact
+from pgsandbox.guard import masked
 
-FILE = "pyproject.toml"
-TABLE = "tool.pgsandbox"
 _PREFIX = "PGSANDBOX_"
 _IN_FILE = f"{FILE} [{TABLE}]"
 
@@ -34,7 +33,7 @@ def read(
     Raises ConfigurationError, which names the place, the key, the value and what is allowed there.
 
     """
-    table = _table_of(root / FILE)
+    table = table_of(root)
     if table is None and not (flags.get("metadata") or environ.get(f"{_PREFIX}METADATA")):
         return None
     _refuse_unknown_keys(table or {}, SETTINGS, TABLE)
@@ -45,9 +44,10 @@ def read(
     _refuse_passwords(values["allow"])
     _require_metadata(values["metadata"], TABLE)
     values["migrations"] = _migrations_of(root, values, TABLE)
-    paths, binds = values["paths"], values["binds"]
-    values["paths"] = replace(paths, value=tuple(root / path for path in paths.value))
+    values["paths"] = _paths_of(root, values["paths"])
+    binds = values["binds"]
     bound = {name: _bind_of(root, name, table) for name, table in binds.value.items()}
+    _refuse_redirect_without_url(values, bound)
     values["binds"] = replace(binds, value=MappingProxyType(bound))
     return Settings(
         root=root,
@@ -55,36 +55,6 @@ def read(
         values=MappingProxyType(values),
         **{setting.attribute: values[setting.key].value for setting in SETTINGS},
     )
-
-
-def _table_of(file: Path) -> dict[str, Any] | None:
-    try:
-        content = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    # However its header is spelt, our table holds this word; most projects are done here.
-    if b"pgsandbox" not in content:
-        return None
-    # Only a project that mentions pgsandbox pays for the parser.
-    import tomllib
-
-    try:
-        document = tomllib.loads(content.decode())
-    except ValueError as error:  # TOMLDecodeError names the line, UnicodeDecodeError the byte
-        raise ConfigurationError(
-            f"{FILE} is not valid TOML, so its settings cannot be read.",
-            facts=[Fact("file", str(file)), Fact("error", str(error))],
-            remedy="Correct the file at the place that the error names.",
-        ) from error
-    tools = document.get("tool", {})
-    table = tools.get("pgsandbox") if isinstance(tools, dict) else None
-    if table is not None and not isinstance(table, dict):
-        raise ConfigurationError(
-            f"{TABLE} is a table of settings, not one value.",
-            facts=[Fact("value", shown(table), FILE)],
-            remedy=f"Write a table [{TABLE}] with a line for each setting.",
-        )
-    return table
 
 
 def _refuse_unknown_keys(
@@ -203,6 +173,52 @@ def _require_metadata(metadata: Value, where: str) -> None:
     )
 
 
+def _paths_of(root: Path, paths: Value) -> Value:
+    """Return *paths* below *root*; those that somebody named are there."""
+    found = tuple(root / path for path in paths.value)
+    missing = [path for path in found if not path.exists()]
+    if not missing or paths.source == "default":
+        return replace(paths, value=found)
+    path = missing[0]
+    known = [str(each.relative_to(root)) for each in _near(path, root)]
+    near = _nearest(str(paths.value[found.index(path)]), known)
+    raise ConfigurationError(
+        f"paths names {shown(path, root)}, and there is no such directory or file"
+        + (f'; did you mean "{near}"?' if near else "."),
+        facts=[
+            Fact("key", "paths"),
+            Fact("value", shown(paths.value), paths.source),
+            Fact("looked at", masked(path)),
+        ],
+        remedy="Name the directories of the tests that use the database, from the directory of "
+        "pyproject.toml. No test below a directory that is not there would be sandboxed.",
+    )
+
+
+def _near(path: Path, root: Path) -> list[Path]:
+    """The directories beside *path*, or where it would be if those above it were spelt right."""
+    above = next(each for each in path.parents if each.is_dir())
+    if not above.is_relative_to(root):
+        return []
+    return [each for pattern in ("*", "*/*") for each in above.glob(pattern) if each.is_dir()]
+
+
+def _refuse_redirect_without_url(values: Mapping[str, Value], binds: Mapping[str, Bind]) -> None:
+    redirect, url = values["redirect"], values["url"]
+    if not redirect.value or url.value or any(bind.url for bind in binds.values()):
+        return
+    raise ConfigurationError(
+        "redirect = true has nothing to redirect: url does not say which database is the "
+        "application's own.",
+        facts=[
+            Fact("redirect", shown(redirect.value), redirect.source),
+            Fact("url", "none", url.source),
+        ],
+        remedy='Add a line such as url = "myapp.config:database_url", or the URL itself without '
+        "its password; or remove redirect.",
+    )
+
+
 def _migrations_of(root: Path, values: Mapping[str, Value], where: str) -> Value:
     schema, migrations = values["schema"], values["migrations"]
     if migrations.value is None:
@@ -225,7 +241,7 @@ def _migrations_of(root: Path, values: Mapping[str, Value], where: str) -> Value
         facts=[
             Fact("key", "migrations"),
             Fact("value", shown(migrations.value), migrations.source),
-            Fact("looked at", str(path)),
+            Fact("looked at", masked(path)),
         ],
         remedy="Name the directory of the Alembic environment, the one with env.py in it, or its "
         "ini file, from the directory of pyproject.toml; alembic.ini:name is a section in that.",

@@ -32,10 +32,22 @@ def resolve(reference: str) -> object:
     for name in names.split("."):
         try:
             found = getattr(found, name)
+        except PgSandboxError:
+            raise
         except AttributeError as error:
             raise _no_such_name(reference, path, name, found) from error
+        except (Exception, SystemExit) as error:  # a property, or the module's __getattr__
+            raise _reading_failed(reference, path, name, error) from error
         path = f"{path}:{name}" if ":" not in path else f"{path}.{name}"
     return found
+
+
+def imported(module_name: str) -> ModuleType:
+    """Return the module of this name, imported as Python does.
+
+    Raises ConfigurationError if there is none, or if importing it fails; the failure is chained.
+    """
+    return _import(module_name, module_name)
 
 
 def _import(module_name: str, reference: str) -> ModuleType:
@@ -66,6 +78,17 @@ def _import_failed(reference: str, module_name: str, error: BaseException) -> Co
         f'Importing "{module_name}" for "{reference}" failed.',
         facts=[Fact("reference", reference), Fact("error", said)],
         remedy=f'See it alone with: python -c "import {module_name}"',
+    )
+
+
+def _reading_failed(
+    reference: str, path: str, name: str, error: BaseException
+) -> ConfigurationError:
+    said = masked(f"{type(error).__name__}: {error}")
+    return ConfigurationError(
+        f'"{path}" has "{name}", and reading it failed.',
+        facts=[Fact("reference", reference), Fact("error", said)],
+        remedy="Name something that can be read before any test.",
     )
 
 

@@ -80,6 +80,10 @@ class Settings:
     """Names that test files may not import."""
     schema_ignore: tuple[Mapping[str, str], ...]
     """Differences that ``schema diff`` does not report."""
+    factories: tuple[str, ...]
+    """The modules of the factories; empty where they are looked for beside the tests."""
+    factories_ignore: tuple[Mapping[str, str], ...]
+    """Findings that ``factories check`` does not report."""
     large_tables: tuple[str, ...]
     """Tables that a migration should not lock for long."""
     keep: bool
@@ -127,7 +131,7 @@ def shown(value: object, root: Path | None = None) -> str:
             said = f'"{masked(value)}"'
         case Path():
             seen = value.relative_to(root) if root and value.is_relative_to(root) else value
-            said = f'"{seen.as_posix()}"'
+            said = f'"{masked(seen.as_posix())}"'
         case list() | tuple():
             said = "[" + ", ".join(shown(item, root) for item in value) + "]"
         case Mapping():

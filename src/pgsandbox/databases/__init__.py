@@ -5,7 +5,9 @@ lists what is there. The parts, from the bottom:
 
 * ``names``: what a test database is called;
 * ``limits``: administrative statements that end, and who made them wait;
+* ``second_proof``: what tells that a database is ours where its mark was overwritten;
 * ``catalog``: what a database is, and whether it is ours;
+* ``connecting``: connections for administrative work;
 * ``admin``: create, mark, drop;
 * ``replication``: what would keep a database from being dropped;
 * ``lease``: who is alive;
@@ -13,12 +15,13 @@ lists what is there. The parts, from the bottom:
 * ``lifecycle``: all of it together, in the order in which things happen;
 * ``adoption``: the second way, for roles that may not create databases;
 * ``templates``: databases that are built once and copied many times;
+* ``shared``: what a clone does not hold, and its test may change all the same;
 * ``stock``: copies for single tests, made ahead of them.
 """
 
 from __future__ import annotations
 
-from pgsandbox.databases.admin import Server, administration, require_createdb
+from pgsandbox.databases.admin import require_createdb
 from pgsandbox.databases.adoption import (
     ADOPTED,
     adopt,
@@ -28,6 +31,7 @@ from pgsandbox.databases.adoption import (
     take,
 )
 from pgsandbox.databases.capacity import Capacity, capacity_of, require_enough
+from pgsandbox.databases.connecting import Server, administration
 from pgsandbox.databases.lease import Lease, Leases
 from pgsandbox.databases.lifecycle import (
     PURPOSE,

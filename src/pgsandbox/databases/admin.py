@@ -17,124 +17,38 @@ anything (manual, DROP DATABASE).
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
+from weakref import WeakKeyDictionary
 
-import psycopg2
 from psycopg2 import errors as causes
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from pgsandbox.databases.catalog import Entry, find
+from pgsandbox.databases.catalog import Entry, find, identity_of
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited, url_fact
 from pgsandbox.databases.names import fits
+from pgsandbox.databases.second_proof import limit_of
 from pgsandbox.errors import (
     DatabaseError,
     Fact,
     MayNotCreateDatabases,
     NotATestDatabase,
-    ServerError,
-    TooFewConnections,
 )
-from pgsandbox.guard import LONGEST_NAME, Mark, creation_limit, masked
+from pgsandbox.guard import LONGEST_NAME, Mark, creation_limit
 
 _FIRST_WITH_STRATEGY = 150000
-# libpq has no SQLSTATE for a refused log-in (manual, 34.1.3); 53300 says one of these.
-_FULL = ("too many clients", "too many connections for", "connection slots are reserved")
-
-
-class Server(Protocol):
-    """What is asked of a server here: to be connected to."""
-
-    def connect(self, database: str | None = None) -> Connection:
-        """A psycopg2 connection in autocommit, to the maintenance database unless one is named."""
-
-
-@contextmanager
-def administration(server: Server, database: str | None = None) -> Iterator[Connection]:
-    """A connection for administrative statements, closed at the end of the block.
-
-    It speaks UTF-8 whatever the maintenance database's encoding is: names are given and compared
-    as UTF-8. Raises TooFewConnections if the server has none left, and ServerError if it does not
-    let us in for another reason.
-    """
-    if isinstance(server, HeldServer) and database is None:
-        with server.lock:
-            yield server.connection()
-        return
-    connection = open_connection(server, database)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-class HeldServer:
-    """A server whose administration goes over one connection, for whoever has much of it.
-
-    Opening one costs a third of what a copy of a small database does. One thread uses it at a time.
-    """
-
-    def __init__(self, server: Server) -> None:
-        self.lock = threading.RLock()
-        self._server = server
-        self._connection: Connection | None = None
-
-    def connect(self, database: str | None = None) -> Connection:
-        """A connection of its own, as of any server."""
-        return self._server.connect(database)
-
-    def connection(self) -> Connection:
-        """The one connection, opened when it is first asked for, and again where it broke."""
-        if self._connection is None or self._connection.closed:
-            self._connection = open_connection(self._server)
-        return self._connection
-
-    def close(self) -> None:
-        """Close it; it is opened again if somebody asks."""
-        with self.lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
-
-
-def open_connection(server: Server, database: str | None = None) -> Connection:
-    """Like `administration`, for a connection that the caller closes."""
-    try:
-        connection = server.connect(database)
-        connection.set_client_encoding("UTF8")
-    except psycopg2.Error as error:
-        said = masked(error.diag.message_primary or str(error).strip())
-        facts = [
-            Fact("database", database or "the maintenance database"),
-            Fact("server said", said),
-        ]
-        if any(words in said for words in _FULL):
-            raise TooFewConnections(
-                "The server has no connection left for pgsandbox.",
-                facts=facts,
-                remedy="Run fewer workers (-n), end other sessions, or raise max_connections.",
-            ) from error
-        raise ServerError(
-            "The server did not let pgsandbox in for administration.",
-            facts=facts,
-            remedy="It did before: somebody has changed the role, the rules of pg_hba.conf, or the "
-            "database.",
-        ) from error
-    return connection
+_BYTES_A_SECOND = 20_000_000
+_WORTH_TELLING = 3
+_sizes: WeakKeyDictionary[Connection, dict[int, int]] = WeakKeyDictionary()
+"""How large the templates are that were copied over a connection, by oid."""
 
 
 def may_create_databases(connection: Connection) -> bool:
     """Whether the connection's role has CREATEDB or is a superuser."""
-    with limited(connection, "look up the right to create", "*") as cursor:
-        cursor.execute(
-            "select rolcreatedb or rolsuper from pg_catalog.pg_roles where rolname = current_user"
-        )
-        return cursor.fetchone() == (True,)
+    return identity_of(connection).may_create
 
 
 def require_createdb(connection: Connection) -> None:
@@ -172,10 +86,12 @@ def create(
     Raises NotATestDatabase if *template* is not ours: nothing of anybody else's is copied either.
     """
     _require_storable(connection, name)
+    enough = limits
     if template is not None:
-        proven(connection, template, limits)
-    with limited(connection, "create", name, limits) as cursor:
-        origin = _empty(cursor) if template is None else _copy_of(cursor, template)
+        source = proven(connection, template, limits)
+        enough = _enough_to_copy(connection, source, limits)
+    with limited(connection, "create", name, enough) as cursor:
+        origin = _empty(cursor) if template is None else _copy_of(connection, template)
         statement = sql.SQL("CREATE DATABASE {name} {origin} CONNECTION LIMIT {limit}").format(
             name=sql.Identifier(name), origin=origin, limit=sql.Literal(creation_limit(name))
         )
@@ -204,10 +120,11 @@ def mark(
 ) -> Mark:
     """Write our mark on the database *name*, which `create` made, and return it.
 
-    The mark, the end of the connection limit and ``jit = off`` (jit can take most of a test
-    query's time) come into force at one instant. A database that is marked already is marked anew.
-    With *inputs* it is a template, used now, and nobody can connect to it from that instant on.
-    Raises NotATestDatabase if the database isn't ours, DatabaseError if it isn't *oid* any more.
+    The mark, its second proof in the connection limit (`second_proof`) and ``jit = off`` (jit can
+    take most of a test query's time) come into force at one instant. A database that is marked
+    already is marked anew. With *inputs* it is a template, used now, and nobody can connect to it
+    from that instant on. Raises NotATestDatabase if the database isn't ours, DatabaseError if it
+    isn't *oid* any more.
     """
     entry = proven(connection, name, limits)
     if entry is None or entry.oid != oid:
@@ -234,21 +151,31 @@ def mark(
         cursor.execute(
             sql.SQL(
                 "COMMENT ON DATABASE {name} IS {mark};"
-                "ALTER DATABASE {name} CONNECTION LIMIT -1;"
+                "ALTER DATABASE {name} CONNECTION LIMIT {limit};"
                 "ALTER DATABASE {name} SET jit = off" + closing
-            ).format(name=sql.Identifier(name), mark=sql.Literal(text.encode()))
+            ).format(
+                name=sql.Identifier(name),
+                mark=sql.Literal(text.encode()),
+                limit=sql.Literal(limit_of(text)),
+            )
         )
     return text
 
 
 def drop(
-    connection: Connection, name: str, *, oid: int | None = None, limits: Limits = DEFAULT_LIMITS
+    connection: Connection,
+    name: str,
+    *,
+    oid: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    is_held: Callable[[], bool] | None = None,
 ) -> bool:
     """Drop the database *name*, which pgsandbox made, and end all sessions in it.
 
-    Returns False, and does nothing, if it does not exist, or if *oid* is given and it is another
-    one by now. Raises NotATestDatabase if it isn't ours, and AdministrationBlocked if sessions that
-    this role can't end, or locks, stand in the way beyond *limits*.
+    Returns False, and does nothing, if it does not exist, if *oid* is given and it is another one
+    by now, or if *is_held* is given and says, last of all, that its lease is lost. Raises
+    NotATestDatabase if it isn't ours, and AdministrationBlocked if sessions that this role can't
+    end, or locks, stand in the way beyond *limits*.
     """
     entry = proven(connection, name, limits)
     if entry is None or oid not in (None, entry.oid):
@@ -263,7 +190,7 @@ def drop(
             ],
             remedy="Drop it as its owner, or grant the owner's role to this one.",
         )
-    if entry.is_unfinished:
+    if entry.has_lost_its_mark:
         # An interrupted DROP sets the connection limit to -2 first and would take the only proof
         # away (PostgreSQL 16 and later minor versions of 11 to 15, "invalid database").
         mark(connection, name, entry.oid, limits=limits)
@@ -271,10 +198,13 @@ def drop(
         if entry.is_template:
             # DROP refuses a template. An invalid database, which can't be altered, is never one.
             cursor.execute(_on(name, "ALTER DATABASE {} IS_TEMPLATE false"))
-        again = proven(connection, name, limits)
-        if again is None or again.oid != entry.oid:
+        if entry.is_template or entry.has_lost_its_mark:
+            again = proven(connection, name, limits)
+            if again is None or again.oid != entry.oid:
+                return False
+        if is_held is not None and not is_held():
             return False
-        _drop_now(cursor, again)
+        _drop_now(cursor, entry)
     return True
 
 
@@ -299,14 +229,23 @@ def roll_back_prepared(connection: Connection, name: str, limits: Limits = DEFAU
                 continue  # somebody else has just ended it
 
 
-def has_prepared(connection: Connection, name: str) -> bool:
-    """Whether the database *name* has prepared transactions."""
-    with limited(connection, "look up what was prepared in", name) as cursor:
-        cursor.execute(
-            "select exists (select from pg_catalog.pg_prepared_xacts where database = %s::text)",
-            (name,),
-        )
-        return cursor.fetchone() == (True,)
+def obstacles(connection: Connection, name: str, limits: Limits = DEFAULT_LIMITS) -> frozenset[str]:
+    """What is in the database *name* that DROP ... WITH (FORCE) refuses, of `OBSTACLES`."""
+    with limited(connection, "look for what keeps", name, limits) as cursor:
+        cursor.execute(_OBSTACLES, {"name": name})
+        (found,) = cursor.fetchall()
+    return frozenset(each for each, is_there in zip(OBSTACLES, found, strict=True) if is_there)
+
+
+OBSTACLES = ("prepared transactions", "subscriptions", "slots in use")
+_OBSTACLES = """
+    select exists (select from pg_catalog.pg_prepared_xacts where database = %(name)s::text),
+           exists (select from pg_catalog.pg_subscription s
+                     join pg_catalog.pg_database d on d.oid = s.subdbid
+                    where d.datname = %(name)s::text),
+           exists (select from pg_catalog.pg_replication_slots
+                    where database = %(name)s::text and active_pid is not null)
+"""
 
 
 def _require_storable(connection: Connection, name: str) -> None:
@@ -393,17 +332,29 @@ def _empty(cursor: Cursor) -> sql.Composed:
     return sql.SQL("TEMPLATE template0 ENCODING 'UTF8' {locale}").format(locale=locale)
 
 
-def _copy_of(cursor: Cursor, template: str) -> sql.Composed:
+def _copy_of(connection: Connection, template: str) -> sql.Composed:
     """Copy files where the server does not wait for the disk, else write the log (manual, 23.3).
 
     FILE_COPY needs two checkpoints: measured two to three times faster than WAL_LOG where fsync is
     off, and five to ten times slower where it is on. PostgreSQL 14 knows no choice.
     """
-    cursor.execute("SELECT current_setting('fsync'), current_setting('server_version_num')::int")
-    fsync, version = cursor.fetchone() or ("on", 0)
-    strategy = "FILE_COPY" if fsync == "off" else "WAL_LOG"
-    clause = f" STRATEGY {strategy}" if version >= _FIRST_WITH_STRATEGY else ""
+    strategy = "WAL_LOG" if identity_of(connection).waits_for_disk else "FILE_COPY"
+    has_choice = connection.server_version >= _FIRST_WITH_STRATEGY
+    clause = f" STRATEGY {strategy}" if has_choice else ""
     return sql.SQL("TEMPLATE {template}" + clause).format(template=sql.Identifier(template))
+
+
+def _enough_to_copy(connection: Connection, source: Entry | None, limits: Limits) -> Limits:
+    """*limits*, with a second more for each 20 MB of a *source* that is large."""
+    if source is None:
+        return limits
+    sizes = _sizes.setdefault(connection, {})
+    if source.oid not in sizes:
+        with limited(connection, "look up the size of", source.name, limits) as cursor:
+            cursor.execute("select pg_catalog.pg_database_size(%s::oid)", (source.oid,))
+            sizes[source.oid] = (cursor.fetchone() or (0,))[0] or 0
+    more = sizes[source.oid] // _BYTES_A_SECOND
+    return limits if more < _WORTH_TELLING else replace(limits, statement=limits.statement + more)
 
 
 def _locale_of_template1(cursor: Cursor) -> sql.Composed:
@@ -455,8 +406,5 @@ def may_not_create(connection: Connection) -> MayNotCreateDatabases:
 
 
 def role_of(connection: Connection) -> str:
-    """The role whose rights count: ``ALTER ROLE ... SET role`` makes it another than the login."""
-    with connection.cursor() as cursor:
-        cursor.execute("select current_user::text")
-        row = cursor.fetchone()
-    return "" if row is None else str(row[0])
+    """The role whose rights count."""
+    return identity_of(connection).role

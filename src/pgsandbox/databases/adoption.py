@@ -27,8 +27,8 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from pgsandbox.databases import admin, catalog, names
-from pgsandbox.databases.admin import Server, administration, open_connection
 from pgsandbox.databases.catalog import Entry
+from pgsandbox.databases.connecting import Server, administration, open_connection
 from pgsandbox.databases.lease import Lease, Leases
 from pgsandbox.databases.lifecycle import OwnedDatabase, PassedOver
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited, url_fact

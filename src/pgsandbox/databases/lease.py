@@ -23,14 +23,16 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from pgsandbox.databases.admin import Server, open_connection
-from pgsandbox.databases.limits import limited
+from pgsandbox.databases.connecting import Server, is_open, open_connection
+from pgsandbox.databases.limits import Limits, limited
+from pgsandbox.errors import DatabaseError
 
 _CLASS = int.from_bytes(b"pgsb", "big")
 _USES = int.from_bytes(b"pgsu", "big")
@@ -50,6 +52,22 @@ _HOLDERS = """
       from pg_catalog.pg_locks l
      where l.locktype = 'advisory' and l.objsubid = 2 and l.granted and l.classid::int8 = %s
 """
+
+_OWN = """
+    select exists (
+        select from pg_catalog.pg_locks l
+         where l.locktype = 'advisory' and l.objsubid = 2 and l.granted and l.classid::int8 = %s
+           and l.objid::int8 = %s and l.pid = pg_catalog.pg_backend_pid())
+"""
+_SHOW = "pg_catalog.set_config('application_name', %s, false) is not null"
+# The session is named for the lease if it gets it; "offset 0" has the lock taken once.
+_TAKE = f"""
+    select case when got then {_SHOW} else false end
+      from (select pg_catalog.pg_try_advisory_lock(%s, %s) as got offset 0) l
+"""  # noqa: S608 - no value of anybody's is in it
+
+LIMITS = Limits(lock=3.0, statement=3.0)
+"""No statement on a lease's connection waits for anything but the server's own process."""
 
 
 @dataclass(frozen=True)
@@ -97,15 +115,12 @@ class Leases:
                 # The server would grant a session its own lock again.
                 return None
             try:
-                with limited(connection, "lease", name) as cursor:
-                    cursor.execute(
-                        "select pg_catalog.pg_try_advisory_lock(%s, %s)", (_CLASS, _signed(key))
-                    )
+                with limited(connection, "lease", name, LIMITS) as cursor:
+                    cursor.execute(_TAKE, (self._title(name), _CLASS, _signed(key)))
                     if cursor.fetchone() != (True,):
                         return None
                     self._names[key] = name
                     if not _is_held_by_another(cursor, _CLASS, key):
-                        self._show_names(cursor)
                         return Lease(name, self)
             except BaseException:
                 self.give_back(name)
@@ -119,9 +134,12 @@ class Leases:
         with self._lock:
             connection = self._connected()
             if key in self._used:
-                return self._used[key] == name
+                if self._has_lock(connection, _USES, key):
+                    return self._used[key] == name
+                self._used.pop(key, None)  # the server was restarted, say
+                connection = self._connected()
             try:
-                with limited(connection, "use", name) as cursor:
+                with limited(connection, "use", name, LIMITS) as cursor:
                     cursor.execute(
                         "select pg_catalog.pg_advisory_lock_shared(%s, %s)", (_USES, _signed(key))
                     )
@@ -144,7 +162,10 @@ class Leases:
 
     def has_other_users(self, name: str) -> bool:
         """Whether another run uses the template *name*; asked by the holder of its lease."""
-        with self._lock, limited(self._connected(), "look up the users of", name) as cursor:
+        with (
+            self._lock,
+            limited(self._connected(), "look up the users of", name, LIMITS) as cursor,
+        ):
             return _is_held_by_another(cursor, _USES, key_of(name))
 
     def holds(self, name: str) -> bool:
@@ -153,12 +174,7 @@ class Leases:
         with self._lock:
             if self._connection is None or self._names.get(key) != name:
                 return False
-            try:
-                with self._connection.cursor() as cursor:
-                    cursor.execute(_HOLDERS, (_CLASS,))
-                    return (key, self._connection.info.backend_pid) in cursor.fetchall()
-            except psycopg2.Error:
-                return False
+            return self._has_lock(self._connection, _CLASS, key)
 
     def give_back(self, name: str) -> None:
         """Release the lease on *name*, if it is held."""
@@ -167,6 +183,15 @@ class Leases:
             if self._names.get(key) == name:
                 del self._names[key]
                 self._execute("select pg_catalog.pg_advisory_unlock(%s, %s)", _CLASS, key)
+
+    def _has_lock(self, connection: Connection, number: int, key: int) -> bool:
+        """Whether the server has the lock for *connection*, which it has not after a restart."""
+        try:
+            with limited(connection, "look up its own leases of", "*", LIMITS) as cursor:
+                cursor.execute(_OWN, (number, key))
+                return cursor.fetchone() == (True,)
+        except DatabaseError:
+            return False
 
     def close_if_unused(self) -> None:
         """Close the connection if no lease is left on it."""
@@ -183,8 +208,14 @@ class Leases:
                 self._connection.close()
                 self._connection = None
 
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        """The connection that holds the leases, for a look that waits for nothing."""
+        with self._lock:
+            yield self._connected()
+
     def _connected(self) -> Connection:
-        if self._connection is not None and self._connection.closed:
+        if self._connection is not None and not is_open(self._connection):
             self.close()
         if self._connection is None:
             self._connection = _connect(self._server)
@@ -194,16 +225,14 @@ class Leases:
         if self._connection is None:
             return
         try:
-            with self._connection.cursor() as cursor:
-                cursor.execute(unlock, (number, _signed(key)))
-                self._show_names(cursor)
-        except psycopg2.Error:
+            with limited(self._connection, "release the lease of", "*", LIMITS) as cursor:
+                cursor.execute(f"{unlock}, {_SHOW}", (number, _signed(key), self._title()))
+        except DatabaseError:
             self.close()  # which releases what is left, in any case
 
-    def _show_names(self, cursor: Cursor) -> None:
-        """Tell administrators who look at the server's sessions what this one is for."""
-        title = f"pgsandbox lease {', '.join(self._names.values())}".rstrip()
-        cursor.execute("select pg_catalog.set_config('application_name', %s, false)", (title,))
+    def _title(self, *more: str) -> str:
+        """What tells administrators who look at the server's sessions what this one is for."""
+        return f"pgsandbox lease {', '.join((*self._names.values(), *more))}".rstrip()
 
 
 def is_leased(connection: Connection, name: str) -> bool:
@@ -236,7 +265,7 @@ def _signed(key: int) -> int:
 def _connect(server: Server) -> Connection:
     connection = open_connection(server)
     try:
-        with limited(connection, "prepare the lease connection for", "*") as cursor:
+        with limited(connection, "prepare the lease connection for", "*", LIMITS) as cursor:
             cursor.execute(_SETTINGS)
     except BaseException:
         connection.close()
@@ -245,5 +274,6 @@ def _connect(server: Server) -> Connection:
 
 
 def _is_held_by_another(cursor: Cursor, number: int, key: int) -> bool:
+    """Asked in a statement of its own, after the lock (see above, Limits)."""
     cursor.execute(f"{_HOLDERS} and l.pid <> pg_catalog.pg_backend_pid()", (number,))
     return any(found == key for found, _ in cursor.fetchall())

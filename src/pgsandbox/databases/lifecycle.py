@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from psycopg2.extensions import connection as Connection
 
 from pgsandbox.databases import admin, catalog, names, replication
-from pgsandbox.databases.admin import Server, administration
 from pgsandbox.databases.catalog import Entry
+from pgsandbox.databases.connecting import Server, administration
 from pgsandbox.databases.lease import Lease, Leases, key_of, leased_keys
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, url_fact
 from pgsandbox.errors import AdministrationBlocked, DatabaseError, Fact, LeaseLost, ServerError
@@ -107,7 +107,9 @@ class OwnedDatabase:
         try:
             with administration(self.server) as connection:
                 if self._still_holds():
-                    remove(self.server, connection, self.name, self.mark.oid, self.limits)
+                    remove(
+                        self.server, connection, self.name, self.mark.oid, self.limits, self.lease
+                    )
         finally:
             self._end()
 
@@ -129,6 +131,23 @@ class OwnedDatabase:
         finally:
             self._end()
 
+    def is_proven(self) -> bool:
+        """Whether the lease is held and the database of this name is the one that was made.
+
+        A lease that was cut, as by a restart of the server, is taken again if it is free; another
+        run may have come and gone in between, and have left, or have removed, a database of this
+        name.
+        """
+        if self._has_ended:
+            return False
+        if self.lease.is_held():
+            return True
+        if not self._still_holds():
+            return False
+        with administration(self.server) as connection:
+            entry = catalog.find(connection, self.name)
+        return entry is not None and entry.is_ours and entry.oid == self.mark.oid
+
     def recreate(self, template: str | None = None) -> None:
         """Replace the database by an empty one, or a copy of *template*, under the same lease.
 
@@ -137,7 +156,7 @@ class OwnedDatabase:
         """
         with administration(self.server) as connection:
             self._require_held(connection)
-            remove(self.server, connection, self.name, self.mark.oid, self.limits)
+            remove(self.server, connection, self.name, self.mark.oid, self.limits, self.lease)
             mark = _make(connection, self.name, self.mark.owner, template, self.limits)
             if mark is None:
                 raise _lost(connection, self.name)
@@ -293,7 +312,7 @@ def _settle(
     settled: Mark | PassedOver | None = None
     try:
         for _ in range(_LOOKS):
-            settled = _settle_once(server, connection, lease.name, owner, template, limits)
+            settled = _settle_once(server, connection, lease, owner, template, limits)
             if settled is not None:
                 break
         else:
@@ -307,13 +326,14 @@ def _settle(
 def _settle_once(
     server: Server,
     connection: Connection,
-    name: str,
+    lease: Lease,
     owner: str,
     template: str | None,
     limits: Limits,
 ) -> Mark | PassedOver | None:
-    """One look at the leased *name*, and one step: None says to look again."""
-    entry = catalog.find(connection, name)
+    """One look at the leased name, and one step: None says to look again."""
+    name = lease.name
+    entry = catalog.find(connection, name, limits)
     if entry is None:
         try:
             return _make(connection, name, owner, template, limits)
@@ -323,7 +343,7 @@ def _settle_once(
     if reason:
         return PassedOver(name, reason)
     try:
-        remove(server, connection, name, entry.oid, limits)
+        remove(server, connection, name, entry.oid, limits, lease)
     except DatabaseError as error:
         return PassedOver(name, "left over, and could not be dropped", error)
     return None
@@ -342,12 +362,12 @@ def _reap_one(
         return False
     try:
         # Looked at again, since its owner may have ended, or another one begun, in the meantime.
-        entry = catalog.find(connection, name)
+        entry = catalog.find(connection, name, limits)
         if entry is None or _why_not_replaceable(entry, include_kept, TEMPLATE):
             return False
         if entry.mark and entry.mark.purpose == TEMPLATE and leases.has_other_users(name):
             return False
-        return remove(server, connection, name, entry.oid, limits)
+        return remove(server, connection, name, entry.oid, limits, lease)
     finally:
         lease.release()
 
@@ -365,18 +385,31 @@ def _why_not_replaceable(entry: Entry, include_kept: bool = False, *purposes: st
     return ""
 
 
-def remove(server: Server, connection: Connection, name: str, oid: int, limits: Limits) -> bool:
-    """Drop the leased database *name* with what stands in DROP's way, and say if it was there."""
-    if admin.has_prepared(connection, name):
+def remove(
+    server: Server,
+    connection: Connection,
+    name: str,
+    oid: int,
+    limits: Limits,
+    lease: Lease,
+) -> bool:
+    """Drop the database *name*, of which *lease* is held, with what stands in DROP's way.
+
+    Says whether it was there. The last thing before DROP is the question whether the server still
+    holds the lease: after a restart it holds none, and another run may have the name.
+    """
+    found = admin.obstacles(connection, name, limits)
+    if "prepared transactions" in found:
         # What can't be ended stands in DROP's way, which then tells whose it is.
         with suppress(ServerError, DatabaseError), administration(server, name) as inside:
             admin.roll_back_prepared(inside, name, limits)
-    if replication.has_subscriptions(connection, name):
+    if "subscriptions" in found:
         with suppress(ServerError, DatabaseError), administration(server, name) as inside:
             replication.drop_subscriptions(inside, name, limits)
-    with suppress(DatabaseError):  # as above
-        replication.end_slots(connection, name, limits)
-    return admin.drop(connection, name, oid=oid, limits=limits)
+    if "slots in use" in found:
+        with suppress(DatabaseError):  # as above
+            replication.end_slots(connection, name, limits)
+    return admin.drop(connection, name, oid=oid, limits=limits, is_held=lease.is_held)
 
 
 def _make(

@@ -1,8 +1,10 @@
 """Administrative statements that end: each with time limits, each failure with its cause.
 
 A statement about databases waits for locks that any session of the server may hold, and for
-sessions to leave. `limited` bounds the wait. When the bound is reached, it looks for the sessions
-that stand in the way and raises AdministrationBlocked with what they run.
+sessions to leave. `limited` bounds the wait twice: the server ends the statement, and where the
+server's process itself is frozen, the connection is closed on our side a little later
+(`pgsandbox.connections`). When a bound is reached, it looks for the sessions that stand in the way
+and raises AdministrationBlocked with what they run.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 import psycopg2
 from psycopg2 import errors as causes
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
+from pgsandbox import connections
+from pgsandbox.connections import NoAnswer
 from pgsandbox.errors import AdministrationBlocked, DatabaseError, Fact
 from pgsandbox.guard import masked
 
@@ -31,11 +36,20 @@ class Limits:
 
     lock: float = 10.0
     """Seconds to wait for one lock (``lock_timeout``)."""
-    statement: float = 30.0
+    statement: float = 12.0
     """Seconds for the whole statement (``statement_timeout``): a slow disk is no blocker."""
+
+    @property
+    def answer(self) -> float:
+        """Seconds after which a server that has not even ended the statement counts as frozen."""
+        return self.statement + _TO_END
 
 
 DEFAULT_LIMITS = Limits()
+
+_TO_END = 2.0
+_limits_of: WeakKeyDictionary[Connection, Limits] = WeakKeyDictionary()
+"""The limits that are set on each connection, so that they are set once."""
 
 
 @contextmanager
@@ -47,20 +61,19 @@ def limited(
     The limits stay set on *connection*. Raises AdministrationBlocked if a limit is reached or the
     database is in use, and DatabaseError for everything else that the server refuses.
     """
+    url = url_fact(connection, name)
     try:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "select pg_catalog.set_config('lock_timeout', %s, false),"
-                " pg_catalog.set_config('statement_timeout', %s, false)",
-                (_milliseconds(limits.lock), _milliseconds(limits.statement)),
-            )
+            _set(connection, cursor, limits)
             yield cursor
+    except NoAnswer as error:
+        raise _frozen(url, action, name, error) from error
     except (causes.LockNotAvailable, causes.QueryCanceled, causes.ObjectInUse) as error:
         raise _blocked(connection, action, name, limits, error) from error
     except psycopg2.Error as error:
         raise DatabaseError(
             f'The server could not {action} the database "{name}".',
-            facts=[url_fact(connection, name), *_said(error)],
+            facts=[url, *_said(error)],
         ) from error
 
 
@@ -76,6 +89,33 @@ def url_fact(connection: Connection, name: str) -> Fact:
         host = f"[{host}]" if ":" in host else host
         url = f"postgresql://{user}@{host}:{info.port}/{database}"
     return Fact("url", url, "the administrative connection")
+
+
+def _set(connection: Connection, cursor: Cursor, limits: Limits) -> None:
+    if _limits_of.get(connection) == limits:
+        return
+    if isinstance(connection, connections.Connection):
+        connection.patience = limits.answer
+    cursor.execute(
+        "select pg_catalog.set_config('lock_timeout', %s, false),"
+        " pg_catalog.set_config('statement_timeout', %s, false)",
+        (_milliseconds(limits.lock), _milliseconds(limits.statement)),
+    )
+    _limits_of[connection] = limits
+
+
+def _frozen(url: Fact, action: str, name: str, error: NoAnswer) -> AdministrationBlocked:
+    return AdministrationBlocked(
+        f'The server did not answer when it was to {action} the database "{name}".',
+        facts=[
+            url,
+            Fact("waited for", f"an answer of the session with pid {error.pid}"),
+            Fact("limit", f"{error.seconds:g} s; then pgsandbox closed the connection"),
+        ],
+        remedy="The server's own time limit did not end the statement either, so that process, or "
+        "the machine, stands still: look whether somebody has stopped it (SIGSTOP, a debugger, a "
+        "container on hold). What was to be done may still happen once it goes on.",
+    )
 
 
 def _milliseconds(seconds: float) -> str:

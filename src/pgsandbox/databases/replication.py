@@ -25,13 +25,6 @@ _SLOTS = """
 """
 
 
-def has_subscriptions(connection: Connection, name: str) -> bool:
-    """Whether the database *name* subscribes to another one's publications."""
-    with limited(connection, "look up the subscriptions of", name) as cursor:
-        cursor.execute(_SUBSCRIPTIONS, (name,))
-        return cursor.fetchone() is not None
-
-
 def drop_subscriptions(connection: Connection, name: str, limits: Limits = DEFAULT_LIMITS) -> None:
     """Drop the subscriptions of our database *name*, to which *connection* goes.
 

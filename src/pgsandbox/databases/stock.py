@@ -21,20 +21,22 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pgsandbox.databases.admin import HeldServer, Server
+from pgsandbox.databases.connecting import HeldServer, Server
+from pgsandbox.databases.lease import LIMITS as LEASE_LIMITS
 from pgsandbox.databases.lease import Leases
 from pgsandbox.databases.lifecycle import OwnedDatabase, claim, reap
 from pgsandbox.databases.limits import Limits
-from pgsandbox.errors import DatabaseError, PgSandboxError, ServerError
+from pgsandbox.databases.shared import SharedState, changes, left_changed, shared_state
+from pgsandbox.errors import DatabaseError, PgSandboxError, ServerError, SharedStateChanged
 
 READY = 2
 """How many tests can find a copy ready."""
 BACKLOG = 4
 """How many used copies may wait to be dropped before no further ones are made ahead."""
-LIMITS = Limits(lock=5.0, statement=15.0)
+LIMITS = Limits(lock=5.0, statement=12.0)
 """How long one statement may take in the background."""
 
-_PATIENCE = 20.0
+_PATIENCE = 14.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Stock:
     ) -> None:
         self._server = HeldServer(server)
         self._for_dropping = HeldServer(server)
+        self._before: SharedState | None = None
         self._leases = leases
         self._sources = tuple(sources)
         self._worker = worker
@@ -104,13 +107,38 @@ class Stock:
             DatabaseError: one could not be made; the others are dropped again.
         """
         began = time.monotonic()
+        copies = self._take(began)
+        try:
+            with self._leases.connected() as connection:
+                self._before = shared_state(connection, LEASE_LIMITS)
+        except BaseException:
+            self.give_back(copies)
+            raise
+        return copies
+
+    def check(self) -> SharedStateChanged | None:
+        """What the test that has a copy has changed for every database of the server, if anything.
+
+        Raises DatabaseError if the server can't be asked.
+        """
+        before, self._before = self._before, None
+        if before is None:
+            return None
+        with self._leases.connected() as connection:
+            found = changes(connection, before, LEASE_LIMITS)
+            return left_changed(connection, found) if found else None
+
+    def _take(self, began: float) -> Copies:
         try:
             with self._changed:
                 self._changed.wait_for(lambda: self._ready or not self._is_coming(), _PATIENCE)
                 self._expected = max(0, self._expected - 1)
-                if self._ready:
-                    return self._ready.popleft()
+                ready = self._ready.popleft() if self._ready else ()
                 self._has_failed = False
+            if ready and all(owned.is_proven() for owned in ready):
+                return ready
+            if ready:  # the server was restarted, say, and another run may have the names by now
+                self.give_back(ready)
             return self._make()
         finally:
             self.waits.append(time.monotonic() - began)

@@ -26,8 +26,8 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pgsandbox.databases import admin, catalog
-from pgsandbox.databases.admin import Server, administration
 from pgsandbox.databases.catalog import Entry
+from pgsandbox.databases.connecting import Server, administration
 from pgsandbox.databases.lease import Lease, Leases
 from pgsandbox.databases.lifecycle import TEMPLATE, remove
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited
@@ -37,6 +37,7 @@ QUOTA = 10
 """How many templates that last a role has on one server."""
 
 _PATIENCE = 300.0
+_STANDSTILL = 12.0
 _PAUSE = 0.02
 
 
@@ -83,12 +84,13 @@ def obtain(
     """The template of *recipe*, built by this run or by another one; held until `release`.
 
     None if there can't be one now: its name is taken by somebody else, another run still uses one
-    that has become outdated, or another one builds it for longer than five minutes. Raises what
-    ``recipe.build`` raises, and leaves nothing behind then.
+    that has become outdated, or another one builds it for longer than five minutes, or does nothing
+    in it for 12 seconds. Raises what ``recipe.build`` raises, and leaves nothing behind then.
     """
-    deadline = time.monotonic() + _PATIENCE
+    began = moved = time.monotonic()
+    seen: list[tuple[object, ...]] = []
     with administration(server) as connection:
-        while time.monotonic() < deadline:
+        while time.monotonic() - moved < _STANDSTILL and time.monotonic() - began < _PATIENCE:
             if leases.use(recipe.name):
                 entry = catalog.find(connection, recipe.name)
                 if entry is not None and _is_usable(entry, recipe):
@@ -97,6 +99,9 @@ def obtain(
             lease = leases.take(recipe.name)
             if lease is not None:
                 break
+            activity = _activity(connection, recipe.name, limits)
+            if activity != seen:
+                seen, moved = activity, time.monotonic()
             time.sleep(_PAUSE)
         else:
             return None
@@ -121,7 +126,7 @@ def release(
             entry = catalog.find(connection, template.name)
             is_it = entry is not None and entry.oid == template.oid and entry.mark is not None
             if is_it and not leases.has_other_users(template.name):
-                remove(server, connection, template.name, template.oid, limits)
+                remove(server, connection, template.name, template.oid, limits, lease)
     finally:
         lease.release()
 
@@ -148,6 +153,24 @@ _CIRCUMSTANCES = """
     select 'locale', (pg_catalog.to_jsonb(d) - 'datfrozenxid' - 'datminmxid' - 'oid')::text
       from pg_catalog.pg_database d where datname = 'template1'
 """
+
+
+# Statistics of the database, and what each session in it began when (manual, 27.2).
+_ACTIVITY = """
+    select d.oid::int8, d.datconnlimit, s.xact_commit + s.xact_rollback, s.blks_read + s.blks_hit,
+           a.pid, a.state, a.query_start::text, a.state_change::text
+      from pg_catalog.pg_database d
+      left join pg_catalog.pg_stat_database s on s.datid = d.oid
+      left join pg_catalog.pg_stat_activity a on a.datid = d.oid
+     where d.datname = %s order by a.pid
+"""
+
+
+def _activity(connection: Connection, name: str, limits: Limits) -> list[tuple[object, ...]]:
+    """What can be seen of a build in the database *name*: it differs while something goes on."""
+    with limited(connection, "look at the build of", name, limits) as cursor:
+        cursor.execute(_ACTIVITY, (name,))
+        return cursor.fetchall()
 
 
 def _is_usable(entry: Entry, recipe: Recipe) -> bool:
@@ -182,7 +205,7 @@ def _build(
             return _renewed(connection, entry, recipe, limits) if lease.leases.use(name) else None
         if not _may_replace(entry) or lease.leases.has_other_users(name):
             return None
-        remove(server, connection, name, entry.oid, limits)
+        remove(server, connection, name, entry.oid, limits, lease)
     oid = admin.create(connection, name, limits, template=recipe.origin)
     if oid is None:
         return None
@@ -256,6 +279,6 @@ def _keep_to_the_quota(
         try:
             if not leases.has_other_users(entry.name):
                 with suppress(DatabaseError):
-                    remove(server, connection, entry.name, entry.oid, limits)
+                    remove(server, connection, entry.name, entry.oid, limits, lease)
         finally:
             lease.release()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pgsandbox.lint.application import Application, module_name
 from pgsandbox.lint.checks import (
+    administration,
     asserting,
     cleaning,
     engines,
@@ -27,11 +28,21 @@ from pgsandbox.lint.rules import BY_CODE
 from pgsandbox.lint.source import Source, Unreadable, read
 from pgsandbox.reports import Finding, Report, in_order
 
-_EVERYWHERE = (production, engines, cleaning)
+_EVERYWHERE = (production, engines, cleaning, administration)
 _CHECKS = (*_EVERYWHERE, mocks, waiting, factories, keys, asserting)
 
 _PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-_OF_ABOVE = {"PGS001", "PGS002", "PGS003", "PGS101", "PGS102", "PGS104", "PGS105", "PGS106"}
+_OF_ABOVE = {
+    "PGS001",
+    "PGS002",
+    "PGS003",
+    "PGS101",
+    "PGS102",
+    "PGS104",
+    "PGS105",
+    "PGS106",
+    "PGS107",
+}
 """What is looked for in a conftest.py above the paths: unit tests share it, and may mock."""
 
 

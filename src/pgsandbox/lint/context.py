@@ -11,7 +11,7 @@ from pgsandbox.lint.names import KIT_FIXTURES, Names, spelt
 from pgsandbox.lint.source import Function, Source, walk
 
 _DEEP = 8
-_LIBRARIES = {"flask_sqlalchemy", "flask_sqlalchemy_lite", "sqlalchemy", "sqlmodel"}
+LIBRARIES = {"flask_sqlalchemy", "flask_sqlalchemy_lite", "sqlalchemy", "sqlmodel"}
 
 ENGINE_MAKERS = {
     "async_engine_from_config",
@@ -79,6 +79,10 @@ class Context:
         if True in answers:
             return True
         return None if None in answers else False
+
+    def is_of_the_kit(self, name: str) -> bool:
+        """Whether the fixture *name* is one of pgsandbox, or made from one."""
+        return self._fixture_follows(name, 0) is True
 
     @cached_property
     def tests(self) -> list[Function]:
@@ -161,11 +165,11 @@ def is_from_sqlalchemy(dotted: str | None, names: set[str]) -> bool:
     if not dotted:
         return False
     library, _, _ = dotted.partition(".")
-    return library in _LIBRARIES and dotted.rpartition(".")[2] in names
+    return library in LIBRARIES and dotted.rpartition(".")[2] in names
 
 
 def uses_sqlalchemy(names: Names | None) -> bool:
     """Whether the file of *names* imports SQLAlchemy, or what is built on it."""
     return names is not None and any(
-        dotted.partition(".")[0] in _LIBRARIES for _, _, dotted in names.imports()
+        dotted.partition(".")[0] in LIBRARIES for _, _, dotted in names.imports()
     )

@@ -47,18 +47,18 @@ RULES: tuple[Rule, ...] = (
         "The comment suppresses the finding all the same, so that there is one thing to mend.",
         "Write `# pgsandbox: ignore[CODE]` and the reason behind it.",
         bad="""\
-def test_the_device_counts_on(device):
-    before = device.seconds()
+def test_a_second_visit_is_later(db_session):
+    first = visit(db_session)
     time.sleep(1.1)  # pgsandbox: ignore[PGS301]
 
-    assert device.seconds() > before
+    assert visit(db_session).at > first.at
 """,
         good="""\
-def test_the_device_counts_on(device):
-    before = device.seconds()
-    time.sleep(1.1)  # pgsandbox: ignore[PGS301] its clock counts whole seconds
+def test_a_second_visit_is_later(db_session):
+    first = visit(db_session)
+    time.sleep(1.1)  # pgsandbox: ignore[PGS301] the column holds whole seconds
 
-    assert device.seconds() > before
+    assert visit(db_session).at > first.at
 """,
     ),
     Rule(
@@ -117,7 +117,9 @@ def test_a_user_is_stored(db_session):
         "PGS102",
         "A test makes its engines from the test database's URL.",
         "An engine with a URL of its own opens another database than the one the kit made, marked "
-        "and will drop. `create_engine(pg.url)` and whatever else comes from `pg` or `db_engine` "
+        "and will drop. So do `psycopg2.connect()` and its like, and a URL that "
+        "`app.config.update()` or `from_mapping()` gives to the application. "
+        "`create_engine(pg.url)` and whatever else comes from `pg` or `db_engine` "
         "is no finding; nor is a URL that a caller gives, which can't be told from here.",
         "Ask for `db_engine`, or make the engine from `pg.url`.",
         bad="""\
@@ -135,8 +137,8 @@ def serializable(pg):
         "PGS103",
         "An integration test runs on PostgreSQL, not on SQLite.",
         "SQLite accepts what PostgreSQL refuses, and the reverse: types, constraints, locks, "
-        "transactional DDL. Found is a URL that is connected to or configured; not one that is "
-        "compared, parsed, or written about.",
+        "transactional DDL. Found is a URL that is connected to or configured, also where it is "
+        "what a variable has by default; not one that is compared, parsed, or written about.",
         "Use `pg.url`.",
         bad="""\
 @pytest.fixture
@@ -192,9 +194,9 @@ def session(db_session):
     Rule(
         "PGS106",
         "A test does not empty tables around itself.",
-        "What a test writes is gone at its end. TRUNCATE, or a loop over `sorted_tables`, in a "
-        "fixture or in `setUp` and `tearDown`, costs time per table and empties whatever database "
-        "the engine leads to. In the body of a test, TRUNCATE is no finding.",
+        "What a test writes is gone at its end. TRUNCATE, a loop over `sorted_tables`, or deletes "
+        "that are committed, in a fixture or in `setUp` and `tearDown`, cost time per table and "
+        "empty whatever database the engine leads to. In the body of a test they are no finding.",
         "Remove it: each test starts from what the template holds.",
         bad="""\
 @pytest.fixture(autouse=True)
@@ -210,6 +212,27 @@ def test_the_first_user(db_session):
     db_session.commit()
 
     assert db_session.scalars(select(User.name)).all() == ["Ada"]
+""",
+    ),
+    Rule(
+        "PGS107",
+        "A test does not create or drop databases.",
+        "The test database is made before the first test, under a name that no other run has, and "
+        "dropped after the last. A fixed name collides with a second run; DROP DATABASE on a name "
+        "from the environment has emptied more than tests. Found are `CREATE DATABASE` and `DROP "
+        "DATABASE` that are executed, and `create_database`, `drop_database` and "
+        "`database_exists` of sqlalchemy_utils.",
+        "Delete the fixture, and take the URL of the test database from `pg.url`.",
+        bad="""\
+@pytest.fixture(scope="session", autouse=True)
+def database():
+    create_database("postgresql+psycopg2://localhost/shop_test")
+    yield
+    drop_database("postgresql+psycopg2://localhost/shop_test")
+""",
+        good="""\
+def test_the_database_is_there(pg, db_session):
+    assert db_session.scalar(text("select current_database()")) in pg.url
 """,
     ),
     Rule(
@@ -242,7 +265,8 @@ def test_a_user_is_stored(db_session):
         "A test waits for an event, not for some time.",
         "`time.sleep()` is too long on a fast machine and too short on a busy one. The pause of a "
         "loop that looks for something, and ends when it is there, is no finding; nor is "
-        "`asyncio.sleep()` or a sleep of the file's own.",
+        "`asyncio.sleep()`, a sleep of the file's own, or a test that has nothing to do with a "
+        "database.",
         "Wait for what is to happen: join the thread, or look for it in a loop with a deadline.",
         bad="""\
 def test_the_worker_writes(db_session):

@@ -1,13 +1,14 @@
 """The pytest face: the options, and the plugin itself where a project is configured for it.
 
 pytest imports this module in every project that has pgsandbox installed, so it imports neither
-SQLAlchemy nor anything that does. Where the project has no ``[tool.pgsandbox]``, nothing more
-happens: no marker, no fixture, no output.
+SQLAlchemy nor anything that does. Where the tests' project has no ``[tool.pgsandbox]``, nothing
+more happens: no marker, no fixture, no output.
 """
 
 from __future__ import annotations
 
 import os
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import pytest
 from pgsandbox import config
 
 _NAME = "pgsandbox-active"
+_ROOT = pytest.StashKey[Path | None]()
+_SEARCH = pytest.StashKey[Any]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,6 +47,18 @@ def pytest_configure(config: pytest.Config) -> None:
     _activate(config, config.option)
 
 
+@pytest.hookimpl(tryfirst=True, optionalhook=True)  # pytest 7 has no collectors of directories
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> None:
+    """Let no test run that belongs to another project than the one whose settings hold."""
+    _refuse_strangers(path, parent.config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
+    """Do the same where pytest goes to a file without its directory."""
+    _refuse_strangers(file_path.parent, parent.config)
+
+
 def _activate(pytest_config: pytest.Config, options: Any) -> None:
     if pytest_config.pluginmanager.hasplugin(_NAME):
         return
@@ -52,27 +67,70 @@ def _activate(pytest_config: pytest.Config, options: Any) -> None:
         for setting in config.SETTINGS
         if setting.flag is not None
     }
-    if not (any(flags.values()) or _is_mentioned(pytest_config.rootpath)):
-        return
+    try:
+        root = _root_of(pytest_config, options)
+        pytest_config.stash[_ROOT] = root
+        if root is None and not _is_mentioned(flags):
+            return
+        settings = config.read(root or pytest_config.rootpath, os.environ, flags)
+        if settings is None:
+            return
+        # Only a configured project pays for SQLAlchemy.
+        from pgsandbox.plugin.active import ActivePlugin
+
+        plugin = ActivePlugin(pytest_config, settings)
+    except Exception as error:  # noqa: BLE001 - what is not ours goes on
+        raise pytest.UsageError(_message_of(error)) from None
+    pytest_config.stash[_ROOT] = settings.root
+    pytest_config.pluginmanager.register(plugin, _NAME)
+
+
+def _root_of(pytest_config: pytest.Config, options: Any) -> Path | None:
+    """The root of the project that the tests belong to, which pytest's rootdir need not be."""
+    here = pytest_config.invocation_params.dir
+    named = [str(each).partition("::")[0] for each in getattr(options, "file_or_dir", None) or ()]
+    if not named and here == pytest_config.rootpath:
+        named = [str(each) for each in pytest_config.getini("testpaths")]
+    tests = [path for each in named for path in _paths(here, each)] or [here]
+    # pytest loads the conftest files of these before it collects anything (its manual, "Initial
+    # conftests").
+    below = [each for start in tests if start.is_dir() for each in start.glob("test*")]
+    found = config.find([*tests, *filter(Path.is_dir, below), here])
+    return found or config.find([pytest_config.rootpath])
+
+
+def _paths(here: Path, named: str) -> list[Path]:
+    """What an argument names; nothing if it is a module's name. `testpaths` may have wildcards."""
+    if (here / named).exists():
+        return [here / named]
+    return [Path(each) for each in glob(str(here / named), recursive=True)]  # noqa: PTH207 - as pytest does, also with absolute names
+
+
+def _is_mentioned(flags: dict[str, Any]) -> bool:
+    """Whether the command line or the environment sets something of ours."""
+    return any(flags.values()) or any(name.startswith("PGSANDBOX_") for name in os.environ)
+
+
+def _refuse_strangers(folder: Path, pytest_config: pytest.Config) -> None:
+    """Refuse tests in *folder* if a project configures us there that this run knows nothing of."""
+    search = pytest_config.stash.setdefault(_SEARCH, None) or config.Search()
+    pytest_config.stash[_SEARCH] = search
+    try:
+        root = search.root_of(folder)
+        held = pytest_config.stash.get(_ROOT, None)
+        if root is None or (held is not None and root.samefile(held)):
+            return
+        raise config.stray_tests(folder, root, held)
+    except Exception as error:  # noqa: BLE001 - what is not ours goes on
+        # pytest reports this kind by its words alone, and goes on to no test below.
+        raise pytest.Collector.CollectError(_message_of(error)) from None
+
+
+def _message_of(error: Exception) -> str:
+    """What *error* says, if it is one of ours; any other is raised as it is."""
+    # Our errors are only there, and only imported, where one of them has been raised.
     from pgsandbox.errors import PgSandboxError
 
-    try:
-        settings = config.read(pytest_config.rootpath, os.environ, flags)
-    except PgSandboxError as error:
-        raise pytest.UsageError(f"{type(error).__name__}: {error}") from None
-    if settings is None:
-        return
-    # Only a configured project pays for SQLAlchemy.
-    from pgsandbox.plugin.active import ActivePlugin
-
-    pytest_config.pluginmanager.register(ActivePlugin(pytest_config, settings), _NAME)
-
-
-def _is_mentioned(root: Path) -> bool:
-    """Whether the project at *root*, or the environment, holds our name: most are done here."""
-    if any(name.startswith("PGSANDBOX_") for name in os.environ):
-        return True
-    try:
-        return b"pgsandbox" in (root / "pyproject.toml").read_bytes()
-    except OSError:
-        return False
+    if not isinstance(error, PgSandboxError):
+        raise error
+    return f"{type(error).__name__}: {error}"

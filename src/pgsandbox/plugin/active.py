@@ -246,6 +246,7 @@ class ActivePlugin:
             self._closing.figures.tests += self.run.is_used
             self.pg.close()
             try:
+                errors.extend(self.run.check_shared())
                 is_kept = self.settings.keep and self._has_failed
                 clones = self.run.drop_clones(keep=is_kept)
                 self._closing.kept.extend(reporting.is_kept(url) for url in clones)

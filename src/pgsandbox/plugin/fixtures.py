@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from pgsandbox.plugin.pg import Pg
 
 if TYPE_CHECKING:
+    from pgsandbox.factory_checks import FactoryChecks
     from pgsandbox.migration_checks import MigrationChecks
     from pgsandbox.plugin.active import ActivePlugin
     from pgsandbox.schema.checks import MigrationRows
@@ -97,3 +98,11 @@ def pgsandbox_migrations(_pgsandbox_run: ActivePlugin) -> MigrationChecks:
     from pgsandbox.migration_checks import MigrationChecks  # Alembic is optional
 
     return MigrationChecks(_pgsandbox_run.run)
+
+
+@pytest.fixture
+def pgsandbox_factories(_pgsandbox_run: ActivePlugin, db_connection: Connection) -> FactoryChecks:
+    """The check that ``plugin.factory_tests`` makes, in the sandbox of the test."""
+    from pgsandbox.factory_checks import FactoryChecks  # Factory Boy takes long to import
+
+    return FactoryChecks(_pgsandbox_run.run, db_connection, {})

@@ -116,11 +116,12 @@ class Pg:
             if home.database.clone is None:
                 home.database.expect_session()
             observer = self._run.find_server().connect(self._run.url_of(name).database)
-            observer.set_session(readonly=True, autocommit=True)
             with observer.cursor() as cursor:
                 cursor.execute(
-                    "SET application_name = 'pgsandbox observer'; SET lock_timeout = '2s'"
+                    "SET application_name = 'pgsandbox observer'; SET lock_timeout = '2s';"
+                    " SET default_transaction_read_only = on"
                 )
+            observer.patience = _LONGEST_LOOK
             self._observers[name] = observer
         return self._observers[name]
 
@@ -130,6 +131,9 @@ class Pg:
     def _executed(self) -> list[Executed]:
         return [each for home in self._run.homes.values() for each in home.database.executed()]
 
+
+_LONGEST_LOOK = 60.0
+"""Seconds that the test's own SQL may take on the connection that looks from outside."""
 
 _LOCKED = (
     "The test holds a lock on it in its own transaction, by DDL, TRUNCATE or LOCK TABLE, so nobody "

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import URL
 
+from pgsandbox.guard import masked, masked_place, masked_sql
 from pgsandbox.wiring import DEFAULT, Run
 
 _SHOWN = 30
@@ -155,8 +156,10 @@ def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:
 def _psql(url: URL) -> str:
     """Return the command that opens *url*; psql asks for the password."""
     shown = url.set(drivername="postgresql")._replace(password=None)
-    return f"psql {shlex.quote(shown.render_as_string())}"
+    if shown.host:
+        shown = shown.set(host=masked_place(shown.host))
+    return f"psql {shlex.quote(masked(shown.render_as_string()))}"
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300]
+    return " ".join(masked_sql(text).split())[:300]

@@ -10,6 +10,7 @@ controller ends them, and clears up after those that were killed.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import signal
 import threading
@@ -101,10 +102,19 @@ class Termination:
         """Let the main thread come to its handler."""
         if self._has_begun.wait(0.2):
             return
+        # To cancel takes a connection, and a server that is frozen lets a driver wait for that
+        # without any limit; psycopg2 even keeps the interpreter's lock meanwhile, so that no thread
+        # of Python's can help. This one is not Python's.
+        faulthandler.dump_traceback_later(_PATIENCE + 1.0, exit=True, file=2)
+        threading.Thread(target=self._try_to_cancel, daemon=True).start()
+        has_begun = self._has_begun.wait(_PATIENCE)
+        faulthandler.cancel_dump_traceback_later()
+        if not has_begun and self._pid == os.getpid():
+            os.kill(self._pid, signal.SIGKILL)  # as without us, and the next run clears up
+
+    def _try_to_cancel(self) -> None:
         with contextlib.suppress(Exception):
             self._cancel()
-        if not self._has_begun.wait(_PATIENCE) and self._pid == os.getpid():
-            os.kill(self._pid, signal.SIGKILL)  # as without us, and the next run clears up
 
     def _step_aside(self) -> None:
         self._is_aside = self._pid == os.getpid() and _is_main_thread()

@@ -137,7 +137,7 @@ class EndpointProcess:
         _remove(self.folder)
 
 
-class EndpointFailure(Exception):  # noqa: N818
+class EndpointFailure(Exception):
     """The endpoint could not do what it was asked, for a reason outside of it."""
 
 

@@ -325,10 +325,12 @@ class ConnectionInterceptor:
         """Remember what a new connection is: the pool's ``connect``."""
         __tracebackhide__ = True
         made = self._made.pop(id(record), None)
+        if made is None and driver_connections.driver_of(connection) is not None:
+            made = self._judge(connection)
         if made is not None:
             record.info[ROUTE] = made
-        elif driver_connections.driver_of(connection) is not None:
-            record.info[ROUTE] = self._judge(connection)
+        if isinstance(made, Route):
+            made.database.remember(made, connection)
 
     def _checked_out(self, connection: Any, record: Any, proxy: Any) -> None:
         """Let a pool hand out a connection that belongs to the running test: ``checkout``."""
@@ -447,6 +449,8 @@ class ConnectionInterceptor:
                 with contextlib.suppress(Exception):
                     cleanup.close_session(session)
         self._sessions.clear()
+        for database in self.databases:
+            database.close_forsaken()
         for pool in self._pools:
             cleanup.forget_loop(pool)
         self._pools.clear()

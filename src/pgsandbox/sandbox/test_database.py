@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
@@ -14,7 +15,7 @@ from sqlalchemy.engine import URL
 
 from pgsandbox import guard
 from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SandboxLost
-from pgsandbox.sandbox import children
+from pgsandbox.sandbox import children, cleanup
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.endpoint.sessions import Executed
 from pgsandbox.sandbox.endpoint_process import (
@@ -44,6 +45,8 @@ class Route:
     """Whether its engine has handed it out once."""
     loop: Callable[[], Any] | None = None
     """The event loop that it belongs to, weakly; None for a synchronous driver's."""
+    connection: Callable[[], Any] | None = None
+    """The driver's connection, weakly, of an asynchronous driver."""
     is_stale: bool = False
     """Whether what its engine did to set it up was undone with a test."""
 
@@ -264,6 +267,27 @@ class TestDatabase:
         for route in self._routes:
             route.is_stale = route.is_stale or route.token in said["undone"]
         return self._unreported(said["errors"])
+
+    def close_forsaken(self) -> None:
+        """Close the connections whose event loop is closed: nobody can use or close them any more.
+
+        Their drivers would warn of each that is collected open.
+        """
+        for route in list(self._routes):
+            if route.loop is None or route.connection is None:
+                continue
+            loop, connection = route.loop(), route.connection()
+            if connection is not None and (loop is None or loop.is_closed()):
+                cleanup.close_real(connection)
+                route.connection = None
+
+    def remember(self, route: Route, connection: Any) -> None:
+        """Know the driver's *connection* that has taken *route*."""
+        self._routes.add(route)
+        if route.loop is not None:
+            driver = getattr(connection, "driver_connection", connection)
+            with contextlib.suppress(TypeError):  # a class without weak references
+                route.connection = weakref.ref(driver)
 
     def mark_reported(self, error: BaseException) -> None:
         """Remember that *error*, or what caused it, has made the test fail already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import inspect
 import io
 import os
@@ -26,7 +27,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema
 
 from pgsandbox import guard
-from pgsandbox.errors import Fact, PgSandboxError, SchemaNotBuilt
+from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError, SchemaNotBuilt
 from pgsandbox.schema.logs import logging_kept
 from pgsandbox.schema.rendering import rendered
 
@@ -99,6 +100,11 @@ class MigrationsBuilder:
     seed: Seed | None = None
     """Adds the rows that every test starts from; committed for it."""
 
+    def __post_init__(self) -> None:
+        """Say which extra is missing before anything is made."""
+        if importlib.util.find_spec("alembic") is None:
+            raise without_alembic()
+
     def describe(self) -> Iterator[tuple[str, str]]:
         """Yield extensions and seed; the rest is in files."""
         yield "built from", "migrations"
@@ -135,6 +141,15 @@ class MigrationsBuilder:
                     command.upgrade(alembic_config(self.location, url, connection), "heads")
                 connection.commit()
             _plant(connection, self.seed)
+
+
+def without_alembic() -> ConfigurationError:
+    """Return the error of a project that has migrations, and nothing to run them with."""
+    return ConfigurationError(
+        "The migrations can't be run, since Alembic is not installed here.",
+        facts=[Fact("package", "alembic"), Fact("extra", "pgsandbox[migrations]")],
+        remedy='Install it with: pip install "pgsandbox[migrations]"',
+    )
 
 
 def _described(extensions: Sequence[str], seed: Seed | None) -> Iterator[tuple[str, str]]:

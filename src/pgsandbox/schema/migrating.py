@@ -17,18 +17,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext, RevisionStep
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from pgsandbox.schema.builders import alembic_config, quiet_warnings
+from pgsandbox.schema.builders import alembic_config, quiet_warnings, without_alembic
 from pgsandbox.schema.logs import logging_kept
 from pgsandbox.schema.objects import Catalog
 from pgsandbox.schema.rereading import Rereader
 from pgsandbox.schema.versions import version_table_of, without_versions
+
+try:
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.runtime.migration import MigrationContext, RevisionStep
+    from alembic.script import ScriptDirectory
+except ModuleNotFoundError as error:
+    raise without_alembic() from error
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -200,7 +200,7 @@ def _support(prefix: Path) -> Iterator[Path]:
 def _output(command: list[str]) -> str:
     """What a program prints, or what kept it from running, in one line."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)
     return " ".join((done.stdout or done.stderr).split())

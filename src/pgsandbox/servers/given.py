@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import NoReturn
 
-import psycopg2
-from psycopg2.extensions import connection as Connection
 from sqlalchemy.engine import URL
 
+from pgsandbox.connections import Connection
 from pgsandbox.errors import (
     Fact,
     LoginRefused,
@@ -28,7 +27,7 @@ from pgsandbox.errors import (
     ServerUnreachable,
     TooFewConnections,
 )
-from pgsandbox.servers import libpq, wire
+from pgsandbox.servers import libpq, sessions, wire
 from pgsandbox.servers.server import Server
 
 OLDEST_VERSION = 140000
@@ -53,11 +52,15 @@ def given(url: URL, *, reason: str, source: str) -> Server:
 
     *source* names where the URL comes from, for messages. A server that is still starting is
     waited for. Raises ServerUnreachable, NotPostgreSQL, LoginRefused, ServerTooOld, ServerNotReady
-    for one that goes on starting, or TooFewConnections for one that is full, each within 10 s.
+    for one that goes on starting, TooFewConnections for one that is full, or PoolerInBetween for
+    a pooler in transaction mode, each within 15 s.
     """
     target = libpq.normalised(url)
     there, connection = _log_in(target, source, time.monotonic() + _LIMIT)
     with closing(connection):
+        sessions.require_own_session(
+            connection, lambda: libpq.connect(there, seconds=_LIMIT_OF_ASKING), target, source
+        )
         version = connection.server_version
         version_text = (connection.get_parameter_status("server_version") or "").split(" ")[0]
     if version < OLDEST_VERSION:
@@ -86,7 +89,7 @@ def answers(url: URL) -> bool:
 def _log_in(target: URL, source: str, deadline: float) -> tuple[URL, Connection]:
     """The first maintenance database that lets the role in, and a connection to it."""
     while True:
-        outcome: Connection | psycopg2.Error | None = None
+        outcome: Connection | Exception | None = None
         for there in _maintenance_urls(target):
             began = time.monotonic()
             outcome = _attempt(there, min(_LIMIT_OF_ONE_LOGIN, deadline - began))
@@ -110,19 +113,19 @@ def _maintenance_urls(target: URL) -> Iterator[URL]:
         yield target.set(database=name)
 
 
-def _attempt(url: URL, seconds: float) -> Connection | psycopg2.Error | None:
-    """A connection, psycopg2's error, or None if neither came within *seconds*.
+def _attempt(url: URL, seconds: float) -> Connection | Exception | None:
+    """A connection, what psycopg2 raised, or None if neither came within *seconds*.
 
     libpq's own limit knows neither the time a name server takes nor that a host has several
     addresses, so a thread waits for libpq and we wait for the thread. A connection that comes too
     late is closed with the queue that nobody reads.
     """
-    outcome: queue.SimpleQueue[Connection | psycopg2.Error] = queue.SimpleQueue()
+    outcome: queue.SimpleQueue[Connection | Exception] = queue.SimpleQueue()
 
     def log_in() -> None:
         try:
-            outcome.put(libpq.connect(url, seconds=max(2, round(seconds))))
-        except psycopg2.Error as error:
+            outcome.put(libpq.connect(url, seconds=max(0.01, seconds)))
+        except Exception as error:  # noqa: BLE001 - also what it can't decode of a stranger's answer
             outcome.put(error)
 
     threading.Thread(target=log_in, name="pgsandbox log-in", daemon=True).start()
@@ -157,7 +160,7 @@ def _ask(target: URL, seconds: float) -> wire.Answer:
 
 
 def _refuse(
-    target: URL, source: str, answer: wire.Answer, outcome: Connection | psycopg2.Error | None
+    target: URL, source: str, answer: wire.Answer, outcome: Connection | Exception | None
 ) -> NoReturn:
     """Raise the error that fits what answered and what psycopg2 met."""
     place = _place(target)

@@ -29,8 +29,8 @@ from pgsandbox.errors import Fact, ServerDidNotStart
 from pgsandbox.servers import libpq, locks, pristine, watchdog
 from pgsandbox.servers.account import Account
 from pgsandbox.servers.locks import Lock
+from pgsandbox.servers.standstill import Standstill
 
-_LIMIT_OF_STARTING = 30.0
 _LIMIT_OF_ENDING = 1.0
 _LIMIT_OF_AN_ORPHAN = 3.0
 # A watchdog that can stop its server does so within this time.
@@ -144,7 +144,9 @@ class Hold:
         """
         users = str(self.instance.users)
         command = [sys.executable, "-I", "-S", "-c", _KEEPER, users, str(seconds)]
-        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        said = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=10
+        )
         return int(said.stdout)
 
     def end(self) -> None:
@@ -240,7 +242,7 @@ def _instances(private: Path, pattern: str) -> Iterator[Instance]:
 def _end_orphan(instance: Instance) -> None:
     """Stop the postmaster whose lock is still held, if its pid file and its owner say who it is."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        pid = int((instance.data / "postmaster.pid").read_text().splitlines()[0])
+        pid = int(watchdog.noted(instance.run)[0])
         process = Path("/proc", str(pid))
         # The file is the server account's to write, and we may be root.
         owner = process.stat().st_uid if process.parent.is_dir() else None
@@ -315,12 +317,12 @@ def _order(
 
 def _wait_until_ready(instance: Instance) -> None:
     """Return when the server answers. Raises ServerDidNotStart, with its log, if it does not."""
-    deadline = time.monotonic() + _LIMIT_OF_STARTING
+    wait = Standstill()
     while not (_says_ready(instance) and _answers(instance)):
         ended = instance.ended.exists() or not locks.is_held(instance.watchdog)
-        if ended or time.monotonic() > deadline:
+        if ended or wait.has_come(_pid_of_the_watchdog(instance)):
             said = instance.log.read_text(errors="replace").strip().splitlines()[-12:]
-            how = "ended" if ended else f"was not ready after {_LIMIT_OF_STARTING:.0f} s"
+            how = "ended" if ended else f"was not ready after {wait.waited:.0f} s"
             raise ServerDidNotStart(
                 f"The embedded server was started and {how}.",
                 facts=[
@@ -333,11 +335,15 @@ def _wait_until_ready(instance: Instance) -> None:
     instance.ready.touch()
 
 
+def _pid_of_the_watchdog(instance: Instance) -> int | None:
+    try:
+        return int(instance.watchdog.read_text())
+    except (OSError, ValueError):
+        return None
+
+
 def _says_ready(instance: Instance) -> bool:
     """Whether the postmaster's status line says ready: cheaper to ask often than a connection."""
-    try:
-        lines = (instance.data / "postmaster.pid").read_text().splitlines()
-    except OSError:
-        return False
+    lines = watchdog.noted(instance.run)
     # LOCK_FILE_LINE_PM_STATUS in PostgreSQL's miscadmin.h.
     return [line.strip() for line in lines[7:8]] == ["ready"]

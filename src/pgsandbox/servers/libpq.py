@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn
 from sqlalchemy.engine import URL
 
-from pgsandbox import guard
+from pgsandbox import connections, guard
+from pgsandbox.connections import Connection
 from pgsandbox.errors import ConfigurationError, Fact
 
 APPLICATION_NAME = "pgsandbox"
@@ -70,16 +70,13 @@ def arguments(url: URL) -> dict[str, Any]:
     return dict(keywords)
 
 
-def connect(url: URL, *, seconds: int = 5) -> Connection:
+def connect(url: URL, *, seconds: float = 5.0) -> Connection:
     """A connection in autocommit to the normalised *url*, or psycopg2's own OperationalError.
 
-    *seconds* is libpq's ``connect_timeout``: it counts for each address of the host, and libpq
-    takes no value below 2 seriously (PostgreSQL manual, 34.1.2).
+    It is there after *seconds*, or refused; and none of its calls waits for ever (`connections`).
     """
-    wanted = arguments(url) | {"connect_timeout": seconds, "application_name": APPLICATION_NAME}
-    connection: Connection = psycopg2.connect(**wanted)
-    connection.autocommit = True
-    return connection
+    wanted = connections.ARGUMENTS | arguments(url) | {"application_name": APPLICATION_NAME}
+    return connections.let_in(psycopg2.connect(**wanted), seconds)
 
 
 def masked(url: URL) -> str:
@@ -94,7 +91,8 @@ def place(keywords: Mapping[str, Any]) -> str:
         return "libpq's default socket"
     if host.startswith("/"):
         return host
-    return f"{host}:{keywords.get('port') or 5432}"
+    port = keywords.get("port")
+    return guard.masked_place(f"{host}:{guard.DEFAULT_PORT if port in (None, '') else port}")
 
 
 def _is_option(name: str) -> bool:

@@ -20,9 +20,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pgsandbox.errors import Fact, ServerDidNotStart
+from pgsandbox.errors import ConfigurationError, Fact, ServerDidNotStart
 from pgsandbox.servers.locks import Lock
 from pgsandbox.servers.spreading import spread
+from pgsandbox.servers.standstill import Standstill, described, holder_of
 from pgsandbox.servers.watchdog import remove_if_vacant
 
 # sockaddr_un.sun_path, without the final NUL (unix(7)).
@@ -34,7 +35,7 @@ _MEMORY = "/dev/shm"  # noqa: S108 - as _SHORT
 # of a small database 8 MB. Containers have 64 MB of it unless they ask for more.
 _LEAST_MEMORY, _LEAST_FREE = 1_000_000_000, 500_000_000
 _SHORT = "/tmp"  # noqa: S108 - short, and nothing in it is trusted before its owner is known
-_LIMIT_OF_WAITING = 60.0
+_PAUSE = 0.25
 
 VARIABLE = "PGSANDBOX_RUNDIR"
 """Names another folder for sockets and data than the usual ones."""
@@ -68,8 +69,9 @@ def cache_folder(asked: Path | None) -> Path:
 def private_folder() -> Iterator[Path]:
     """The folder of this user's running servers, for as long as nobody else starts or joins one.
 
-    Its ``lock`` file admits one process at a time. Raises ServerDidNotStart if there is no place
-    for it, or if another process keeps the lock for a minute.
+    Its ``lock`` file admits one process at a time. One that does nothing with it for 12 seconds is
+    left alone, with its folder, and the next place is taken. Raises ServerDidNotStart if there is
+    none.
     """
     lock = _entrance()
     try:
@@ -119,6 +121,9 @@ def _entrance() -> Lock:
     refused = []
     for base in dict.fromkeys(bases()):
         folder = base / f"pgsandbox-{os.geteuid()}"
+        if _unfit(str(folder)):
+            refused.append(Fact("refused", str(folder), str(_unfit(str(folder)))))
+            continue
         if len(os.fsencode(folder)) + _BELOW_THE_FOLDER > _LONGEST_SOCKET_PATH:
             refused.append(Fact("refused", str(folder), "too long for a socket below it"))
             continue
@@ -132,7 +137,8 @@ def _entrance() -> Lock:
     raise ServerDidNotStart(
         "There is no folder to put the embedded server's socket and data in.",
         facts=refused,
-        remedy=f"Make /tmp writable, remove what stands in the way there, or set {VARIABLE}.",
+        remedy=f"Make /tmp writable, remove what stands in the way there, or set {VARIABLE}. A "
+        "process that is named here may be stopped: let it go on (kill -CONT), or end it.",
     )
 
 
@@ -142,8 +148,27 @@ def bases() -> list[Path]:
     A copy of a database is some 230 small files, made and removed. In memory that takes a third of
     the time that it takes on ext4, which passes over what was freed lately (`spreading`).
     """
-    asked = os.environ.get(VARIABLE, "")
-    return [Path(asked)] if asked.startswith("/") else [*_memory(), Path(_SHORT), *_temporary()]
+    asked = os.environ.get(VARIABLE, "").strip()
+    if not asked:
+        return [*_memory(), Path(_SHORT), *_temporary()]
+    why = _unfit(asked)
+    if why is None:
+        return [Path(asked)]
+    raise ConfigurationError(
+        f"{VARIABLE} names no directory that a server's socket can be in: {why}.",
+        facts=[Fact("value", asked, VARIABLE)],
+        remedy="Name another directory, by its absolute path, or unset the variable.",
+    )
+
+
+def _unfit(asked: str) -> str | None:
+    """Why PostgreSQL or libpq would read *asked* as something else than one directory."""
+    if not asked.startswith("/"):
+        return "its path is not absolute"
+    # Both take lists of directories, between commas and in quotes (manual, 20.3.1 and 34.1.1).
+    if found := next((each for each in ',"\\' if each in asked), None):
+        return f"there is a {found} in its path"
+    return None if asked.isprintable() else "its path has letters that can't be printed"
 
 
 def _memory() -> list[Path]:
@@ -162,13 +187,15 @@ def _locked(folder: Path) -> Lock:
         except FileNotFoundError:  # the last server of the folder has just taken it away
             _make(folder, _PRIVATE_MODE)
             continue
-        if not lock.take_within(_LIMIT_OF_WAITING):
-            lock.close()
-            raise ServerDidNotStart(
-                "Another process has been starting an embedded server for a minute.",
-                facts=[Fact("lock", str(lock.path))],
-                remedy="End that process (`fuser` or `lsof` on the lock file names it).",
-            )
+        wait, pid = Standstill(), None
+        while not lock.take_within(_PAUSE):
+            pid = holder_of(lock.fd)
+            if wait.has_come(pid):
+                lock.close()
+                raise TimeoutError(
+                    f"after {wait.waited:.0f} s another process is still starting a server there "
+                    f"({described(pid)})"
+                )
         if lock.is_current():
             return lock
         lock.close()
@@ -189,10 +216,28 @@ def _own(folder: Path, mode: int, *, trusted: bool = False) -> str | None:
         return "not a folder"
     if not trusted and status.st_uid != os.geteuid():
         return "belongs to another user"
-    if not trusted and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return "others can write to it"
+    if not trusted and (writable := _writable_to_others(folder, status)):
+        return f"others can write to {writable}"
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return "not writable"
+    return None
+
+
+def _writable_to_others(folder: Path, status: os.stat_result) -> Path | None:
+    """*folder* itself, or for root one above where somebody could put another one in its place.
+
+    Where only owners may rename, as in /tmp, it may be everybody's to write (the sticky bit).
+    """
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return folder
+    if os.geteuid() != 0:
+        return None
+    for above in folder.absolute().parents:
+        status = above.stat()
+        if status.st_uid != 0:
+            return above
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX:
+            return above
     return None
 
 

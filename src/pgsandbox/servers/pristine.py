@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgsandbox.errors import Fact, ServerDidNotStart
-from pgsandbox.servers import places, trees
+from pgsandbox.servers import closed_folders, places, trees
 from pgsandbox.servers.account import Account
 from pgsandbox.servers.binaries import Binaries
+from pgsandbox.servers.standstill import Standstill
 
 SUPERUSER = "postgres"
-_LIMIT = 60
+_PAUSE = 0.25
 
 SETTINGS = """
 # --- pgsandbox: a server for tests ---
@@ -77,7 +78,7 @@ _OPTIONS = (
 
 # A quarter of all files. Creating files is what the copy for a new server costs, and every CREATE
 # DATABASE, too. The server takes a missing one for empty (visibilitymap.c, freespace/README).
-_MADE_ANEW_ON_DEMAND = ("base/*/*_fsm", "base/*/*_vm")
+_MADE_ANEW_ON_DEMAND = ("_fsm", "_vm")
 
 
 @dataclass(frozen=True)
@@ -120,22 +121,28 @@ def lay(
 
     *keep* is a file descriptor that initdb inherits, so that its lock outlives us if we are killed.
     Raises ServerDidNotStart if initdb fails, OSError if the disk is full.
+
+    *target* is in a folder of the server's account. So a copy is made beside that folder, where
+    only we can write, and moved in when it is whole; and of what initdb made there, nothing is
+    read or written through a link (`closed_folders`).
     """
     folder = _cached(recipe, cache)
     entry = trees.find(folder)
     if entry is not None:
         tree, count = entry
+        beside = target.parent.with_name("data")
         try:
-            if trees.copy_data(tree, target, owner=account) == count:
+            if trees.copy_data(tree, beside, owner=account) == count:
+                beside.rename(target)
                 return True
         except FileNotFoundError:
             pass  # discarded by another run while we copied
         trees.discard(folder)
-        shutil.rmtree(target, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
     _initialise(recipe, target, programs=programs, account=account, keep=keep)
     # A cache that can't be written to costs the next start its time, and no more.
     with contextlib.suppress(OSError):
-        trees.publish(folder, lambda tree: trees.copy_data(target, tree))
+        trees.publish(folder, lambda tree: trees.copy_data(target, tree, of=account.uid))
     return False
 
 
@@ -163,33 +170,51 @@ def _initialise(
     for options in recipe.options():
         command = [str(programs / "initdb"), f"--pgdata={target}", *options]
         try:
-            done = subprocess.run(
-                command,
-                env=environment(),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=_LIMIT,
-                check=False,
-                pass_fds=[keep],
-                **account.popen_arguments(),
-            )
+            code, printed = _run(command, keep, account)
         except (OSError, subprocess.SubprocessError) as error:
             raise _not_initialised(recipe, target, str(error)) from error
-        if done.returncode == 0:
-            with (target / "postgresql.conf").open("a", encoding="utf-8") as settings:
-                settings.write(recipe.settings)
-            for pattern in _MADE_ANEW_ON_DEMAND:
-                for path in target.glob(pattern):
-                    path.unlink()
+        if code == 0:
+            with closed_folders.opened_folder(target, account.uid) as data:
+                closed_folders.append(data, "postgresql.conf", account.uid, recipe.settings)
+                with closed_folders.folder_in(data, "base", account.uid) as base:
+                    closed_folders.remove_below(base, account.uid, _MADE_ANEW_ON_DEMAND)
             return
-        said = done.stdout.strip()
+        said = printed.strip()
         if "invalid locale" not in said:
             break
     raise _not_initialised(recipe, target, said)
+
+
+def _run(command: list[str], keep: int, account: Account) -> tuple[int, str]:
+    """The exit code of *command*, and what it printed.
+
+    Raises subprocess.TimeoutExpired, and ends it, if it stands still.
+    """
+    process = subprocess.Popen(
+        command,
+        env=environment(),
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        pass_fds=[keep],
+        **account.popen_arguments(),
+    )
+    with process:
+        wait = Standstill()
+        while True:
+            try:
+                printed, _ = process.communicate(timeout=_PAUSE)
+                return process.returncode, printed
+            except subprocess.TimeoutExpired:
+                if wait.has_come(process.pid):
+                    process.kill()
+                    raise subprocess.TimeoutExpired(command[0], round(wait.waited)) from None
+            except BaseException:
+                process.kill()
+                raise
 
 
 def _not_initialised(recipe: Recipe, target: Path, said: str) -> ServerDidNotStart:

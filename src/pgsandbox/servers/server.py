@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from psycopg2.extensions import connection as Connection
 from sqlalchemy.engine import URL
 
+from pgsandbox.connections import Connection
 from pgsandbox.servers import libpq
 
 

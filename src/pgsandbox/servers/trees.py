@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pgsandbox.servers import closed_folders
 from pgsandbox.servers.account import Account
 from pgsandbox.servers.locks import Lock
 
@@ -23,7 +24,7 @@ _CHUNK = 1 << 20
 _COUNT = "count"
 _TREE = "tree"
 _UNFINISHED = "new-"
-_LIMIT_OF_WAITING = 60.0
+_LIMIT_OF_WAITING = 12.0
 
 # What an installation holds for compilers and readers, and a running server never opens.
 _NOT_TO_RUN = ("*.a", "*.bc", "bitcode", "doc", "locale", "man", "pgxs", "pkgconfig")
@@ -43,9 +44,18 @@ class Count:
         return Count(self.files + other.files, self.size + other.size)
 
 
-def copy_data(source: Path, target: Path, *, owner: Account | None = None) -> Count:
-    """Copy the folder *source* to *target*, readable to nobody but its *owner* (by default, us)."""
-    return _copy(source, target, _private(owner))
+def copy_data(
+    source: Path, target: Path, *, owner: Account | None = None, of: int | None = None
+) -> Count:
+    """Copy the folder *source* to *target*, readable to nobody but its *owner* (by default, us).
+
+    Everything in *source* must belong to the user *of* (by default, us), and no link is followed:
+    the folder may be another account's to write (`closed_folders`). Nobody else may write to what
+    is above *target*.
+    """
+    uid = os.geteuid() if of is None else of
+    with closed_folders.opened_folder(source, uid) as folder:
+        return _copy_closed(folder, target, uid, _private(owner))
 
 
 def copy_programs(source: Path, target: Path) -> Count:
@@ -119,27 +129,52 @@ def _copy(
     for entry in source.iterdir():
         if not any(fnmatch.fnmatch(entry.name, pattern) for pattern in without):
             count += _copy(entry, target / entry.name, finish, without)
+    _finish_folder(target, finish)
+    return count
+
+
+def _copy_closed(source: int, target: Path, uid: int, finish: Callable[[int, bool], None]) -> Count:
+    """Like `_copy`, of the open folder *source*, in which everything belongs to *uid*."""
+    target.mkdir(mode=0o700)
+    count = Count()
+    with os.scandir(source) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_folder in found:
+        if is_folder:
+            with closed_folders.folder_in(source, name, uid) as below:
+                count += _copy_closed(below, target / name, uid, finish)
+        else:
+            with closed_folders.file_in(source, name, uid) as reading:
+                count += Count(1, _copy_open(reading, target / name, finish))
+    _finish_folder(target, finish)
+    return count
+
+
+def _copy_file(source: Path, target: Path, finish: Callable[[int, bool], None]) -> int:
+    with source.open("rb", buffering=0) as reading:
+        return _copy_open(reading.fileno(), target, finish)
+
+
+def _copy_open(reading: int, target: Path, finish: Callable[[int, bool], None]) -> int:
+    size = 0
+    writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        while chunk := os.read(reading, _CHUNK):
+            size += len(chunk)
+            while chunk:
+                chunk = chunk[os.write(writing, chunk) :]
+        finish(writing, bool(os.fstat(reading).st_mode & 0o111))
+    finally:
+        os.close(writing)
+    return size
+
+
+def _finish_folder(target: Path, finish: Callable[[int, bool], None]) -> None:
     folder = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
     try:
         finish(folder, True)
     finally:
         os.close(folder)
-    return count
-
-
-def _copy_file(source: Path, target: Path, finish: Callable[[int, bool], None]) -> int:
-    size = 0
-    with source.open("rb", buffering=0) as reading:
-        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            while chunk := reading.read(_CHUNK):
-                size += len(chunk)
-                while chunk:
-                    chunk = chunk[os.write(writing, chunk) :]
-            finish(writing, bool(os.fstat(reading.fileno()).st_mode & 0o111))
-        finally:
-            os.close(writing)
-    return size
 
 
 def _public(fd: int, is_runnable: bool) -> None:

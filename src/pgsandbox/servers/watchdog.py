@@ -23,6 +23,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import sys
 import threading
 import time
@@ -36,6 +37,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _IPC_RMID = 0
 _LIMIT_OF_STOPPING = 10
+_LONGEST_NOTE = 4096
 
 
 def main() -> NoReturn:
@@ -79,16 +81,40 @@ def remove_segment(run: Path) -> None:
     removed. Linux only; elsewhere nothing happens.
     """
     with contextlib.suppress(OSError, ValueError, IndexError, ImportError, AttributeError):
-        noted = (run / "data" / "postmaster.pid").read_text().splitlines()[6].split()
+        segment = noted(run)[6].split()
         account = run.stat().st_uid
         for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]:
             # key shmid perms size cpid lpid nattch uid ... (proc_sysvipc_shm(5))
             columns = line.split()
             key, identifier, attached, uid = (int(columns[number]) for number in (0, 1, 6, 7))
-            if [str(key % 2**32), str(identifier)] == noted and (attached, uid) == (0, account):
+            if [str(key % 2**32), str(identifier)] == segment and (attached, uid) == (0, account):
                 import ctypes
 
                 ctypes.CDLL(None).shmctl(identifier, _IPC_RMID, None)
+
+
+def noted(run: Path) -> list[str]:
+    """The lines of postmaster.pid in the data directory below *run*; none if it can't be had.
+
+    Both folders are the server account's to write, and we may be root: no link is followed, a pipe
+    is not waited for, and what belongs to anybody else is not read.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    opened: list[int] = []
+    try:
+        opened.append(os.open(run, flags | os.O_DIRECTORY))
+        opened.append(os.open("data", flags | os.O_DIRECTORY, dir_fd=opened[0]))
+        opened.append(os.open("postmaster.pid", flags, dir_fd=opened[1]))
+        statuses = [os.fstat(fd) for fd in opened]
+        is_the_servers = len({status.st_uid for status in statuses}) == 1
+        if not is_the_servers or not stat.S_ISREG(statuses[-1].st_mode):
+            return []
+        return os.read(opened[-1], _LONGEST_NOTE).decode(errors="replace").splitlines()
+    except OSError:
+        return []
+    finally:
+        for fd in opened:
+            os.close(fd)
 
 
 def _run(order: dict[str, Any], folder: Path, server_fd: int, prctl: Prctl) -> None:

@@ -42,8 +42,8 @@ def ask(host: str, port: int, *, role: str, database: str, seconds: float) -> An
         return Answer("nobody", f"no connection within {seconds:.0f} s")
     except ConnectionResetError as error:  # so soon that connecting itself reports it
         return Answer("stranger", f"breaks connections off ({error.strerror or error})")
-    except OSError as error:
-        return Answer("nobody", error.strerror or str(error))
+    except (OSError, ValueError) as error:  # ValueError: no host can have this name (RFC 3490)
+        return Answer("nobody", getattr(error, "strerror", None) or str(error))
     with line:
         try:
             line.sendall(_start_up_message(role, database))

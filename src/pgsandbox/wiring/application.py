@@ -36,7 +36,7 @@ def application_of(settings: Settings) -> Application | None:
                 found = found()
         except PgSandboxError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             said = guard.masked(f"{type(error).__name__}: {error}")
             raise ConfigurationError(
                 f"app refers to {settings.app}, and calling it failed.",

@@ -170,6 +170,11 @@ class Run:
         self.interceptor.use_clones(clones)
         self._tell_children()
 
+    def check_shared(self) -> list[PgSandboxError]:
+        """Return what the running clone test has changed for every database of the server."""
+        found = self._stock.check() if self._stock is not None else None
+        return [found] if found else []
+
     def drop_clones(self, *, keep: bool = False) -> list[URL]:
         """Drop the running test's own databases, or keep them; return the URLs of those kept.
 

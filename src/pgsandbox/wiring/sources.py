@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import inspect
 import re
 import tomllib
 from collections.abc import Sequence
@@ -10,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import MetaData
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import NoSuchModuleError
 
 from pgsandbox import config, guard, schema
 from pgsandbox.config import Settings
@@ -20,14 +22,27 @@ from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError
 from pgsandbox.sandbox.driver_connections import SUPPORTED
 from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
 from pgsandbox.sandbox.interceptor import ConnectionInterceptor
+from pgsandbox.wiring.urls import checked, parsed, url_of
+
+__all__ = [
+    "addresses_of",
+    "driver_of",
+    "interceptor_of",
+    "metadata_of",
+    "place_of",
+    "project_name",
+    "resolved_url",
+    "seed_of",
+    "url_of",
+]
 
 
 def interceptor_of(settings: Settings) -> ConnectionInterceptor:
-    """Return an interceptor that lets through what the setting `allow` names, and says so in refusals."""
-    urls = [_parsed(each, "allow") for each in settings.allow]
+    """Return an interceptor that lets pass what `allow` names, and says so in refusals."""
+    urls = [parsed(each, "allow", settings.source_of("allow")) for each in settings.allow]
     others = [each for each in urls if not each.get_backend_name().startswith("postgres")]
     interceptor = ConnectionInterceptor(
-        allowed=tuple(target_of(_postgresql(each, "allow")) for each in urls if each not in others),
+        allowed=tuple(target_of(checked(each, "allow")) for each in urls if each not in others),
         files=tuple(others),
     )
     interceptor.settings = tuple(
@@ -41,57 +56,38 @@ _DECIDE = {"paths": "paths", "application": "url", "redirect": "redirect", "allo
 """The settings that decide whether a connection is refused, by what a refusal calls them."""
 
 
-def url_of(text: str, source: str) -> URL:
-    """Return the URL that *text* is; *source* names the setting in messages."""
-    return _postgresql(_parsed(text, source), source)
-
-
-def _parsed(text: str, source: str) -> URL:
-    try:
-        return make_url(text)
-    except ArgumentError:
-        raise ConfigurationError(
-            f"{source} is not a database URL.",
-            facts=[Fact("value", guard.masked(text), source)],
-            remedy="Write it as postgresql+psycopg2://user:password@host:port/name.",
-        ) from None
-
-
-def _postgresql(url: URL, source: str) -> URL:
-    backend = url.get_backend_name()
-    if backend == "postgres":  # as hosting platforms write it; SQLAlchemy 1.4 gave it up
-        return url.set(drivername=url.drivername.replace("postgres", "postgresql", 1))
-    if backend != "postgresql":
-        raise ConfigurationError(
-            f"{source} names a database of {backend}, and pgsandbox needs PostgreSQL.",
-            facts=[Fact("value", guard.masked(url.render_as_string()), source)],
-            remedy="Write it as postgresql+psycopg2://user:password@host:port/name.",
-        )
-    return url
-
-
 def resolved_url(text: str, key: str, settings: Settings) -> URL:
     """Return the URL that the setting *key* is, or that what it refers to is or returns."""
+    source = settings.source_of(key.split(".", maxsplit=1)[0])
     if "://" in text:
-        return url_of(text, key)
+        return url_of(text, key, source)
     found = config.resolve(text)
-    reference = Fact(key, text, settings.source_of(key.split(".", maxsplit=1)[0]))
+    reference = Fact(key, text, source)
+    needed = _needed_arguments(found)
+    if needed:
+        raise ConfigurationError(
+            f"{key} refers to {text}, which can't be called without {', '.join(needed)}.",
+            facts=[reference, Fact("needs", ", ".join(needed))],
+            remedy="Name a callable without arguments, or a constant: a function of two lines that "
+            "calls this one with the settings of the application, say.",
+        )
     try:
         value = found() if callable(found) else found
     except PgSandboxError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         said = guard.masked(f"{type(error).__name__}: {error}")
         raise ConfigurationError(
             f"{key} refers to {text}, and calling it failed.",
             facts=[reference, Fact("error", said)],
             remedy="It is called without arguments, before any test and outside of any application "
-            "context; let it return a string or a SQLAlchemy URL.",
+            "context; let it return a string or a SQLAlchemy URL, in which an @ of the password is "
+            "written as %40.",
         ) from error
     if isinstance(value, URL):
-        return _postgresql(value, key)
+        return checked(value, key, text)
     if isinstance(value, str):
-        return url_of(value, key)
+        return url_of(value, key, text)
     raise ConfigurationError(
         f"{key} refers to {text}, which is not a URL and returns none.",
         facts=[reference],
@@ -99,26 +95,42 @@ def resolved_url(text: str, key: str, settings: Settings) -> URL:
     )
 
 
+def _needed_arguments(found: Any) -> list[str]:
+    """The names of what *found* can't be called without."""
+    if not callable(found):
+        return []
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):  # written in C, and says nothing of it
+        return []
+    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    empty = inspect.Parameter.empty
+    return [each.name for each in parameters if each.default is empty and each.kind not in optional]
+
+
 def driver_of(url: URL) -> str:
     """Return the driver of the application's *url*, which the test database's URL names, too."""
-    shown = Fact("url", guard.masked(url.render_as_string()))
+    asked = Fact("url", guard.masked(url.render_as_string()))
     try:
         dialect = url.get_dialect()
         driver: str = dialect.driver
         if driver in SUPPORTED:
             dialect.import_dbapi()
+            if dialect.is_async:
+                importlib.import_module("greenlet")  # by which SQLAlchemy makes it synchronous
             return driver
     except (ImportError, NoSuchModuleError) as error:
+        install = 'Install it (pip install "pgsandbox[async]" has psycopg, asyncpg and greenlet)'
         raise ConfigurationError(
             "The driver that the application's URL asks for can't be imported.",
-            facts=[shown, Fact("error", f"{type(error).__name__}: {error}")],
-            remedy="Install it, or name another one in the URL: postgresql:// alone is psycopg2 "
+            facts=[asked, Fact("error", guard.masked(f"{type(error).__name__}: {error}"))],
+            remedy=f"{install}, or name another one in the URL: postgresql:// alone is psycopg2 "
             "with SQLAlchemy 2.0, and psycopg from 2.1 on.",
         ) from error
     raise ConfigurationError(
         f"The application's URL asks for the driver {driver}, whose connections the sandbox can't "
         "hold.",
-        facts=[shown, Fact("drivers", ", ".join(SUPPORTED))],
+        facts=[asked, Fact("drivers", ", ".join(SUPPORTED))],
         remedy="Name one of these in the setting url, as in postgresql+psycopg://.",
     )
 
@@ -129,15 +141,26 @@ def metadata_of(reference: str, bind: str | None) -> Sequence[MetaData]:
     For a bind, Flask-SQLAlchemy's extension object has one for each in ``metadatas``.
     """
     found: Any = config.resolve(reference)
-    by_bind = getattr(found, "metadatas", None)
-    if bind is not None and isinstance(by_bind, dict) and bind in by_bind:
-        found = by_bind[bind]
-    metadata = found if isinstance(found, MetaData) else getattr(found, "metadata", None)
+    try:
+        by_bind = getattr(found, "metadatas", None)
+        if bind is not None and isinstance(by_bind, dict) and bind in by_bind:
+            found = by_bind[bind]
+        metadata = found if isinstance(found, MetaData) else getattr(found, "metadata", None)
+    except PgSandboxError:
+        raise
+    except (Exception, SystemExit) as error:
+        said = guard.masked(f"{type(error).__name__}: {error}")
+        raise ConfigurationError(
+            f"metadata refers to {reference}, and reading its metadata failed.",
+            facts=[Fact("type", type(found).__name__), Fact("error", said)],
+            remedy="Name the MetaData itself, or something whose attribute `metadata` can be read "
+            "before any test and outside of any application context.",
+        ) from error
     if not isinstance(metadata, MetaData):
         raise ConfigurationError(
             f"metadata refers to {reference}, which is no MetaData and has none.",
             facts=[Fact("type", type(found).__name__)],
-            remedy="Name a MetaData, a declarative base, or a Flask-SQLAlchemy object.",
+            remedy="Name a MetaData, a declarative base or a model, or a Flask-SQLAlchemy object.",
         )
     return [metadata]
 
@@ -168,7 +191,7 @@ def project_name(root: Path) -> str:
 def addresses_of(url: URL) -> tuple[object, ...]:
     """Return how Python's sockets name the server of *url*."""
     host = str(url.host or url.query.get("host") or "")
-    port = url.port or guard.DEFAULT_PORT
+    port = guard.DEFAULT_PORT if url.port is None else url.port
     numbered = ("127.0.0.1", "::1") if host == "localhost" else (host,)
     return (*((each, port) for each in (*numbered, host)), f"{host}/.s.PGSQL.{port}")
 
@@ -176,4 +199,4 @@ def addresses_of(url: URL) -> tuple[object, ...]:
 def place_of(url: URL) -> str:
     """Return the host and port of *url* as people write them."""
     host = url.host or url.query.get("host") or "the default socket"
-    return f"{host}:{url.port}" if url.port else str(host)
+    return guard.masked_place(host if url.port is None else f"{host}:{url.port}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,7 +14,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from pgsandbox import databases, servers
-from pgsandbox.databases import admin
+from pgsandbox.databases import admin, shared
 from pgsandbox.databases.limits import Limits
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.servers import Server, places
@@ -26,6 +29,7 @@ from tests.kit.integration.recorded import (
     normalised,
     recorded,
 )
+from tests.kit.integration.servers.pooler import Pooler
 from tests.kit.integration.servers.strangers import Stranger
 
 _REFUSAL = b"SFATAL\0C57P03\0Mthe database system is starting up\0\0"
@@ -276,10 +280,51 @@ def test_a_session_is_in_the_way(given: Server) -> None:
         with pytest.raises(PgSandboxError) as caught:
             admin.create(connection, "shop_test", Limits(lock=0.2, statement=1.0))
     message = normalised(
-        message_of(caught.value).replace("0.2 s", "10 s").replace("1 s for", "30 s for")
+        message_of(caught.value).replace("0.2 s", "10 s").replace("1 s for", "12 s for")
     )
 
     assert message == recorded("messages/administration-blocked", message)
+
+
+def test_a_session_of_the_server_stands_still(given: Server) -> None:
+    """Somebody has stopped its process, as a debugger does."""
+    with closing(given.connect()) as connection:
+        pid = connection.info.backend_pid
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(PgSandboxError) as caught:
+            admin.drop(connection, "shop_test", limits=Limits(lock=0.2, statement=0.2))
+        os.kill(pid, signal.SIGCONT)
+    message = normalised(message_of(caught.value).replace("2.2 s", "14 s"))
+
+    assert message == recorded("output/administration-frozen", message)
+
+
+def test_a_pooler_stands_before_the_server(external: External) -> None:
+    """In transaction mode."""
+    path = f"{external.hold.instance.run}/.s.PGSQL.{external.port}"
+    with Pooler(path) as pooler:
+        url = f"postgresql+psycopg2://postgres:pw@127.0.0.1:{pooler.port}/shop_test"
+        with pytest.raises(PgSandboxError) as caught:
+            servers.given(make_url(url), reason="", source="TEST_DATABASE_URL")
+    said = message_of(caught.value).replace(f"is {external.port}", "is 54321")
+    seen = "the process 4711 for two connections at once"
+    width = len(url.replace(":pw@", ":***@"))
+    message = normalised(re.sub(r"the process \d+ for .* once +", f"{seen:<{width}}  ", said))
+
+    assert message == recorded("messages/pooler-in-between", message)
+
+
+def test_a_clone_test_leaves_a_role(given: Server, external: External) -> None:
+    """And a setting of the server's."""
+    with closing(given.connect()) as connection:
+        before = shared.shared_state(connection)
+        external.execute("CREATE ROLE auditor", "ALTER SYSTEM SET work_mem = '64MB'")
+        found = shared.changes(connection, before)
+        error = shared.left_changed(connection, found)
+    external.execute("DROP ROLE auditor", "ALTER SYSTEM RESET work_mem")
+    message = normalised(message_of(error))
+
+    assert message == recorded("messages/shared-state-changed", message)
 
 
 def test_a_database_is_no_longer_the_runs(given: Server) -> None:

@@ -59,7 +59,7 @@ from pgsandbox.guard import (
             "jdbc:postgresql://db/shop?user=app&password=***",
         ),
         ("app:s3cret@db/shop", "app:***@db/shop"),
-        ("postgresql:/app:s3cret@db/shop", "postgresql:***@db/shop"),
+        ("postgresql:/app:s3cret@db/shop", "postgresql:/app:***@db/shop"),
         ("host=db password=s3cret dbname=shop", "host=db password=*** dbname=shop"),
         ("host=db password = 's3 cret' dbname=shop", "host=db password = *** dbname=shop"),
         (r"host=db password='s3\' cret' dbname=shop", "host=db password=*** dbname=shop"),

@@ -14,6 +14,7 @@ _TRUNCATE = re.compile(r"\s*truncate\s+\S", re.IGNORECASE)
 _DELETE = re.compile(r"\s*delete\s+from\s", re.IGNORECASE)
 _EXECUTES = {"execute", "exec_driver_sql", "text", "scalar", "scalars"}
 _TEARDOWN = {"setUp", "tearDown", "asyncSetUp", "asyncTearDown", "setup_method", "teardown_method"}
+_SESSION = re.compile(r"(^|[._])(session|db)$", re.IGNORECASE)
 _BINDS = re.compile(r"(engine|conn|connection|bind)$", re.IGNORECASE)
 
 
@@ -30,6 +31,7 @@ def check(context: Context) -> Iterator[Found]:
         if _empties_tables(loop) and _cleans(context, loop):
             yield Found("PGS106", loop.iter, "the loop empties every table around each test")
     yield from _outer_transactions(context)
+    yield from _purges(context)
 
 
 def _is_metadata(context: Context, node: ast.Attribute) -> bool:
@@ -119,6 +121,38 @@ def _outer_transactions(context: Context) -> Iterator[Found]:
             owner, _, verb = spelt(call.func).rpartition(".")
             if verb == "rollback" and owner in begun:
                 yield Found("PGS105", call, f"`{owner}` isolates the test by hand")
+
+
+def _purges(context: Context) -> Iterator[Found]:
+    """Yield the first statement of each fixture or teardown that deletes rows and commits it."""
+    for function in context.source.functions():
+        if not (context.is_fixture(function) or function.name in _TEARDOWN):
+            continue
+        calls = [node for node in walk(function) if isinstance(node, ast.Call)]
+        commits = [call.lineno for call in calls if spelt(call.func).endswith(".commit")]
+        yields = [node.lineno for node in walk(function) if isinstance(node, ast.Yield)]
+        loops = [node for node in walk(function) if isinstance(node, ast.For)]
+        of_tables = {id(n) for loop in loops if _empties_tables(loop) for n in walk(loop)}
+        for call in calls:
+            is_kept = any(line >= call.lineno for line in commits)
+            is_teardown = not yields or call.lineno > min(yields)
+            if is_kept and id(call) not in of_tables and _is_delete(context, call, is_teardown):
+                yield Found("PGS106", call, f"{function.name} deletes rows around each test")
+                break
+
+
+def _is_delete(context: Context, call: ast.Call, is_teardown: bool) -> bool:
+    if context.is_from_sqlalchemy(call.func, {"delete"}):
+        return True
+    owner, _, verb = spelt(call.func).rpartition(".")
+    if verb in _EXECUTES and call.args and _DELETE.match(text_of(call.args[0]) or ""):
+        return True
+    if verb != "delete" or not isinstance(call.func, ast.Attribute):
+        return False
+    behind = call.func.value
+    if not call.args and isinstance(behind, ast.Call):
+        return spelt(behind.func).endswith("query")
+    return is_teardown and bool(call.args) and bool(_SESSION.search(owner))
 
 
 def _begun_in(context: Context, function: Function) -> set[str]:

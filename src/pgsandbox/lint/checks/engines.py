@@ -1,4 +1,4 @@
-"""PGS102 and PGS103: engines of a test's own, and SQLite in PostgreSQL's place."""
+"""PGS102 and PGS103: databases of a test's own, and SQLite in PostgreSQL's place."""
 
 from __future__ import annotations
 
@@ -15,6 +15,18 @@ _CONNECTS = re.compile(
     r"(?i)(^|[._])(create_(test_)?app|make_app|app_factory|\w*engine|connect|database)$"
 )
 
+_CONNECTORS = {
+    "asyncpg.connect",
+    "asyncpg.create_pool",
+    "psycopg.AsyncConnection.connect",
+    "psycopg.Connection.connect",
+    "psycopg.connect",
+    "psycopg2.connect",
+}
+"""The functions by which drivers connect, past SQLAlchemy."""
+_MAPPINGS = ("config.update", "config.from_mapping")
+_READS = re.compile(r"(^|\.)(getenv|environ\.get)$")
+
 _PARTS = ast.JoinedStr, ast.BinOp, ast.IfExp, ast.BoolOp, ast.FormattedValue
 """What a text may be part of, and still be that text."""
 
@@ -24,6 +36,10 @@ def check(context: Context) -> Iterator[Found]:
     for call in context.source.of(ast.Call):
         if context.is_from_sqlalchemy(call.func, ENGINE_MAKERS):
             yield from _engine(context, call)
+        elif context.names.dotted(call.func) in _CONNECTORS:
+            yield from _connection(context, call)
+        elif spelt(call.func).endswith(_MAPPINGS):
+            yield from _configured(context, call)
     for constant in context.source.of(ast.Constant):
         if isinstance(constant.value, str) and _SQLITE.match(constant.value):
             yield from _sqlite(context, constant)
@@ -39,6 +55,36 @@ def _engine(context: Context, call: ast.Call) -> Iterator[Found]:
     yield Found("PGS102", call, f"{name}() makes an engine of the test's own")
 
 
+def _connection(context: Context, call: ast.Call) -> Iterator[Found]:
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if given and all(context.follows_the_kit(each) is False for each in given):
+        name = context.names.dotted(call.func)
+        yield Found("PGS102", call, f"{name}() opens a connection of the test's own")
+
+
+def _configured(context: Context, call: ast.Call) -> Iterator[Found]:
+    """Yield each setting of an application that leads it to another database."""
+    for name, value in _settings(call):
+        if not _SETTING.search(name) or _SQLITE.match(_written(context, value) or ""):
+            continue
+        if context.follows_the_kit(value) is False and _is_some(value):
+            yield Found("PGS102", value, f"{name} leads to a database of the test's own")
+
+
+def _settings(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+    for keyword in call.keywords:
+        if keyword.arg is not None:
+            yield keyword.arg, keyword.value
+    for each in call.args:
+        if isinstance(each, ast.Dict):
+            for key, value in zip(each.keys, each.values, strict=True):
+                yield text_of(key) or "", value
+
+
+def _is_some(value: ast.expr) -> bool:
+    return not (isinstance(value, ast.Constant) and value.value is None)
+
+
 def _creates_by(call: ast.Call) -> bool:
     return any(keyword.arg in ("creator", "async_creator") for keyword in call.keywords)
 
@@ -50,6 +96,8 @@ def _written(context: Context, url: ast.expr) -> str | None:
         return text_of(values[0]) if len(values) == 1 else None
     if isinstance(url, ast.Call) and spelt(url.func).endswith(("make_url", "str")):
         return _written(context, url.args[0]) if url.args else None
+    if isinstance(url, ast.Call) and _READS.search(spelt(url.func)):
+        return _written(context, url.args[1]) if len(url.args) > 1 else None
     return text_of(url)
 
 
@@ -62,7 +110,11 @@ def _sqlite(context: Context, constant: ast.Constant) -> Iterator[Found]:
 def _is_used_to_connect(context: Context, constant: ast.Constant) -> bool:
     inner: ast.AST = constant
     for outer in context.source.around(constant):
-        if not isinstance(outer, _PARTS):
+        if isinstance(outer, ast.Call) and _READS.search(spelt(outer.func)):
+            # The value that a variable has where nobody sets it.
+            if any(_SETTING.search(text_of(each) or "") for each in outer.args[:1]):
+                return True
+        elif not isinstance(outer, _PARTS):
             return _receives(context, outer, inner)
         inner = outer
     return False

@@ -14,7 +14,7 @@ from pgsandbox.lint.source import walk
 _MOCKS = {"AsyncMock", "MagicMock", "Mock", "NonCallableMagicMock", "NonCallableMock"}
 _LIBRARIES = ("unittest.mock", "mock", "asynctest")
 _MOCKERS = re.compile(r"(\w+_)?mocker")
-_MONKEYPATCHES = re.compile(r"\w*monkey\w*|mp|m")
+_MONKEYPATCHES = re.compile(r"\w*(monkey|mpatch|m_patch)\w*|mp|m")
 _NAMED_SESSION = re.compile(
     r"(^|_)(session|db|database|engine|conn|connection|uow)(_|$)|sessionmaker"
 )
@@ -58,7 +58,8 @@ def _patcher(context: Context, function: ast.expr) -> str | None:
     name = spelt(function)
     owner, _, last = name.rpartition(".")
     if last in ("setattr", "delattr"):
-        return "setattr" if _MONKEYPATCHES.fullmatch(owner.rpartition(".")[2]) else None
+        is_named = _MONKEYPATCHES.fullmatch(owner.rpartition(".")[2])
+        return "setattr" if is_named or _is_monkeypatch(context, function) else None
     root = owner.partition(".")[0]
     if _MOCKERS.fullmatch(root):
         return {"patch": "patch", "object": "object", "multiple": "multiple"}.get(last)
@@ -68,6 +69,16 @@ def _patcher(context: Context, function: ast.expr) -> str | None:
             rest = dotted.removeprefix(f"{library}.patch").lstrip(".")
             return {"": "patch", "object": "object", "multiple": "multiple"}.get(rest)
     return None
+
+
+def _is_monkeypatch(context: Context, function: ast.expr) -> bool:
+    """Whether *function* is a method of what ``pytest.MonkeyPatch`` made."""
+    owner = function.value if isinstance(function, ast.Attribute) else function
+    if not isinstance(owner, ast.Name):
+        return False
+    made = [each.value for each in context.names.bindings(owner.id, owner)]
+    calls = [each.func for each in made if isinstance(each, ast.Call)]
+    return any("MonkeyPatch" in spelt(each).split(".") for each in calls)
 
 
 def _targets(context: Context, call: ast.Call, how: str) -> Iterator[str]:

@@ -462,7 +462,7 @@ class ExtendedQueries:
             describe = messages.message(b"D", b"S" + portal.prepared.name + b"\0")
             outcome = server.converse(describe + messages.SYNC, data.extend)
             types = next((body for kind, body in _each(data) if kind == b"t"), b"\0\0")
-            parse = name + b"\0" + f"SELECT {expressions}".encode() + b"\0" + types  # noqa: S608
+            parse = name + b"\0" + f"SELECT {expressions}".encode() + b"\0" + types
             request = (
                 messages.message(b"P", parse)
                 + messages.message(b"B", b"\0" + name + b"\0" + _in_text(portal.bound))

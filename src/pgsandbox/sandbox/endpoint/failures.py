@@ -6,7 +6,7 @@ from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.connection import Unit
 
 
-class StatementFailed(Exception):  # noqa: N818
+class StatementFailed(Exception):
     """The client is to get this error; the rest of what it sent is skipped."""
 
     def __init__(self, response: bytes, *, parsed: int = 0) -> None:
@@ -17,7 +17,7 @@ class StatementFailed(Exception):  # noqa: N818
         super().__init__(response)
 
 
-class Waiting(Exception):  # noqa: N818
+class Waiting(Exception):
     """The client has to wait for a lock of another one."""
 
     def __init__(self, key: tuple[int, ...], unit: Unit | None = None) -> None:

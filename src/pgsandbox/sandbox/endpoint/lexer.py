@@ -24,10 +24,10 @@ class Token(NamedTuple):
 
 _TOKEN = re.compile(
     r"(?P<space>\s+)"
-    r"|(?P<escaped>[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z))"
+    r"|(?P<escaped>[eE]'[^'\\]*(?:(?:\\.|'')[^'\\]*)*(?:'|\Z))"
     r"|(?P<word>[^\W\d][\w$]*)"
-    r"|(?P<string>'(?:[^']|'')*(?:'|\Z))"
-    r'|(?P<quoted>"(?:[^"]|"")*(?:"|\Z))'
+    r"|(?P<string>'[^']*(?:''[^']*)*(?:'|\Z))"
+    r'|(?P<quoted>"[^"]*(?:""[^"]*)*(?:"|\Z))'
     r"|(?P<dollar>\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z))"
     r"|(?P<line>--[^\r\n]*)"
     r"|(?P<block>/\*)"

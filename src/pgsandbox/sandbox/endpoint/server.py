@@ -20,7 +20,7 @@ CONNECT_TIMEOUT = 10.0
 """Seconds within which the server has to let the endpoint in."""
 
 
-class ServerLost(Exception):  # noqa: N818
+class ServerLost(Exception):
     """The connection to the server is gone, or the server stands still beyond a deadline."""
 
 

@@ -9,7 +9,6 @@ from sqlalchemy import create_engine, func, insert, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 
-
 psycopg = pytest.importorskip("psycopg")
 
 from psycopg import rows, sql  # noqa: E402

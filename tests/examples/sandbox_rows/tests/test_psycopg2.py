@@ -15,7 +15,6 @@ from sqlalchemy import create_engine, func, insert, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 
-
 pytestmark = pytest.mark.skipif(DRIVER != "psycopg2", reason="for psycopg2")
 
 COUNT = select(func.count(Item.id))

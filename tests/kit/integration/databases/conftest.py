@@ -24,8 +24,9 @@ from typing import Any
 import psycopg2
 import pytest
 from psycopg2 import sql
-from psycopg2.extensions import connection as Connection
 
+from pgsandbox import connections
+from pgsandbox.connections import Connection
 from pgsandbox.databases.limits import Limits
 
 CLAIMER = "tests.kit.integration.databases.claimer"
@@ -47,11 +48,12 @@ class LocalServer:
 
     def connect(self, database: str | None = None) -> Connection:
         """A connection in autocommit, as the kit asks for it."""
-        connection = psycopg2.connect(
-            host=str(self.directory), user=self.role, dbname=database or self.database
-        )
-        connection.autocommit = True
-        return connection
+        where = {
+            "host": str(self.directory),
+            "user": self.role,
+            "dbname": database or self.database,
+        }
+        return connections.let_in(psycopg2.connect(**connections.ARGUMENTS, **where), 5.0)
 
     def as_role(self, role: str) -> LocalServer:
         """The same server for another role."""

@@ -12,12 +12,20 @@ import pkgutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from pgsandbox import databases
-from pgsandbox.databases import admin, adoption, catalog, lifecycle, replication, templates
+from pgsandbox.databases import (
+    admin,
+    adoption,
+    catalog,
+    lifecycle,
+    replication,
+    shared,
+    templates,
+)
 from pgsandbox.databases.adoption import AdoptedDatabase
 from pgsandbox.databases.lease import Leases
 from pgsandbox.databases.lifecycle import OwnedDatabase
@@ -78,6 +86,28 @@ def release(server, name):
         leases.close()
 
 
+def removed(server, connection, name):
+    """Remove the database *name* under its lease."""
+    leases = Leases(server)
+    lease = leases.take(name)
+    try:
+        oid = catalog.find(connection, name).oid
+        lifecycle.remove(server, connection, name, oid, DEFAULT_LIMITS, lease)
+    finally:
+        leases.close()
+
+
+def compared(server, connection, name):
+    """Compare with a moment at which the database *name* was ours, and had other settings."""
+    oid = catalog.find(connection, name).oid
+    before = shared.SharedState({}, {(name, oid): ["jit=on"]})
+    now = shared.shared_state(connection)
+    after = replace(now, settings={**now.settings, (name, oid): ["jit=off"]})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared, "shared_state", lambda *_: after)
+        shared.changes(connection, before)
+
+
 def copied(server, name, work):
     """Let *work* have a stock of copies of the database *name*, and stop it."""
     leases = Leases(server)
@@ -135,11 +165,7 @@ ATTACKS = {
         lambda server, connection, name: claim(server, name),
         lambda server, connection, name: claim(server, name, exact=name),
     ],
-    "lifecycle.remove": [
-        lambda server, connection, name: lifecycle.remove(
-            server, connection, name, catalog.find(connection, name).oid, DEFAULT_LIMITS
-        )
-    ],
+    "lifecycle.remove": [removed],
     "lifecycle.reap": [
         lambda server, connection, name: lifecycle.reap(server),
         lambda server, connection, name: lifecycle.reap(server, include_kept=True),
@@ -165,6 +191,7 @@ ATTACKS = {
             server, name, lambda stock: stock.give_back([owned(server, name)])
         )
     ],
+    "shared.changes": [compared],
     "stock.Stock.stop": [lambda server, connection, name: copied(server, name, Stock.stop)],
     "templates.obtain": [
         lambda server, connection, name: obtain(server, Recipe(name)),
@@ -181,16 +208,17 @@ LOOKS_INSIDE = {
 """Those that have to log in to a database to see whether it is empty, because somebody named it."""
 
 READS = {
-    "admin.HeldServer.close",
-    "admin.HeldServer.connect",
-    "admin.HeldServer.connection",
-    "admin.Server.connect",
-    "admin.administration",
+    "connecting.HeldServer.close",
+    "connecting.HeldServer.connect",
+    "connecting.HeldServer.connection",
+    "connecting.Server.connect",
+    "connecting.administration",
     "admin.exists",
-    "admin.has_prepared",
+    "admin.obstacles",
+    "connecting.is_open",
     "admin.may_create_databases",
     "admin.may_not_create",
-    "admin.open_connection",
+    "connecting.open_connection",
     "admin.proven",
     "admin.read_mark",
     "admin.require_createdb",
@@ -205,9 +233,11 @@ READS = {
     "capacity.require_enough",
     "catalog.find",
     "catalog.find_ours",
+    "catalog.identity_of",
     "lease.Lease.is_held",
     "lease.Lease.release",
     "lease.Leases.close",
+    "lease.Leases.connected",
     "lease.Leases.close_if_unused",
     "lease.Leases.give_back",
     "lease.Leases.has_other_users",
@@ -218,6 +248,10 @@ READS = {
     "lease.is_leased",
     "lease.key_of",
     "lease.leased_keys",
+    "lifecycle.OwnedDatabase.is_proven",
+    "shared.left_changed",
+    "shared.shared_state",
+    "stock.Stock.check",
     "lifecycle.leftovers",
     "limits.limited",
     "limits.url_fact",
@@ -225,7 +259,8 @@ READS = {
     "names.fits",
     "names.template_name",
     "names.test_name",
-    "replication.has_subscriptions",
+    "second_proof.limit_of",
+    "second_proof.mark_behind",
     "templates.Recipe.build",
     "templates.Recipe.is_current",
     "templates.circumstances",

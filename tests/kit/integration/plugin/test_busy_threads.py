@@ -9,10 +9,10 @@ from contextlib import closing
 
 import psycopg2
 import pytest
-
-from pgsandbox.errors import EscapedFromSandbox
 from pgsandbox.sandbox.drivers.psycopg2 import Physical
 from pgsandbox.sandbox.sandbox import Sandbox
+
+from pgsandbox.errors import EscapedFromSandbox
 from pgsandbox.servers import Server
 
 _PATIENCE = 0.1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -239,7 +240,7 @@ def test_an_allowed_database_is_opened_untouched(
     outcome: Outcome, server: Server, allowed: str
 ) -> None:
     """Not even a transaction stands around what is done there."""
-    with server.connect(allowed) as connection, connection.cursor() as cursor:
+    with closing(server.connect(allowed)) as connection, connection.cursor() as cursor:
         cursor.execute("select to_regclass('untouched') is not null")
 
         assert cursor.fetchone() == (True,)

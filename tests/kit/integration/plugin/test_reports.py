@@ -29,6 +29,11 @@ _FILES = {
                 db_session.execute(text(f"select {number}, '{'x' * 1000}'"))
             assert not db_session
 
+        def test_fails_after_making_a_role(db_session):
+            db_session.execute(text("create role shop_nobody password 'tr0ub4dor'"))
+            db_session.execute(text("select set_config('shop.password', 'tr0ub4dor', true)"))
+            assert not db_session
+
         def test_fails_without_the_database():
             assert not "used"
 
@@ -93,7 +98,7 @@ def _sql(outcome: Outcome, title: str) -> list[str]:
 
 def test_outcomes(outcome: Outcome) -> None:
     """Three tests passed, and two of them are errors by what they did to the database."""
-    assert outcome.counts == {"failed": 5, "passed": 3, "errors": 3}
+    assert outcome.counts == {"failed": 6, "passed": 3, "errors": 3}
 
 
 def test_a_failing_test_shows_its_sql(outcome: Outcome) -> None:
@@ -108,6 +113,14 @@ def test_a_failing_test_shows_its_sql(outcome: Outcome) -> None:
         "(connection 2)]"
     )
     assert still_open.startswith("open transaction: the test's own session (connection 1): INSERT")
+
+
+def test_the_sql_has_no_passwords(outcome: Outcome) -> None:
+    """Neither the one of a role nor one among the settings; what pytest shows is the test's own."""
+    said = "\n".join(_sql(outcome, "test_fails_after_making_a_role"))
+
+    assert "create role shop_nobody password ***" in said
+    assert "select set_config('shop.password***, true)" in said
 
 
 def test_the_sql_is_bounded(outcome: Outcome) -> None:

@@ -13,6 +13,7 @@ from pgsandbox.servers import Server
 from tests.kit.external import External
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import MODELS, SECRET, Outcome, databases
+from tests.kit.integration.servers.strangers import Stranger as Garbage
 
 _LIMIT = 20.0
 """Seconds: ten are promised, and a machine may be busy with other things."""
@@ -32,6 +33,15 @@ class Place(Base):
     __tablename__ = "places"
     id: Mapped[int] = mapped_column(primary_key=True)
     where = mapped_column(Geometry)
+"""
+
+_RAISES = f"""
+class Raises:
+    @property
+    def metadata(self):
+        raise RuntimeError("postgresql://dev:{SECRET}@127.0.0.1:1/shop")
+
+Base = Raises()
 """
 
 _CONNECTS = f"""
@@ -75,8 +85,23 @@ def stranger() -> Iterator[str]:
     [
         (f"postgresql+psycopg2://dev:{SECRET}@127.0.0.1:1/shop_test", "ServerUnreachable"),
         (f"postgres://dev:{SECRET}@127.0.0.1:1/shop_test", "ServerUnreachable"),
-        ("shop_test", "ConfigurationError: TEST_DATABASE_URL is not a database URL."),
+        (
+            "shop_test",
+            "ConfigurationError: TEST_DATABASE_URL is not a database URL: it has no scheme.",
+        ),
         (f"mysql://dev:{SECRET}@127.0.0.1/shop_test", "names a database of mysql"),
+        (f"postgresql+psycopg2://dev:x@{SECRET}@127.0.0.1:1/shop", "which is written as %40"),
+        (f"postgresql+psycopg2//dev:{SECRET}@127.0.0.1:1/shop", "a colon is missing before //"),
+        (f"postgresql+psycopg2://dev:{SECRET}%40127.0.0.1:1/shop", "is written as %40"),
+        (f"postgresql+psycopg2://dev/{SECRET}@127.0.0.1:1/shop", "its last @ stands behind a /"),
+        (f"postgresql://dev@127.0.0.1:1/x?options=-c%20a.password%3D{SECRET}", "?options=***"),
+        (f"postgresql+psycopg2://dev:{SECRET}@db:$PGPORT/shop", "$PGPORT in it was not expanded"),
+        (f"postgresql+psycopg2://dev:{SECRET}@[::1/shop", "IPv6 address is not closed"),
+        (f"postgresql+psycopg2://dev:{SECRET}@h1:1,h2:2/shop", "it names several hosts"),
+        (f"postgresql://dev:{SECRET}@/x?host=a&host=b&port=1", "one number for each host"),
+        (f"postgresql+psycopg2://dev:{SECRET}@127.0.0.1:0/shop", "there is no port 0"),
+        (f"postgresql+psycopg2://dev:{SECRET}@127.0.0.1/x?user=a&user=b", "more than once"),
+        (f"postgresql+psycopg2://dev:{SECRET}@{'a' * 70}/shop", "label too long"),
     ],
 )
 def test_a_url_that_leads_nowhere(make_project: MakeProject, url: str, said: str) -> None:
@@ -94,6 +119,29 @@ def test_a_port_that_is_no_postgresql(make_project: MakeProject, stranger: str) 
 
     assert _is_one_message(outcome)
     assert "NotPostgreSQL" in outcome.err
+
+
+def test_a_port_where_somebody_talks_garbage(make_project: MakeProject) -> None:
+    """psycopg2 can't even decode it; no thread of ours dies of that."""
+    with Garbage(b"", b"\xff" * 4000) as garbage:
+        url = f"postgresql+psycopg2://dev:{SECRET}@127.0.0.1:{garbage.port}/shop_test"
+        outcome = make_project(_TEST).run(TEST_DATABASE_URL=url)
+
+    assert _is_one_message(outcome)
+    assert "NotPostgreSQL" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"), [("/srv/a,b", "there is a , in its path"), ("run", "is not absolute")]
+)
+def test_a_folder_that_no_socket_can_be_in(
+    make_project: MakeProject, folder: str, said: str
+) -> None:
+    """PostgreSQL would take the one for two, and the other is nobody's guess."""
+    outcome = make_project(_TEST).run(PGSANDBOX_RUNDIR=folder)
+
+    assert _is_one_message(outcome)
+    assert said in outcome.err
 
 
 def test_a_wrong_password(make_project: MakeProject, external: External) -> None:
@@ -128,6 +176,14 @@ def test_a_role_without_createdb(make_project: MakeProject, external: External) 
         ("", "import shop_of_nobody", "No module named 'shop_of_nobody'"),
         ("", MODELS + _CONNECTS, "DatabaseNotRequested: A connection to PostgreSQL was opened"),
         ('url = "models:url"', MODELS + "def url(): raise KeyError('x')", "calling it failed"),
+        ('url = "models:url"', MODELS + "def url(): raise SystemExit(1)", "calling it failed"),
+        ('app = "models:app"', MODELS + "def app(): raise SystemExit(1)", "calling it failed"),
+        ('url = "models:url"', MODELS + "def url(settings): pass", "called without settings."),
+        ("", "class Base:\n    pass", "is no MetaData and has none"),
+        ("", MODELS + _RAISES, "reading its metadata failed"),
+        ('allow = ["postgresql://db:$PGPORT/x"]', MODELS, "$PGPORT in it was not expanded"),
+        ("redirect = true", MODELS, "redirect = true has nothing to redirect"),
+        ('paths = ["tests/integratoin"]', MODELS, 'did you mean "tests/integration"?'),
     ],
 )
 def test_a_setting_that_cannot_be_used(

@@ -16,13 +16,13 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from pgsandbox.sandbox.drivers import module_of
+from pgsandbox.sandbox.link import Link
 from sqlalchemy.engine import URL
 
 from pgsandbox import servers
 from pgsandbox.errors import TransactionsInterleaved
 from pgsandbox.sandbox import Enclosure
-from pgsandbox.sandbox.drivers import module_of
-from pgsandbox.sandbox.link import Link
 from pgsandbox.servers import Server
 from pgsandbox.wiring import target_of
 from tests.kit.integration.sandbox.conftest import DRIVERS

@@ -84,7 +84,8 @@ def test_the_settings_forbid_and_redirect(project, capsys):
     """``forbidden-imports`` holds where ``redirect`` makes the application's engine harmless."""
     project(
         {
-            "pyproject.toml": f'{SETTINGS}redirect = true\nforbidden-imports = ["shop.mailer"]\n',
+            "pyproject.toml": f'{SETTINGS}url = "shop:url"\nredirect = true\n'
+            'forbidden-imports = ["shop.mailer"]\n',
             "shop.py": "from sqlalchemy import create_engine\nengine = create_engine('x')\n",
             "tests/integration/test_it.py": "from shop import engine, mailer\n",
         }
@@ -113,11 +114,15 @@ def test_the_application_is_found_on_pytests_path(project, pythonpath, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "source"), [(["gone"], "command line"), ([], "pyproject.toml [tool.pgsandbox]")]
+    ("arguments", "paths", "source"),
+    [
+        (["gone"], "", "command line"),
+        ([], 'paths = ["nowhere"]\n', "pyproject.toml [tool.pgsandbox]"),
+    ],
 )
-def test_a_path_that_is_not_there_ends_with_2(project, arguments, source, capsys):
+def test_a_path_that_is_not_there_ends_with_2(project, arguments, paths, source, capsys):
     """To read nothing and to find nothing is not the same."""
-    project({"pyproject.toml": f'{SETTINGS}paths = ["nowhere"]\n'})
+    project({"pyproject.toml": f"{SETTINGS}{paths}"})
 
     assert main(["lint", *arguments]) == 2
     assert source in capsys.readouterr().err

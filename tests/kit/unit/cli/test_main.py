@@ -75,7 +75,9 @@ def test_an_error_of_pgsandbox_goes_to_standard_error(capsys):
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("ConfigurationError: There is no rule PGS999.")
-    assert said.err.endswith("Background: reference/errors/configuration-error/\n")
+    assert said.err.endswith(
+        "Background: pgsandbox explain ConfigurationError (reference/errors/configuration-error/)\n"
+    )
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -108,7 +110,7 @@ def test_lint_imports_nothing_but_the_standard_library(tmp_path):
         "shop",
         "_pytest",
     }
-    assert ours == {"cli", "config", "errors", "guard", "lint", "reports"}
+    assert ours == {"cli", "config", "errors", "guard", "lint", "masking", "reports"}
 
 
 def test_python_dash_m(tmp_path):

@@ -105,6 +105,8 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
         child_env=(),
         forbidden_imports=(),
         schema_ignore=(),
+        factories=(),
+        factories_ignore=(),
         large_tables=(),
         keep=False,
         reuse=False,
@@ -117,7 +119,8 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
 
 def test_every_key_is_read_from_the_file(read_project, tmp_path):
     """Each setting that may stand in pyproject.toml arrives in its field."""
-    (tmp_path / "migrations").mkdir()
+    for name in ("migrations", "tests/db", "tests/api"):
+        (tmp_path / name).mkdir(parents=True)
 
     settings = read_project("""
         [tool.pgsandbox]
@@ -168,6 +171,9 @@ def test_flag_beats_variable_beats_file(read_project, environ, flags, value, sou
 
 def test_lists_outside_the_file_are_comma_separated(read_project, tmp_path):
     """A variable and a flag hold the items of a list between commas."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+
     settings = read_project(
         None, {"PGSANDBOX_METADATA": "app.db:Base, billing.db:Base"}, {"paths": "a,b"}
     )

@@ -124,7 +124,7 @@ def test_a_refusal_reads_as_a_whole(read_project):
         '  allowed    one of "auto", "external", "embedded"\n'
         "\n"
         'Did you mean "embedded"?\n'
-        "Background: reference/errors/configuration-error/"
+        "Background: pgsandbox explain ConfigurationError (reference/errors/configuration-error/)"
     )
 
 

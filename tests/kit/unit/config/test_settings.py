@@ -9,7 +9,8 @@ SMALLEST = '[tool.pgsandbox]\nmetadata = "app.db:Base"\n'
 
 def test_rows_show_every_setting_with_its_source(read_project):
     """One row for each setting, in the order of the reference; values as TOML writes them."""
-    settings = read_project(SMALLEST, {"PGSANDBOX_REDIRECT": "1"})
+    url = 'url = "app.config:url"\n'
+    settings = read_project(SMALLEST + url, {"PGSANDBOX_REDIRECT": "1"})
 
     shown = {key: (value, source) for key, value, source in rows(settings)}
 
@@ -17,7 +18,7 @@ def test_rows_show_every_setting_with_its_source(read_project):
     assert shown["metadata"] == ('["app.db:Base"]', "pyproject.toml [tool.pgsandbox]")
     assert shown["redirect"] == ("true", "PGSANDBOX_REDIRECT")
     assert shown["paths"] == ('["tests/integration"]', "default")
-    assert shown["url"] == ("none", "default")
+    assert shown["migrations"] == ("none", "default")
 
 
 def test_the_header_names_what_somebody_set(read_project):

@@ -30,10 +30,11 @@ def test_an_error_has_its_page(error):
 
 @every_error
 def test_a_message_leads_to_the_page(error):
-    """Its last line is the page's address on the site."""
+    """Its last line is the command that prints the page, and the address on the site."""
     page = (PAGES / f"{error.page}.md").relative_to(DOCS).with_suffix("").as_posix()
 
-    assert str(error("x")).endswith(f"\nBackground: {page}/")
+    wanted = f"\nBackground: pgsandbox explain {error.__name__} ({page}/)"
+    assert str(error("x")).endswith(wanted)
 
 
 def test_a_page_has_its_error():

@@ -73,7 +73,7 @@ def test_the_error_says_what_to_do():
         "Request db_session in the test or fixture that calls it. A call at a module's level or in "
         "a list of parameters has to move into one. ProjectFactory.build() makes the object "
         "without a database.\n"
-        "Background: reference/errors/no-session/"
+        "Background: pgsandbox explain NoSession (reference/errors/no-session/)"
     )
 
 

@@ -108,7 +108,9 @@ def test_a_link_that_leads_back_is_not_followed(project, tmp_path):
 def test_a_column_counts_characters(tmp_path):
     """Not bytes: an editor puts its cursor there."""
     file = tmp_path / "test_it.py"
-    file.write_text("import time\n\n\ndef test_it():\n    assert 'Zoë 🐘', time.sleep(1)\n")
+    file.write_text(
+        "import time\n\n\ndef test_it(db_session):\n    assert 'Zoë 🐘', time.sleep(1)\n"
+    )
     (finding,) = check(Project(tmp_path, (file,))).findings
 
     assert (finding.line, finding.column) == (5, 21)
@@ -117,7 +119,7 @@ def test_a_column_counts_characters(tmp_path):
 def test_a_form_feed_ends_no_line(tmp_path):
     """Python's parser and ``str.splitlines`` do not agree on that."""
     file = tmp_path / "test_it.py"
-    file.write_text("import time\n\x0c\ndef test_it():\n    assert 'ë', time.sleep(1)\n")
+    file.write_text("import time\n\x0c\ndef test_it(db_session):\n    assert 'ë', time.sleep(1)\n")
     (finding,) = check(Project(tmp_path, (file,))).findings
 
     assert (finding.line, finding.column) == (4, 17)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from pgsandbox.errors import ServerDidNotStart
-from pgsandbox.servers import places
+from pgsandbox.servers import places, standstill
 
 
 @pytest.fixture(autouse=True)
@@ -108,12 +111,109 @@ def test_one_process_at_a_time_is_in_the_private_folder(
     short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others wait, and say so when that takes too long."""
-    monkeypatch.setattr(places, "_LIMIT_OF_WAITING", 0.05)
+    monkeypatch.setattr(standstill, "MOST", 0.3)
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
     with places.private_folder(), pytest.raises(ServerDidNotStart) as caught:
         places._entrance()
 
-    assert "for a minute" in caught.value.headline
+    assert "another process is still starting a server there" in str(caught.value)
+    assert f"pid {os.getpid()}" in str(caught.value)
     assert str(short) in str(caught.value)
+
+
+@pytest.fixture
+def starter(short: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that starts a server in the private folder, and takes its time."""
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from pgsandbox.servers import places\n"
+        "places._MEMORY, places._SHORT = '/nonexistent', sys.argv[1]\n"
+        "with places.private_folder():\n"
+        "    print('in', flush=True)\n"
+        "    while not Path(sys.argv[1], 'enough').exists():\n"
+        "        pass\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(short)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_starter_that_is_stopped_is_left_alone(
+    starter: subprocess.Popen[str], short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody waited for it for a minute, and then failed; now they take another place."""
+    monkeypatch.setattr(standstill, "IDLE", 0.5)
+    with tempfile.TemporaryDirectory(dir="/tmp") as other:
+        monkeypatch.setattr(tempfile, "tempdir", other)
+        starter.send_signal(signal.SIGSTOP)
+        with places.private_folder() as private:
+            assert private.parent == Path(other)
+
+
+def test_the_starter_that_is_stopped_is_named(
+    starter: subprocess.Popen[str], short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no other place."""
+    monkeypatch.setattr(standstill, "IDLE", 0.5)
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
+    starter.send_signal(signal.SIGSTOP)
+    with pytest.raises(ServerDidNotStart) as caught:
+        places._entrance()
+
+    assert f"pid {starter.pid}, which is stopped: {sys.executable}" in str(caught.value)
+    assert "kill -CONT" in caught.value.remedy
+
+
+def test_a_starter_that_works_is_waited_for(
+    starter: subprocess.Popen[str], short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow the machine is; it is told by the processor time that it uses."""
+    monkeypatch.setattr(standstill, "IDLE", 0.5)
+    looks = []
+    has_come = standstill.Standstill.has_come
+
+    def let_it_end_later(wait: standstill.Standstill, pid: int | None) -> bool:
+        looks.append(wait.waited)
+        if wait.waited > 1.5:
+            (short / "enough").touch()
+        return has_come(wait, pid)
+
+    monkeypatch.setattr(standstill.Standstill, "has_come", let_it_end_later)
+    with places.private_folder() as private:
+        assert private.parent == short
+    assert max(looks) > 1.5
+
+
+def test_no_frozen_process_is_waited_for_longer_than_15_seconds() -> None:
+    """The tests above shorten the wait."""
+    assert standstill.IDLE < 15
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="others have only themselves to fear")
+def test_root_uses_no_folder_below_one_that_others_can_write_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They could put another one in its place."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    theirs.chmod(0o777)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(theirs))
+    folder = places.cache_folder(None)
+    theirs.chmod(0o1777)
+    sticky = places.cache_folder(None)
+
+    assert not folder.is_relative_to(theirs)
+    assert sticky == theirs / "pgsandbox"
 
 
 def test_a_place_too_long_for_a_socket_is_passed_over(

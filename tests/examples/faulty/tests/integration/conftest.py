@@ -3,10 +3,20 @@
 import pytest
 from shop.database import SessionLocal, engine
 from shop.models import Base
+from sqlalchemy import text
+
+
+@pytest.fixture(scope="session")
+def database():
+    """A database of the run's own, under a name that any other run has, too."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("CREATE DATABASE shop_test"))
+        yield
+        connection.execute(text("DROP DATABASE shop_test"))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def tables():
+def tables(database):
     """All tables, made for the run and dropped after it."""
     Base.metadata.create_all(engine)
     yield

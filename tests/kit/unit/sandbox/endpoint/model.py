@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from pgsandbox.errors import TransactionsInterleaved
 from pgsandbox.sandbox.endpoint.constraints import Constraints
-from pgsandbox.sandbox.endpoint.sessions import Ask, ClientSession, Steps
 from pgsandbox.sandbox.endpoint.savepoints import SavepointStack
+from pgsandbox.sandbox.endpoint.sessions import Ask, ClientSession, Steps
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement, classify
 from tests.kit.transactions import STATEMENTS, WRITES, Row, Step, productions, script
 

@@ -1,10 +1,12 @@
 import time
 
+from myapp.visits import visit
+
 
 # --8<-- [start:good]
-def test_the_device_counts_on(device):
-    before = device.seconds()
-    time.sleep(1.1)  # pgsandbox: ignore[PGS301] its clock counts whole seconds
+def test_a_second_visit_is_later(db_session):
+    first = visit(db_session)
+    time.sleep(1.1)  # pgsandbox: ignore[PGS301] the column holds whole seconds
 
-    assert device.seconds() > before
+    assert visit(db_session).at > first.at
 # --8<-- [end:good]

@@ -1,0 +1,77 @@
+"""Writes what was decided, over nothing that is there, and runs the first test."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgsandbox.cli.init.proposals import Proposal
+from pgsandbox.errors import ConfigurationError, Fact
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How the first test went."""
+
+    is_green: bool
+    """Whether it passed."""
+    seconds: float
+    """How long pytest took, with the start of a server where there was none."""
+    output: str
+    """What pytest said."""
+
+
+def write(proposals: Sequence[Proposal]) -> list[tuple[Path, str | None]]:
+    """Write each, and return the files with what they held before; None where there was none."""
+    before: list[tuple[Path, str | None]] = []
+    for each in proposals:
+        held = each.path.read_text("utf-8") if each.path.exists() else None
+        if held is not None and not each.is_addition:
+            raise ConfigurationError(
+                "A file is there that was not there before, and stays as it is.",
+                facts=[Fact("file", str(each.path))],
+                remedy="Run pgsandbox init again.",
+            )
+        before.append((each.path, held))
+        each.path.parent.mkdir(parents=True, exist_ok=True)
+        each.path.write_text(_added(held, each) if held is not None else each.text, "utf-8")
+    return before
+
+
+def take_back(before: Sequence[tuple[Path, str | None]]) -> None:
+    """Undo what `write` did, the last first."""
+    for path, held in reversed(before):
+        if held is None:
+            path.unlink()
+        else:
+            path.write_text(held, "utf-8")
+
+
+def run(root: Path, test: Path) -> Ran:
+    """Run the first test as its author would, but without a threshold for coverage."""
+    started = time.monotonic()
+    more = ["--no-cov"] if importlib.util.find_spec("pytest_cov") else []
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", str(test.relative_to(root)), "-q", *more],
+        cwd=root,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.monotonic() - started
+    return Ran(done.returncode == 0, seconds, f"{done.stdout}{done.stderr}")
+
+
+def _added(held: str, proposal: Proposal) -> str:
+    if not proposal.after:
+        return f"{held.rstrip()}\n{proposal.text}" if held.strip() else proposal.text.lstrip("\n")
+    lines = held.splitlines(keepends=True)
+    place = next(n for n, line in enumerate(lines) if line.strip() == proposal.after)
+    return "".join([*lines[: place + 1], proposal.text, *lines[place + 1 :]])

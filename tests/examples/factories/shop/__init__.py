@@ -1,0 +1,1 @@
+"""A shop whose factories are written from its models."""

@@ -1,0 +1,1 @@
+"""A shop whose factories nobody kept up with its models."""

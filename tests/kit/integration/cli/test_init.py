@@ -1,0 +1,322 @@
+"""``pgsandbox init`` in projects of several kinds, each from its sources to a green test."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from pgsandbox.cli import main
+from tests.kit.integration.recorded import EXAMPLES, recorded
+
+Files = dict[str, str]
+
+_MODELS = """
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+class Base(DeclarativeBase):
+    pass
+
+class User(Base):
+    __tablename__ = "users"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(unique=True)
+"""
+_FLASK_MODELS = """
+from flask_sqlalchemy import SQLAlchemy
+
+db = SQLAlchemy()
+
+class User(db.Model):
+    id = db.Column(db.Integer, primary_key=True)
+    name = db.Column(db.String(3), nullable=False)
+"""
+_BY_NAME = {
+    "shop/__init__.py": """
+        from flask import Flask
+        from shop.models import db
+        from shop.settings import config
+
+        def create_app(name):
+            app = Flask("shop")
+            app.config.from_object(config[name])
+            db.init_app(app)
+            return app
+    """,
+    "shop/models.py": _FLASK_MODELS,
+    "shop/settings.py": """
+        class Development:
+            SQLALCHEMY_DATABASE_URI = "sqlite:///shop.db"
+
+        config = {"development": Development, "testing": Development}
+    """,
+}
+_BY_CLASS = {
+    **_BY_NAME,
+    "shop/__init__.py": """
+        from flask import Flask
+        from shop.models import db
+        from shop.settings import Development
+
+        def create_app(settings=Development):
+            app = Flask("shop")
+            app.config.from_object(settings)
+            db.init_app(app)
+            return app
+    """,
+}
+_HELD = {
+    **_BY_NAME,
+    "shop/__init__.py": """
+        from flask import Flask
+        from shop.models import db
+
+        def create_app():
+            app = Flask("shop")
+            app.config.from_object("shop.settings.Development")
+            db.init_app(app)
+            return app
+    """,
+}
+_FASTAPI = {
+    "backend/pyproject.toml": '[project]\nname = "backend"\n',
+    "backend/app/__init__.py": "",
+    "backend/app/models.py": _MODELS,
+    "backend/app/db.py": """
+        from sqlalchemy import create_engine
+
+        engine = create_engine("postgresql+psycopg2://shop:secret@127.0.0.1:1/shop")
+    """,
+    "backend/app/main.py": """
+        from fastapi import FastAPI
+        from app import db, models
+
+        app = FastAPI()
+    """,
+    "frontend/package.json": "{}",
+}
+_ASYNCHRONOUS = {
+    **_FASTAPI,
+    "backend/app/db.py": """
+        import os
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        os.environ["SHOP_SECRET"]
+        engine = create_async_engine("postgresql+asyncpg://shop:secret@127.0.0.1:1/shop")
+    """,
+}
+_PLAIN = {
+    "setup.cfg": "[metadata]\nname = shop\n\n[tool:pytest]\naddopts = -q\n",
+    "src/shop/__init__.py": "",
+    "src/shop/models.py": _MODELS,
+    "src/shop/db.py": """
+        import os
+        from sqlalchemy import create_engine
+
+        engine = create_engine(os.environ["DATABASE_URL"])
+    """,
+    "src/shop/main.py": "from shop import db, models\n",
+    "tests/__init__.py": "",
+    "tests/test_sums.py": "def test_sums():\n    assert 1 + 1 == 2\n",
+}
+_KINDS = {
+    "flask, configuration by name": _BY_NAME,
+    "flask, configuration by class": _BY_CLASS,
+    "flask, configuration held": _HELD,
+    "fastapi in a monorepo": _FASTAPI,
+    "fastapi, asynchronous": _ASYNCHRONOUS,
+    "plain, src layout": _PLAIN,
+}
+
+Written = Callable[[Files], Path]
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Written:
+    """A function that writes a project and goes there."""
+
+    def write(files: Files) -> Path:
+        for name, text in files.items():
+            file = tmp_path / "shop" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(dedent(text).lstrip("\n"))
+        monkeypatch.chdir(tmp_path / "shop")
+        return tmp_path / "shop"
+
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    return write
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The files of a project, but for what Python and pytest leave."""
+    return {
+        file.relative_to(folder).as_posix(): file.read_text()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and not {"__pycache__", ".pytest_cache"} & set(file.parts)
+    }
+
+
+@pytest.mark.parametrize("files", _KINDS.values(), ids=_KINDS)
+def test_a_project_comes_to_a_green_test(
+    written: Written, files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With one command, and nothing that was there is changed."""
+    root = written(files)
+    before = contents(root)
+    code = main(["init", "--yes"])
+    said = capsys.readouterr().out
+    after = contents(root)
+
+    assert code == 0, said
+    assert "test_first.py is green" in said
+    assert all(
+        set(text.split("\n")) <= set(after[name].split("\n")) for name, text in before.items()
+    )
+    assert main(["init", "--yes"]) == 0
+    assert "Nothing is missing." in capsys.readouterr().out
+    assert contents(root) == after
+
+
+def test_the_application_is_really_on_the_test_database(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An application that led elsewhere would make the first test fail."""
+    root = written(_BY_CLASS)
+    assert main(["init", "--yes"]) == 0
+    conftest = root / "tests/integration/conftest.py"
+    conftest.write_text(re.sub(r"= pg\.url", '= "sqlite://"', conftest.read_text()))
+    (root / "tests/integration/test_first.py").unlink()
+    capsys.readouterr()
+
+    assert main(["init", "--yes"]) == 1
+    assert "test_first.py is not green" in capsys.readouterr().out
+
+
+def test_what_is_missing_is_said(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table and a conftest that are there stay as they are."""
+    root = written(
+        {
+            **_FASTAPI,
+            "backend/pyproject.toml": '[tool.pgsandbox]\nmetadata = "app.models:Base"\n',
+            "backend/tests/integration/conftest.py": "import pytest\n",
+        }
+    )
+    before = contents(root)
+    code = main(["init", "--dry-run"])
+    said = capsys.readouterr().out
+
+    assert code == 0
+    assert "pyproject.toml has [tool.pgsandbox]; it lacks url, redirect" in said
+    assert "tests/integration/conftest.py is there; it lacks the fixture client" in said
+    assert contents(root) == before
+
+
+def test_what_will_collide_is_named(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the file and the line, apart from what is only superfluous."""
+    root = written(
+        {
+            **_FASTAPI,
+            "backend/tests/conftest.py": """
+                import pytest
+                from sqlalchemy import create_engine
+                from app.models import Base
+
+                @pytest.fixture(autouse=True)
+                def db_session():
+                    engine = create_engine("sqlite://")
+                    Base.metadata.create_all(engine)
+                    yield
+            """,
+        }
+    )
+    main(["init", "--json", "--dry-run"])
+    found = json.loads(capsys.readouterr().out)
+
+    assert found["superfluous"] == ["tests/conftest.py:8:5: PGS104"]
+    assert found["colliding"] == ["tests/conftest.py:6: fixture", "tests/conftest.py:7:28: PGS103"]
+    assert {Path(each["path"]).parts[0] for each in found["files"]} == {
+        "integration_tests",
+        "pyproject.toml",
+    }
+    assert not (root / "backend/integration_tests").exists()
+
+
+def test_an_obstacle_stops_it(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
+    """An application whose database nothing can change is said so, and nothing is written."""
+    root = written(
+        {
+            "app.py": """
+                from flask import Flask
+                from flask_sqlalchemy import SQLAlchemy
+
+                app = Flask(__name__)
+                app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///shop.db"
+                db = SQLAlchemy(app)
+
+                class User(db.Model):
+                    id = db.Column(db.Integer, primary_key=True)
+            """
+        }
+    )
+    before = contents(root)
+    code = main(["init", "--yes"])
+
+    assert code == 1
+    assert "In the way\n  app:app is made when it is imported" in capsys.readouterr().out
+    assert contents(root) == before
+
+
+def test_migrations_that_do_not_run_are_left_out(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The test is green from the models, and the reason is said."""
+    revision = """
+        revision, down_revision = "1", None
+
+        def upgrade():
+            raise RuntimeError("these were written for SQLite")
+    """
+    root = written(
+        {
+            **_PLAIN,
+            "alembic.ini": "[alembic]\nscript_location = alembic\n",
+            "alembic/env.py": """
+                from alembic import context
+
+                def run_migrations_online():
+                    context.configure(connection=context.config.attributes["connection"])
+                    with context.begin_transaction():
+                        context.run_migrations()
+
+                run_migrations_online()
+            """,
+            "alembic/versions/1_first.py": revision,
+        }
+    )
+    code = main(["init", "--yes"])
+    said = capsys.readouterr().out
+
+    assert code == 0
+    assert "With the migrations it was not green: SchemaNotBuilt" in said
+    assert "schema" not in (root / "pyproject.toml").read_text()
+
+
+def test_the_tutorial_shows_what_it_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the project of the Flask tutorial, before it has any test."""
+    shutil.copytree(EXAMPLES / "flask" / "myapp", tmp_path / "myapp" / "myapp")
+    monkeypatch.chdir(tmp_path / "myapp")
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    code = main(["init", "--yes"])
+    said = capsys.readouterr().out.replace(str(tmp_path), "/home/ada")
+    said = re.sub(r"in \d+\.\d seconds", "in N seconds", said)
+    said = re.sub(r"^(  drivers +).*$", r"\1psycopg2", said, flags=re.MULTILINE)
+
+    assert code == 0
+    assert said == recorded("output/init", said)

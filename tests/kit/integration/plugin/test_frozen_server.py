@@ -1,0 +1,104 @@
+"""A run ends although a process of its server stands still, and says for what it waited."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.kit.integration.plugin.conftest import MakeProject
+from tests.kit.integration.plugin.projects import Project
+
+_LIMIT = 40.0
+"""Seconds: the sum of two waits of 15 s, and a run on a busy machine."""
+
+_HELPERS = """
+    import os
+    import signal
+    from pathlib import Path
+
+    LEASE = "select pid from pg_stat_activity where application_name like 'pgsandbox lease%'"
+
+    def stop(pid):
+        with open("stopped", "a") as file:
+            file.write(f"{pid}\\n")
+        os.kill(pid, signal.SIGSTOP)
+
+    def postmaster(pg):
+        run = Path(pg.server.url.query["host"])
+        return int((run / "data/postmaster.pid").read_text().splitlines()[0])
+"""
+
+
+@pytest.fixture
+def rundir() -> Iterator[str]:
+    """A folder for a server that no other run uses."""
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)  # for the account that root steps down to
+        yield folder
+
+
+def go_on(project: Project) -> None:
+    """Let everything go on that a test has stopped."""
+    for pid in (project.path / "stopped").read_text().split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGCONT)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("pg.outside(LEASE)", ""), ("postmaster(pg)", "did not let pgsandbox in")],
+    ids=["the lease's session", "the postmaster"],
+)
+def test_a_run_ends(make_project: MakeProject, rundir: str, what: str, said: str) -> None:
+    """Teardown hung for three minutes and more."""
+    test = f"""
+        from helpers import LEASE, postmaster, stop
+
+        def test_stops_it(db_session, pg):
+            stop({what})
+    """
+    project = make_project({"helpers.py": _HELPERS, "tests/integration/test_stop.py": test})
+    try:
+        outcome = project.run(PGSANDBOX_RUNDIR=rundir)
+    finally:
+        go_on(project)
+
+    assert outcome.seconds < _LIMIT
+    assert said in outcome.text
+
+
+def test_sigterm_ends_a_run_that_waits_for_a_frozen_server(
+    make_project: MakeProject, rundir: str
+) -> None:
+    """To cancel the statement takes a connection, which the server does not answer either."""
+    test = """
+        from helpers import postmaster, stop
+        from sqlalchemy import text
+
+        def test_waits(db_session, pg):
+            stop(postmaster(pg))
+            stop(db_session.scalar(text("select pg_backend_pid()")))
+            open("waiting", "w").close()
+            db_session.execute(text("select 1"))
+    """
+    project = make_project({"helpers.py": _HELPERS, "tests/integration/test_stop.py": test})
+    process = project.start(PGSANDBOX_RUNDIR=rundir)
+    deadline = time.monotonic() + 30
+    while not Path(project.path / "waiting").exists():
+        assert time.monotonic() < deadline
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.communicate(timeout=_LIMIT)
+    finally:
+        go_on(project)
+
+    assert time.monotonic() - began < _LIMIT
+    assert process.returncode in (143, 1, -signal.SIGKILL)

@@ -1,0 +1,105 @@
+"""What maps tables, read from the sources."""
+
+import pytest
+
+from pgsandbox.cli.init.models import Sources, metadata_references
+
+DECLARATIVE = (
+    "from sqlalchemy.orm import DeclarativeBase\n\nclass Base(DeclarativeBase):\n    pass\n"
+)
+USER = "class A({0}):\n  __tablename__ = 'a'\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "references"),
+    [
+        (
+            {
+                "shop/base.py": DECLARATIVE,
+                "shop/models.py": "from shop.base import Base\n" + USER.format("Base"),
+            },
+            "declarative base",
+            ["shop.models:Base"],
+        ),
+        (
+            {
+                "shop/__init__.py": "from flask_sqlalchemy import SQLAlchemy\ndb = SQLAlchemy()\n"
+                "from shop import models\n",
+                "shop/models.py": "from shop import db\nclass A(db.Model):\n  id = db.Column()\n",
+            },
+            "SQLAlchemy",
+            ["shop.models:db"],
+        ),
+        (
+            {
+                "models.py": "from sqlmodel import SQLModel\n"
+                "class A(SQLModel, table=True):\n  id: int\n"
+            },
+            "SQLModel",
+            ["models:SQLModel"],
+        ),
+        (
+            {"orm.py": "import sqlalchemy as sa\nmeta = sa.MetaData()\na = sa.Table('a', meta)\n"},
+            "MetaData",
+            ["orm:meta"],
+        ),
+        (
+            {
+                "base.py": "from sqlalchemy.orm import declarative_base\n"
+                "Base = declarative_base()\n"
+                "class Dated(Base):\n  __abstract__ = True\n",
+                "a.py": "from base import Dated\n" + USER.format("Dated"),
+            },
+            "declarative_base",
+            ["a:Dated"],
+        ),
+        (
+            {
+                "models.py": "from alchemical import Model\n" + USER.format("Model"),
+            },
+            "Model",
+            ["models:Model"],
+        ),
+    ],
+    ids=["declarative", "flask", "sqlmodel", "tables", "mixin", "alchemical"],
+)
+def test_what_owns_the_tables_is_found(written, files, kind, references):
+    """With a name by which importing it registers them."""
+    root = written(files)
+    owner, found, _ = metadata_references(Sources(root, root))
+
+    assert owner.kind == kind
+    assert found == references
+
+
+def test_models_in_many_modules_are_named_together(written):
+    """One module that imports them all would do; where there is none, each is named."""
+    models = "from base import Base\nclass {0}(Base):\n  __tablename__ = '{0}'\n"
+    root = written(
+        {
+            "base.py": DECLARATIVE,
+            "users.py": models.format("User"),
+            "tasks.py": models.format("Task"),
+        }
+    )
+    _, apart, modules = metadata_references(Sources(root, root))
+
+    assert apart == ["tasks:Base", "users:Base"]
+    assert modules == ["tasks", "users"]
+
+
+def test_one_module_that_imports_them_is_enough(written):
+    """Also by way of a package, and not where a function imports."""
+    models = "from base import Base\nclass {0}(Base):\n  __tablename__ = '{0}'\n"
+    root = written(
+        {
+            "base.py": DECLARATIVE,
+            "models/__init__.py": "from models import users\n",
+            "models/users.py": models.format("User"),
+            "models/tasks.py": "def later():\n  import models.more\n" + models.format("Task"),
+            "models/more.py": models.format("More"),
+        }
+    )
+    _, found, _ = metadata_references(Sources(root, root))
+
+    assert found == ["models.more:Base", "models.tasks:Base"]
