@@ -234,6 +234,8 @@ class Endpoint:
         for other in self._clients.values():
             if other is not client:
                 poll.register(other.connection, select.POLLIN)
+        for fd in self._listeners:
+            poll.register(fd, select.POLLIN)
         poll.register(self._control, select.POLLIN)
         while len(client.connection.outgoing) > _HIGH_WATER and not client.connection.is_closed:
             events = poll.poll(1000)
