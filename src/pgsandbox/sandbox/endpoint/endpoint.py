@@ -54,6 +54,8 @@ class Endpoint:
         self._folder = folder
         self._clients: dict[int, Client] = {}
         self._by_key: dict[tuple[int, int], Client] = {}
+        self._strangers: dict[int, Client] = {}
+        """Those that were not let in yet, of whom some only want to cancel."""
         self._numbers = 0
         self._is_over = False
         self._serving: Client | None = None
@@ -95,6 +97,8 @@ class Endpoint:
             self._numbers += 1
             client = Client(self, found, self._numbers)
             self._clients[found.fileno()] = client
+            self._strangers[found.fileno()] = client
+            self._urgent.register(found, _IN)
             self._by_key[client.pid, client.key] = client
             self._epoll.register(found, _IN)
             accepted.append(client)
@@ -132,6 +136,8 @@ class Endpoint:
         self._tidy(client)
 
     def _tidy(self, client: Client) -> None:
+        if client.backend is not None:
+            self._no_stranger(client)
         if client.connection.is_closed:
             self._drop(client)
             return
@@ -143,11 +149,18 @@ class Endpoint:
         fd = client.connection.fileno()
         if self._clients.pop(fd, None) is None:
             return
+        self._no_stranger(client)
         with contextlib.suppress(OSError, ValueError):
             self._epoll.unregister(fd)
         self._by_key.pop((client.pid, client.key), None)
         self.known.pop(client.token, None)
         client.close()
+
+    def _no_stranger(self, client: Client) -> None:
+        fd = client.connection.fileno()
+        if self._strangers.pop(fd, None) is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._urgent.unregister(fd)
 
     def _timeout(self) -> float:
         if self._unserved or self._calls:
@@ -181,14 +194,16 @@ class Endpoint:
         if self._watched is not server:
             self._watched = server
             self._urgent.register(fd, select.EPOLLIN)
+        # A request may have been received before the statement that it is about was begun.
+        self._only_cancel([each for each in self._strangers.values() if each.is_cancel_request()])
         events = self._urgent.poll(self._patience(server))
         if len(events) == 1 and events[0][0] == fd:
             return
         for each, _ in events:
             if each in self._listeners:
-                for client in self._accept(self._listeners[each]):
-                    client.connection.receive()
-                    self._only_cancel(client)
+                self._only_cancel(self._accept(self._listeners[each]))
+            elif each in self._strangers:
+                self._only_cancel([self._strangers[each]])
         self._take_control()
         if self._is_over:
             raise ServerLost("the test run is over")
@@ -201,13 +216,15 @@ class Endpoint:
         moments = [each for each in (server.deadline, self._cancel_at) if each is not None]
         return max(0.0, min(moments) - time.monotonic()) + 0.001 if moments else -1
 
-    def _only_cancel(self, client: Client) -> None:
-        """Serve a new client that wants nothing but to cancel; others wait for their turn."""
-        if client.is_cancel_request():
-            client.serve()
-            self._tidy(client)
-        else:
-            self._unserved.append(client)
+    def _only_cancel(self, clients: list[Client]) -> None:
+        """Serve new clients that want nothing but to cancel; others wait for their turn."""
+        for client in clients:
+            client.connection.receive()
+            if client.is_cancel_request() or client.connection.is_closed:
+                client.serve()
+                self._tidy(client)
+            elif client not in self._unserved:
+                self._unserved.append(client)
 
     def backend_of(self, token: str) -> Backend | None:
         """Return the session of the client that the test process calls *token*."""
