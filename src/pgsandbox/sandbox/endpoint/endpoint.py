@@ -246,10 +246,14 @@ class Endpoint:
 
     def wait_for_reader(self, client: Client) -> None:
         """Wait until *client* has read some of what waits for it, unless others want their turn."""
+        if self._calls:
+            return
         poll = select.poll()
         poll.register(client.connection, select.POLLOUT)
         for other in self._clients.values():
             if other is not client:
+                if other.connection.has_input:
+                    return
                 poll.register(other.connection, select.POLLIN)
         for fd in self._listeners:
             poll.register(fd, select.POLLIN)
