@@ -94,7 +94,9 @@ def test_a_result_that_nobody_reads_is_cancelled(sandbox: Sandbox) -> None:
     """The thread that cancels may be the one that would have to read."""
     client = sandbox.client()
     client.send(query(LARGE))
-    _until_it_runs(sandbox, "ClientWrite")
+    client.until("D")
+    for _ in range(20):  # what the server sent has to go a long way
+        _until_it_runs(sandbox, "ClientWrite")
     _cancel(sandbox.raw(), client)
 
     assert errors(client.until("Z")) == ["57014"]
