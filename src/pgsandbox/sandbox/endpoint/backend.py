@@ -86,6 +86,8 @@ class Backend:
         """The COPY whose rows the client is sending."""
         self.notifications = Notifications(self)
         self.objects = SessionObjects(self)
+        self._text = ""
+        """The text that is run."""
         self._rest: list[Statement] = []
         """What is left of a text whose statement waits: for a lock, or for the rows of a COPY."""
 
@@ -188,7 +190,7 @@ class Backend:
         statements = split(text)
         if not statements:
             self.client.connection.send(messages.EMPTY_QUERY)
-        self._rest = list(statements)
+        self._text, self._rest = text, list(statements)
         self.go_on(is_alone=len(statements) == 1)
 
     def go_on(self, *, is_alone: bool = False) -> None:
@@ -222,7 +224,8 @@ class Backend:
         return bool(self._rest)
 
     def _run_together(self, statements: list[Statement]) -> None:
-        text = "; ".join(each.text for each in statements)
+        first, last = statements[0], statements[-1]
+        text = self._text[first.offset : last.offset + len(last.text)]
         for each in statements:
             self.record(each)
         combined = Statement(text, together(statements), offset=statements[0].offset)
