@@ -114,6 +114,8 @@ class SessionSettings:
 
     def learn(self, session: ClientSession, text: str, hidden: tuple[Setting, ...] = ()) -> None:
         """Ask the server what *text*, which *session* has sent, has set."""
+        for name in set(_CLOCKS.findall(text.lower())):
+            self._server.rows(f"SELECT set_config('{name}', '0', false)")
         for setting in (*settings_of(text), *hidden):
             if setting.name in self._before:
                 self._untouched[setting.name] = self._before[setting.name]
@@ -242,6 +244,10 @@ def _escaped(value: str) -> str:
     return "E'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+_CLOCKS = re.compile(
+    r"\b(?:idle_in_transaction_session_timeout|transaction_timeout|idle_session_timeout)\b"
+)
+"""Those that run on after a statement; the transaction that holds the test must outlive them."""
 _WORD = re.compile(r"(?:\\.|[^\s\\])+")
 _MAY_SET = re.compile(r"\b(?:SET|RESET|SET_CONFIG)\b", re.IGNORECASE)
 _SPECIAL = {
