@@ -84,5 +84,5 @@ def test_a_fact_of_several_lines_keeps_its_first() -> None:
     found = refusal_in(_of_libpq(message_detail=detail))
 
     assert found is not None
-    assert list(found.facts)[0] == Fact("test", "a test")
+    assert found.facts[0] == Fact("test", "a test")
     assert [each.name for each in found.facts] == ["test", "statement"]

@@ -119,4 +119,6 @@ def test_a_dialect_may_have_made_a_connection_string() -> None:
         "application_name": "a",
         "options": f"-c {CLIENT}=t0",
     }
-    assert of_dialect(postgresql.asyncpg.dialect(), (), {"host": "db"}, TO)["database"] == "shop_test"
+    assert (
+        of_dialect(postgresql.asyncpg.dialect(), (), {"host": "db"}, TO)["database"] == "shop_test"
+    )

@@ -179,7 +179,9 @@ def test_a_folder_that_a_killed_endpoint_left_is_removed_by_the_next(
     os.kill(said["test"], signal.SIGKILL)
     process.communicate()
     assert Path(said["folder"]).exists()
-    (project.path / "test_next.py").write_text("def test_next(db_session): db_session.connection()\n")
+    (project.path / "test_next.py").write_text(
+        "def test_next(db_session): db_session.connection()\n"
+    )
     outcome = project.run("test_next.py")
 
     assert outcome.counts == {"passed": 1}

@@ -211,7 +211,7 @@ def test_a_conversation_with_a_fault_harms_nobody_else(
     witness = _witness(sandbox)
     data = b"".join(CONVERSATIONS[name])
     for seed in SEEDS:
-        chance = random.Random(f"{name} {change.__name__} {seed}")
+        chance = random.Random(f"{name} {change.__name__} {seed}")  # noqa: S311 - repeatable, not secret
         with Wire(sandbox.path) as client:
             client.start(sandbox.parameters())
             client.try_to_send(change(data, chance))
@@ -248,7 +248,7 @@ def test_the_conversations_are_valid_as_they_are(sandbox: Sandbox, name: str) ->
 @pytest.mark.parametrize("seed", range(150))
 def test_a_startup_with_a_fault_harms_nobody_else(sandbox: Sandbox, seed: int) -> None:
     """Whatever a client begins with."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
     whole = chance.choice(
         [
             startup(sandbox.parameters(application_name="a", options="-c work_mem=3MB")),
@@ -268,7 +268,7 @@ def test_a_startup_with_a_fault_harms_nobody_else(sandbox: Sandbox, seed: int) -
 @pytest.mark.parametrize("seed", range(20))
 def test_noise_harms_nobody_else(sandbox: Sandbox, seed: int) -> None:
     """Bytes without any sense, before and after a client is let in."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
     witness = _witness(sandbox)
     for begun in (False, True):
         with Wire(sandbox.path) as client:
@@ -330,7 +330,9 @@ def test_a_breach_of_the_protocol_is_named(sandbox: Sandbox, request_: bytes) ->
         message("F", b"\0\0\0\1"),
     ],
 )
-@pytest.mark.parametrize("sql", ["SELECT 1", "SELECT pg_advisory_lock($1)", "COPY items FROM STDIN"])
+@pytest.mark.parametrize(
+    "sql", ["SELECT 1", "SELECT pg_advisory_lock($1)", "COPY items FROM STDIN"]
+)
 def test_a_message_with_a_wrong_body_is_an_error(
     sandbox: Sandbox, sql: str, request_: bytes
 ) -> None:

@@ -149,14 +149,12 @@ def test_statements_of_asyncpg_connections(sandbox: Sandbox) -> None:
         del dsn["dbname"]
         connections = [await asyncpg.connect(**dsn) for _ in range(3)]
         asyncpg.connection._uid = 0  # type: ignore[attr-defined]
-        found: list[object] = []
         statements = []
         for number, connection in enumerate(connections):
             asyncpg.connection._uid = 0  # type: ignore[attr-defined]
             statements.append(await connection.prepare(f"SELECT $1::int + {number}"))
         assert len({each.get_name() for each in statements}) == 1
-        for each in [*statements, *reversed(statements)]:
-            found.append(await each.fetchval(10))
+        found = [await each.fetchval(10) for each in [*statements, *reversed(statements)]]
         for each in connections:
             await each.close()
         return found

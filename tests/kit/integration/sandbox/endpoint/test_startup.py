@@ -100,9 +100,7 @@ def test_no_replication_is_none(sandbox: Sandbox, word: str) -> None:
 
 @pytest.mark.parametrize("minor", [1, 2, 9])
 @pytest.mark.parametrize("more", [{}, {"_pq_.one": "1", "_pq_.two": ""}])
-def test_a_newer_protocol_is_negotiated(
-    sandbox: Sandbox, minor: int, more: dict[str, str]
-) -> None:
+def test_a_newer_protocol_is_negotiated(sandbox: Sandbox, minor: int, more: dict[str, str]) -> None:
     """The answer names the version as the server does, 3.0 of ours, and what nobody knows."""
     wire = sandbox.raw()
     heard = wire.start(sandbox.parameters(**more), 3 << 16 | minor)
@@ -184,14 +182,14 @@ def test_a_client_cannot_start_a_clock_under_the_test(sandbox: Sandbox, name: st
 
 @pytest.mark.parametrize("name", CLOCKS)
 @pytest.mark.parametrize(
-    "text", ["SET {} = 1", "SET SESSION {} TO '1ms'", "SELECT set_config('{}', '1', false)"]
+    "text", ["SET {} = 400", "SET SESSION {} TO '400ms'", "SELECT set_config('{}', '400', false)"]
 )
 def test_nor_later(sandbox: Sandbox, name: str, text: str) -> None:
     """By whatever statement."""
     client, other = sandbox.client(), sandbox.client()
     client.run("INSERT INTO items VALUES (1)")
     client.rows(text.format(name))
-    sandbox.outside("SELECT pg_sleep(0.05)")
+    sandbox.outside("SELECT pg_sleep(0.5)")
 
     assert other.rows("SELECT id FROM items") == [("1",)]
 

@@ -1,4 +1,4 @@
-"""A client that is gone, at any byte and in every state: nothing of it stays that it has not committed."""
+"""A client that is gone, at any byte and in every state: what it has not committed is undone."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ def _in_copy_without_a_transaction(client: Wire) -> None:
 
 
 def _in_copy_out(client: Wire) -> None:
-    client.run("BEGIN; INSERT INTO items SELECT g, repeat('x', 1000) FROM generate_series(100, 9000) g")
+    client.run(
+        "BEGIN; INSERT INTO items SELECT g, repeat('x', 1000) FROM generate_series(100, 9000) g"
+    )
     client.send(query("COPY items TO STDOUT"))
     client.until("d")
 

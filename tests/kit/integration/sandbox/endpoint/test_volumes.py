@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -36,13 +37,13 @@ def _memory(sandbox: Sandbox, what: str = "VmHWM") -> int:
 
 
 @pytest.fixture
-def fresh(start_endpoint: Start, request: pytest.FixtureRequest) -> Sandbox:
+def fresh(start_endpoint: Start, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """An endpoint of this test's own, whose memory nobody else has used."""
     sandbox = start_endpoint()
     sandbox.process.call("enter", test=request.node.nodeid)
-    request.addfinalizer(sandbox.process.close)
-    request.addfinalizer(sandbox.stack.close)
-    return sandbox
+    yield sandbox
+    sandbox.stack.close()
+    sandbox.process.close()
 
 
 def test_a_hundred_clients_at_once(sandbox: Sandbox) -> None:
@@ -178,7 +179,9 @@ def test_rows_are_streamed_while_others_work(sandbox: Sandbox) -> None:
         psycopg.connect(**sandbox.dsn, autocommit=True) as other,
     ):
         found = 0
-        for number, _ in one.cursor().stream("SELECT g, repeat('x', 500) FROM generate_series(1, 60000) g"):
+        for number, _ in one.cursor().stream(
+            "SELECT g, repeat('x', 500) FROM generate_series(1, 60000) g"
+        ):
             if number % 20_000 == 0:
                 other.execute("INSERT INTO items VALUES (%s)", [number])
             found += 1

@@ -180,9 +180,7 @@ def _fault(text: str, reason: str) -> Any:
     ],
 )
 @pytest.mark.parametrize("is_extended", [False, True])
-def test_a_call_without_a_key_locks_nothing(
-    sandbox: Sandbox, text: str, is_extended: bool
-) -> None:
+def test_a_call_without_a_key_locks_nothing(sandbox: Sandbox, text: str, is_extended: bool) -> None:
     """The answer is the server's, and nobody waits for it afterwards."""
     client, other, real = sandbox.client(), sandbox.client(), sandbox.direct()
     request = extended(text) if is_extended else query(text)
@@ -333,10 +331,13 @@ PAYLOADS = [
     "NOTIFY news, $x$a $$ b$x$",
     _fault("NOTIFY news, 'one'\n'two'", "the second line is lost"),
     "NOTIFY news /* , 'no' */ , 'yes' -- 'no'",
-    'NOTIFY "news", \'quoted\'',
+    "NOTIFY \"news\", 'quoted'",
     "NOTIFY NEWS, 'folded'",
     "SELECT pg_notify('news', 'a' || 'b')",
-    _fault("SELECT pg_notify('news', g::text) FROM generate_series(1, 3) g", "an error: its FROM is left out"),
+    _fault(
+        "SELECT pg_notify('news', g::text) FROM generate_series(1, 3) g",
+        "an error: its FROM is left out",
+    ),
     _fault("SELECT pg_notify('news', 'x') WHERE false", "notified all the same"),
     "SELECT pg_notify('news', NULL)",
     _fault("DO $$ BEGIN PERFORM pg_notify('news', 'from a block'); END $$", "not seen"),

@@ -1,7 +1,7 @@
 """A client that speaks PostgreSQL's protocol by hand, so that it can also speak it wrongly.
 
-It is written from the manual (chapter 54) and shares nothing with the endpoint, whose mistakes it is
-to find.
+It is written from the manual (chapter 54) and shares nothing with the endpoint, whose mistakes it
+is to find.
 """
 
 from __future__ import annotations
@@ -42,14 +42,12 @@ class Message(NamedTuple):
         while position < len(self.body):
             (length,) = struct.unpack_from("!i", self.body, position)
             position += 4
-            values.append(
-                None if length < 0 else self.body[position : position + length].decode()
-            )
+            values.append(None if length < 0 else self.body[position : position + length].decode())
             position += max(length, 0)
         return tuple(values)
 
 
-class Closed(Exception):  # noqa: N818 - it is no error here
+class Closed(Exception):
     """The other side has closed the connection."""
 
 

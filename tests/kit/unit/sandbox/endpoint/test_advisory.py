@@ -47,8 +47,7 @@ class _Table:
         except Waiting:
             return "waits"
         except StatementFailed as failed:
-            assert b"40P01" in failed.response
-            return "deadlock"
+            return "deadlock" if b"40P01" in failed.response else "another error"
         return "server" if answer is None else answer.value
 
     def is_free_for(self, who: str) -> bool:
@@ -84,7 +83,9 @@ def test_a_lock_belongs_to_its_holder(table: _Table) -> None:
 
 def test_readers_share(table: _Table) -> None:
     """With each other, and with nobody else; one of them may go on to write when alone."""
-    assert table.do("a", "advisory_lock_shared") == table.do("b", "advisory_lock_shared") == "server"
+    assert (
+        table.do("a", "advisory_lock_shared") == table.do("b", "advisory_lock_shared") == "server"
+    )
     assert table.do("c", "try_advisory_lock") == "f"
     assert table.do("a", "try_advisory_lock") == "f"
     table.do("b", "advisory_unlock_shared")
@@ -160,7 +161,7 @@ def test_nothing_is_held_after_a_test(table: _Table) -> None:
     [
         ("select pg_advisory_lock(1)", "pg_advisory_lock", "((1)::bigint)::text"),
         (
-            "SELECT pg_catalog.pg_try_advisory_lock(1, f(2, 3)) AS \"Got it\";",
+            'SELECT pg_catalog.pg_try_advisory_lock(1, f(2, 3)) AS "Got it";',
             "Got it",
             "((1)::int)::text, (( f(2, 3))::int)::text",
         ),

@@ -81,7 +81,16 @@ def test_what_a_semicolon_ends_nothing_in(literal: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a 'b;c", 'a "b;c', "a $$b;c", "a $x$b;$$c", "a /* b;c", "a /* /* b */ ;c", "a E'\\';c", "a (b;c"],
+    [
+        "a 'b;c",
+        'a "b;c',
+        "a $$b;c",
+        "a $x$b;$$c",
+        "a /* b;c",
+        "a /* /* b */ ;c",
+        "a E'\\';c",
+        "a (b;c",
+    ],
 )
 def test_what_is_not_closed_goes_to_the_end(text: str) -> None:
     """The server says what is wrong with it."""
@@ -100,8 +109,10 @@ def test_what_only_looks_like_an_opening(text: str) -> None:
         "create function f() returns int begin atomic select 1; select 2; end",
         "CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC DELETE FROM a; END",
         "create function f() returns int begin atomic select case when a then 1 end; select 2; end",
-        "create function f(a int) returns int begin atomic"
-        " select (case a when 1 then (case 1 when 1 then 2 end) end); end",
+        (
+            "create function f(a int) returns int begin atomic"
+            " select (case a when 1 then (case 1 when 1 then 2 end) end); end"
+        ),
         "create function f() returns int begin atomic select 'end'; select \"end\"; end",
         "create function f() returns int begin atomic end",
     ],
@@ -157,7 +168,7 @@ def test_the_tokens_are_the_whole_text() -> None:
         ("select 1", "select 1"),
         ("select 'a' -- b", "select ''  "),
         ("/* a */select $$b$$", " select ''"),
-        ("select \"a'b\"", "select \"a'b\""),
+        ('select "a\'b"', 'select "a\'b"'),
         ("select E'\\'' || 'x'", "select '' || ''"),
     ],
 )

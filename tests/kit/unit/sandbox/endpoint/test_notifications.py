@@ -34,7 +34,10 @@ def test_payloads(text: str, payload: str) -> None:
         ("select pg_notify('a', 'b')", "('a')::text, ( 'b')::text"),
         ("SELECT pg_catalog.pg_notify ($1, $2)", "($1)::text, ( $2)::text"),
         ("select pg_notify('a,b', f(1, 2) || 'c')", "('a,b')::text, ( f(1, 2) || 'c')::text"),
-        ("select pg_notify('a', (array['b', 'c'])[1])", "('a')::text, ( (array['b', 'c'])[1])::text"),
+        (
+            "select pg_notify('a', (array['b', 'c'])[1])",
+            "('a')::text, ( (array['b', 'c'])[1])::text",
+        ),
         ("select pg_notify('a')", None),
         ("select pg_notify('a', 'b', 'c')", None),
         ("select 1, pg_notify('a', 'b')", None),

@@ -230,7 +230,11 @@ def test_words_in_strings_and_comments_are_none(text: str) -> None:
     [
         ("", [], []),
         ("select 1", [Kind.READ], [0]),
-        (" begin; insert into a values (1);commit", [Kind.BEGIN, Kind.WRITE, Kind.COMMIT], [1, 8, 33]),
+        (
+            " begin; insert into a values (1);commit",
+            [Kind.BEGIN, Kind.WRITE, Kind.COMMIT],
+            [1, 8, 33],
+        ),
         ("/* a */ select 1;; -- b\n copy a from stdin;", [Kind.READ, Kind.COPY_IN], [8, 25]),
         ("insert into a values (';')", [Kind.WRITE], [0]),
     ],
