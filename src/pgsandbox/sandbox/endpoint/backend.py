@@ -187,6 +187,7 @@ class Backend:
         return is_idle and server is not None and self.database.is_requested and not server.is_cut()
 
     def _simple_query(self, text: str) -> None:
+        self.extended.forget_unnamed()
         statements = split(text)
         if not statements:
             self.client.connection.send(messages.EMPTY_QUERY)

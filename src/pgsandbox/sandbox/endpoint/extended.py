@@ -136,6 +136,10 @@ class ExtendedQueries:
         backend.end_of_unit()
         backend.ready()
 
+    def forget_unnamed(self) -> None:
+        """Forget the unnamed statement, which ends with the next simple query (manual, 53.2.3)."""
+        self._statements.pop(b"", None)
+
     def skip_to_sync(self) -> None:
         """Skip what the client has sent, up to its next Sync."""
         self._skips = True
@@ -209,6 +213,7 @@ class ExtendedQueries:
             self._flush()
             self._send(messages.NO_DATA)
             return
+        self._check(portal.prepared.statement if portal else _NOTHING)
         server_name = portal.name if portal else self._backend.objects.cursor_name(name)
         self._segment.request += messages.message(b"D", b"P" + server_name + b"\0")
 
