@@ -225,6 +225,8 @@ class Backend:
         return bool(self._rest)
 
     def _run_together(self, statements: list[Statement]) -> None:
+        if self.session.has_failed:
+            raise aborted()
         first, last = statements[0], statements[-1]
         text = self._text[first.offset : last.offset + len(last.text)]
         for each in statements:
