@@ -115,6 +115,8 @@ class Backend:
         if self.copy is not None:
             self.copy.take(unit)
             return
+        if kind in (b"Q", b"F") and self.extended.skips:
+            return  # up to its next Sync the client is not listened to
         if kind == b"Q":
             if _PING.fullmatch(body) and self._is_idle():
                 send(_ONE)

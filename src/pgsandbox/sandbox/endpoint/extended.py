@@ -137,8 +137,14 @@ class ExtendedQueries:
         backend.ready()
 
     def forget_unnamed(self) -> None:
-        """Forget the unnamed statement, which ends with the next simple query (manual, 53.2.3)."""
+        """Forget what is unnamed, which ends with the next simple query (manual, 53.2.3)."""
         self._statements.pop(b"", None)
+        self._portals.pop(b"", None)
+
+    @property
+    def skips(self) -> bool:
+        """Whether everything is skipped up to the next Sync."""
+        return self._skips
 
     def skip_to_sync(self) -> None:
         """Skip what the client has sent, up to its next Sync."""
@@ -158,15 +164,17 @@ class ExtendedQueries:
         text = sql.decode("utf-8", "surrogateescape")
         found = split(text)
         statement = found[0] if len(found) == 1 else Statement(text, together(found))
-        self._check(statement)
+        if found:
+            self._check(statement)
         if name and name in self._statements:
             self._flush()
             raise failure("42P05", f'prepared statement "{_shown(name)}" already exists')
         is_local = len(found) == 1 and statement.kind in ANSWERED_HERE
         prepared = Prepared(name, statement, messages.message(b"P", body), is_local=is_local)
-        self._statements[name] = prepared
         if is_local:
             self._flush()
+        self._statements[name] = prepared
+        if is_local:
             self._send(messages.PARSE_COMPLETE)
             return
         mapped = self._backend.objects.prepared(statement)
@@ -214,6 +222,9 @@ class ExtendedQueries:
             self._send(messages.NO_DATA)
             return
         self._check(portal.prepared.statement if portal else _NOTHING)
+        if portal is None and not name:  # the server's may be another client's
+            self._flush()
+            raise failure("34000", 'portal "" does not exist')
         server_name = portal.name if portal else self._backend.objects.cursor_name(name)
         self._segment.request += messages.message(b"D", b"P" + server_name + b"\0")
 
