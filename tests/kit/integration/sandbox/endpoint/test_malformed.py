@@ -358,3 +358,15 @@ def test_statements_with_bytes_that_are_no_text(sandbox: Sandbox) -> None:
         assert errors(heard) in (["22021"], ["25P01"], []), text
 
     assert client.ask(extended("SELECT $1", "fine"))[-1].body == b"I"
+
+
+def test_a_portal_whose_name_is_no_text(sandbox: Sandbox) -> None:
+    """Its sender hears so, and not the client whose turn comes next."""
+    client, witness = sandbox.client(), _witness(sandbox)
+    client.run("BEGIN")
+    client.ask(parse("SELECT 1", "t") + SYNC)
+    heard = client.ask(message("B", b"\xc9\0t\0" + struct.pack("!hhh", 0, 0, 0)) + SYNC)
+    client.run("ROLLBACK")
+
+    assert errors(heard) == ["22021"]
+    _look_on(witness)
