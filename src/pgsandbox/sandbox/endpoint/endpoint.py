@@ -97,8 +97,7 @@ class Endpoint:
             self._numbers += 1
             client = Client(self, found, self._numbers)
             self._clients[found.fileno()] = client
-            self._strangers[found.fileno()] = client
-            self._urgent.register(found, _IN)
+            self._is_stranger(client)
             self._by_key[client.pid, client.key] = client
             self._epoll.register(found, _IN)
             accepted.append(client)
@@ -129,6 +128,7 @@ class Endpoint:
 
     def _serve(self, client: Client) -> None:
         self._serving = client
+        self._no_stranger(client)
         try:
             client.serve()
         finally:
@@ -136,11 +136,11 @@ class Endpoint:
         self._tidy(client)
 
     def _tidy(self, client: Client) -> None:
-        if client.backend is not None:
-            self._no_stranger(client)
         if client.connection.is_closed:
             self._drop(client)
             return
+        if client.backend is None:
+            self._is_stranger(client)
         waits_to_send = len(client.connection.outgoing) > 0
         with contextlib.suppress(OSError, ValueError):
             self._epoll.modify(client.connection, _IN | (select.EPOLLOUT if waits_to_send else 0))
@@ -155,6 +155,12 @@ class Endpoint:
         self._by_key.pop((client.pid, client.key), None)
         self.known.pop(client.token, None)
         client.close()
+
+    def _is_stranger(self, client: Client) -> None:
+        fd = client.connection.fileno()
+        if fd not in self._strangers:
+            self._strangers[fd] = client
+            self._urgent.register(fd, _IN)
 
     def _no_stranger(self, client: Client) -> None:
         fd = client.connection.fileno()
