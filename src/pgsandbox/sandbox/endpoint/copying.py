@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.connection import Unit
 from pgsandbox.sandbox.endpoint.failures import StatementFailed
-from pgsandbox.sandbox.endpoint.server import Outcome
+from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
 from pgsandbox.sandbox.endpoint.spool import Spool
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 
@@ -59,6 +59,8 @@ class CopyIn:
         server.send(messages.message(b"f", b"\0") + (messages.SYNC if again else b""))
         server.skip_to_ready()
         server.queue("ROLLBACK TO SAVEPOINT pgsandbox_copy; RELEASE SAVEPOINT pgsandbox_copy")
+        if outcome.end_of_mode:
+            server.queue(outcome.end_of_mode)
         backend.client.connection.send(outcome.copy_in)
         return copy
 
@@ -84,8 +86,8 @@ class CopyIn:
         try:
             backend.objects.before(backend.current(), self._statement)  # others had their turn
             backend.perform(self._statement, self._send)
-        except StatementFailed as failed:
-            response = failed.response
+        except (StatementFailed, ServerError) as failed:
+            response = backend.response_to(failed)
         self._end(response)
 
     def _send(self) -> Outcome:
