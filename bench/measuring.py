@@ -6,8 +6,11 @@ ratio within one turn. The median of the turns' ratios is what a row of a table 
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -61,17 +64,16 @@ class Figures:
 
 def run(contender: Contender, tests: int, *, server: str, workers: int = 0) -> Figures:
     """Run *tests* tests once; raise RuntimeError with pytest's output unless all of them pass."""
-    folder = HERE / "contenders" / contender.folder
+    folder = _project(contender.folder)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         figures = Path(scratch, "figures.json")
-        command = [sys.executable, "-m", "pytest", "-c", str(SUITE / "pytest.ini")]
-        command += ["--rootdir", str(folder), str(SUITE / contender.file)]
+        command = [sys.executable, "-m", "pytest", str(folder / contender.file)]
         command += [f"-pno:{name}" for name in PLUGINS if name != contender.plugin]
         command += contender.options
         command += ["-n", str(workers)] if workers else ["-p", "no:xdist"]
         environment = {
             **{name: text for name, text in os.environ.items() if "XDIST" not in name},
-            "PYTHONPATH": os.pathsep.join([str(folder), str(SUITE)]),
+            "PYTHONPATH": str(folder),
             "PYTHONDONTWRITEBYTECODE": "",
             "TEST_DATABASE_URL": _with_database(server, "bench_kit_test"),
             "BENCH_SERVER": server,
@@ -88,6 +90,19 @@ def run(contender: Contender, tests: int, *, server: str, workers: int = 0) -> F
             raise RuntimeError(f"{contender.name}: not all passed\n{done.stdout}{done.stderr}")
         written = json.loads(figures.read_text())
     return Figures(written["tests"], whole, written["to first test"], written["tests took"])
+
+
+@functools.cache
+def _project(contender: str) -> Path:
+    """Return a folder with the suite and what the *contender* adds to it, outside of this project.
+
+    It is one for all runs, so that nothing is compiled anew, and goes with this process.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for source in (SUITE, HERE / "contenders" / contender):
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+    return folder
 
 
 def _with_database(server: str, name: str) -> str:

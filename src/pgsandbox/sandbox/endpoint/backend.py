@@ -273,7 +273,7 @@ class Backend:
         try:
             while self._rest:
                 count = 1
-                if not _is_apart(self._rest[0]):
+                if len(self._rest) > 1 and not _is_apart(self._rest[0]):
                     apart = (place for place, each in enumerate(self._rest) if _is_apart(each))
                     count = next(apart, len(self._rest))
                 first, rest = self._rest[:count], self._rest[count:]
