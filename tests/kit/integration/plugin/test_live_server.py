@@ -6,6 +6,7 @@ import pytest
 
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Outcome
+from tests.kit.integration.recorded import normalised, recorded
 
 _SHOP = """
 import threading
@@ -237,6 +238,16 @@ def trouble(make_project: MakeProject) -> Outcome:
 def test_what_does_not_serve_is_named(trouble: Outcome, title: str, message: str) -> None:
     """In the test that asked for it."""
     assert message in trouble.section(title)
+
+
+def test_the_failures_are_those_of_the_chapter(trouble: Outcome) -> None:
+    """A command that ends, and a request that does not."""
+    said = [line for line in trouble.out.splitlines() if line.startswith("live_server: ")]
+    shown = [line for line in said if " ended " in line or "still runs" in line]
+    text = normalised("\n".join(sorted(shown, reverse=True)))
+
+    assert len(shown) == 2
+    assert text == recorded("output/live-server", text)
 
 
 def test_a_server_that_nobody_asks_for_is_not_started(trouble: Outcome) -> None:
