@@ -38,7 +38,7 @@ _STARTING = b"E" + (len(_REFUSAL) + 4).to_bytes(4, "big") + _REFUSAL
 
 IN_A_TEST = {
     "transactions-interleaved": "test_an_entry_stays_when_its_order_fails",
-    "outer-transaction-ended": "test_a_backslash_hides_a_commit",
+    "outer-transaction-ended": "test_a_function_hides_a_commit",
     "deferred-constraint-violated": "test_two_offers_at_one_place",
     "escaped-from-sandbox": "ERROR at teardown of test_a_job_takes_a_lock",
     "fixture-too-late": "test_a_fixture_comes_too_late",

@@ -13,7 +13,7 @@ The process:
 * `endpoint` is its loop. It accepts clients, wakes them, hears requests to cancel, and does what
   the test process asks for, whose end of the talk is ``sandbox.endpoint_process``.
 * `database` is the test database: the running test, what fixtures of wider scopes have made, and
-  the end of a test. All clients share it.
+  the end of a test. All clients share it. `routines` lets its functions and triggers notify them.
 
 A client:
 
@@ -21,8 +21,10 @@ A client:
 * `backend` is the session that it has. It answers simple queries, and decides what reaches the
   server.
 * `extended` answers Parse, Bind, Execute and their kind. `copying` takes the rows of a COPY.
-* `objects` keeps its cursors, temporary tables and values of sequences, `notifications` what it
-  listens to, `advisory` the locks that it holds.
+* `objects` keeps its cursors and temporary tables, `sequence_values` what sequences gave it,
+  `enums` the values that it added, `notifications` what it listens to, `larger_locks` and
+  `advisory` the locks that it holds.
+* `telling` lets the server answer for one client what it knows of all as one: process ids, locks.
 * `failures` says how an answer ends early: by an error, or by a wait.
 
 A test:
@@ -41,7 +43,8 @@ The wire:
 * `server` is the connection to the server. `authentication` proves to it who the endpoint is.
 * `connection` is a client's socket. `spool` keeps what waits, on disk where it is much.
 * `statements` reads from its words what a statement does to its transaction and its session.
-  `lexer` cuts a text into statements.
+  `own_state` puts those that ask for their own session in other words. `lexer` cuts a text into
+  statements.
 * `messages` packs and unpacks the protocol's messages.
 
 Where a new line belongs:

@@ -22,10 +22,10 @@ def test_an_entry_stays_when_its_order_fails(db_engine):
 
 
 # --8<-- [start:outer-transaction-ended]
-def test_a_backslash_hides_a_commit(db_connection):
-    """Strings end elsewhere than the standard says, so the COMMIT seems to be inside of one."""
-    db_connection.exec_driver_sql("SET standard_conforming_strings = off")
-    db_connection.exec_driver_sql(r"SELECT 'it\'s'; COMMIT; SELECT 'done'")
+def test_a_function_hides_a_commit(db_connection):
+    """Its argument is named begin, which is taken for the beginning of a body."""
+    function = "CREATE FUNCTION half(begin int) RETURNS int LANGUAGE sql AS 'SELECT begin / 2'"
+    db_connection.exec_driver_sql(f"{function}; COMMIT; SELECT half(2)")
 
 
 # --8<-- [end:outer-transaction-ended]
