@@ -47,7 +47,10 @@ class Pg:
 
     @property
     def tcp_url(self) -> str:
-        """The same for programs of other languages: ``postgresql://``, loopback, with a password."""
+        """The same as ``pg.url`` for programs of other languages: ``postgresql://`` and a password.
+
+        It goes to the loopback address, and the password is of this run.
+        """
         return self._run.tcp_url().render_as_string(hide_password=False)
 
     def url_of(self, name: str) -> str:

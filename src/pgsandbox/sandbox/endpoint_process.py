@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ class EndpointProcess:
                 cwd="/",
                 start_new_session=True,  # an interrupt from the terminal is not for it
             )
+        _close_in_forks(ours)
 
     @property
     def is_ours(self) -> bool:
@@ -126,6 +128,10 @@ class EndpointProcess:
             remedy="If nobody has ended it, this is a fault of pgsandbox: please report it.",
         )
 
+    def let_go(self) -> None:
+        """In a forked child: hold nothing of it, so that it ends with the parent."""
+        self._control.close()
+
     def close(self) -> None:
         """End the process, and remove its folder."""
         if not self.is_ours:
@@ -138,6 +144,17 @@ class EndpointProcess:
             self._process.wait()
         self._said.close()
         _remove(self.folder)
+
+
+def _close_in_forks(control: socket.socket) -> None:
+    """Let no fork of this process keep the endpoint alive when this process is gone."""
+    reference = weakref.ref(control)
+
+    def close() -> None:
+        if (found := reference()) is not None:
+            found.close()
+
+    os.register_at_fork(after_in_child=close)
 
 
 class EndpointFailure(Exception):

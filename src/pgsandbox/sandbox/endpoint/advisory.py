@@ -55,7 +55,9 @@ class AdvisoryCall:
 
     def of_session(self, key: Key) -> str:
         """Return the call that takes the lock for the server's session."""
-        return function_of(key, self.mode, "pg_try_advisory_lock" if self.is_try else "pg_advisory_lock")
+        return function_of(
+            key, self.mode, "pg_try_advisory_lock" if self.is_try else "pg_advisory_lock"
+        )
 
     def answer(self, value: str | None) -> Answer:
         """Return *value* as what the client gets."""

@@ -74,7 +74,11 @@ class CopyIn:
                 self._run()
             elif kind not in (b"S", b"H"):
                 words = f"unexpected message type 0x{kind[0]:02X} during COPY from stdin"
-                self._end(messages.error("08P01", words))
+                self._rows.close()
+                self._backend.copy = None
+                self._backend.failed(messages.error("08P01", words))
+                words = "terminating connection because protocol synchronization was lost"
+                raise messages.ProtocolError(words)
 
     def _run(self) -> None:
         backend = self._backend

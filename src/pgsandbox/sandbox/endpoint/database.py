@@ -27,6 +27,7 @@ from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
 
+
 class TestDatabaseSession:
     """One test database: its session on the server, and the transaction of the running test."""
 

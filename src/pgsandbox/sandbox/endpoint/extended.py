@@ -249,7 +249,9 @@ class ExtendedQueries:
                 backend.record(statement)
                 self._send(backend.answer(statement, is_alone=False))
             return
-        if self._segment.executed and (_is_apart(statement) or _is_apart(self._segment.executed[-1])):
+        if self._segment.executed and (
+            _is_apart(statement) or _is_apart(self._segment.executed[-1])
+        ):
             self._flush()
         request = messages.message(b"E", portal.name + b"\0" + body[position:])
         if statement.is_set_local or statement.sets_constraints or statement.kind in _NEEDS_BLOCK:
@@ -579,5 +581,3 @@ def _result_formats(bound: bytes) -> list[int]:
 def _in_text(bound: bytes) -> bytes:
     """Return *bound* such that the result comes in text format."""
     return bound[: _parameters_end(bound)] + struct.pack("!h", 0)
-
-

@@ -82,7 +82,8 @@ class SessionObjects:
     def cursor_names(self) -> dict[str, str]:
         """Return what the client calls the server's cursors; nothing for those of others."""
         names = {
-            name: "" for name, owner in self._backend.database.cursors.items()
+            name: ""
+            for name, owner in self._backend.database.cursors.items()
             if owner is not self._backend
         }
         return names | {each.server_name: name for name, each in self._cursors.items()}
@@ -139,7 +140,11 @@ class SessionObjects:
         elif statement.takes_numbers or backend.database.may_call(statement):
             backend.database.sequence_values.taken(backend, transaction.server)
         name = backend.application_name
-        if name is not None and not self._is_named and _NAMES_THE_APPLICATION.search(statement.text):
+        if (
+            name is not None
+            and not self._is_named
+            and _NAMES_THE_APPLICATION.search(statement.text)
+        ):
             self._is_named = True
             values = {**transaction.settings.of(backend.session), "application_name": name}
             transaction.settings.adopt(
@@ -194,7 +199,9 @@ class SessionObjects:
     def _opened(self, transaction: TestTransaction) -> None:
         """Let the cursors that a function has opened be the client's."""
         cursors = self._backend.database.cursors
-        known = {each for other in self._backend.database.backends for each in other.extended.portals}
+        known = {
+            each for other in self._backend.database.backends for each in other.extended.portals
+        }
         for (name,) in transaction.server.rows("SELECT name FROM pg_cursors WHERE NOT is_holdable"):
             if name and name not in cursors and name not in known:
                 self._add_cursor(name, name, is_held=False)
