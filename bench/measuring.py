@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -61,17 +63,17 @@ class Figures:
 
 def run(contender: Contender, tests: int, *, server: str, workers: int = 0) -> Figures:
     """Run *tests* tests once; raise RuntimeError with pytest's output unless all of them pass."""
-    folder = HERE / "contenders" / contender.folder
+    folder = Path(_project(contender.folder).name)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         figures = Path(scratch, "figures.json")
-        command = [sys.executable, "-m", "pytest", "-c", str(SUITE / "pytest.ini")]
-        command += ["--rootdir", str(folder), str(SUITE / contender.file)]
+        command = [sys.executable, "-m", "pytest", "-c", str(folder / "pytest.ini")]
+        command += ["--rootdir", str(folder), str(folder / contender.file)]
         command += [f"-pno:{name}" for name in PLUGINS if name != contender.plugin]
         command += contender.options
         command += ["-n", str(workers)] if workers else ["-p", "no:xdist"]
         environment = {
             **{name: text for name, text in os.environ.items() if "XDIST" not in name},
-            "PYTHONPATH": os.pathsep.join([str(folder), str(SUITE)]),
+            "PYTHONPATH": str(folder),
             "PYTHONDONTWRITEBYTECODE": "",
             "TEST_DATABASE_URL": _with_database(server, "bench_kit_test"),
             "BENCH_SERVER": server,
@@ -88,6 +90,18 @@ def run(contender: Contender, tests: int, *, server: str, workers: int = 0) -> F
             raise RuntimeError(f"{contender.name}: not all passed\n{done.stdout}{done.stderr}")
         written = json.loads(figures.read_text())
     return Figures(written["tests"], whole, written["to first test"], written["tests took"])
+
+
+@cache
+def _project(contender: str) -> tempfile.TemporaryDirectory[str]:
+    """The suite beside the contender's files, until this process ends.
+
+    It is outside of this checkout, whose own tests have settings of pgsandbox above them.
+    """
+    place = tempfile.TemporaryDirectory(prefix=f"bench-{contender}-")
+    for files in (SUITE, HERE / "contenders" / contender):
+        shutil.copytree(files, place.name, dirs_exist_ok=True)
+    return place
 
 
 def _with_database(server: str, name: str) -> str:
