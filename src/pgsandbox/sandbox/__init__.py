@@ -5,6 +5,6 @@ In the test process: `interceptor` judges every connection and sends it to where
 `test_database` stands for one test database and talks to its `endpoint_process`, `clones` for a
 test's own, `fixture_data` and `orm_objects` for what fixtures of wider scopes have made.
 
-In a process of its own: `endpoint`, which speaks PostgreSQL's protocol and holds the one transaction
-of the running test. It needs the standard library only.
+In a process of its own: `endpoint`, which speaks PostgreSQL's protocol and holds the one
+transaction of the running test. It needs the standard library only.
 """

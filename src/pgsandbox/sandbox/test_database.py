@@ -162,7 +162,7 @@ class TestDatabase:
             self.url.drivername,
             username=to.user,
             database=to.database,
-            query={"host": to.host, "port": str(to.port)},
+            query={"host": str(to.host), "port": str(to.port)},
         )
 
     def tcp_url(self) -> URL:
