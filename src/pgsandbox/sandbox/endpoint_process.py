@@ -27,6 +27,9 @@ from pgsandbox.errors import Fact, PgSandboxError, SandboxLost
 PORT = 5432
 """The number in the name of the endpoint's Unix socket."""
 
+LIMIT = 15.0
+"""Seconds that the end of a test may wait for the server's answers, all together."""
+
 _ANSWER = 60.0
 """Seconds after which an endpoint that does not answer is taken for dead."""
 _START = (

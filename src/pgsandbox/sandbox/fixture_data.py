@@ -120,6 +120,8 @@ class FixtureData:
             return errors
         snapshot.restore()
         for database in opened:
+            database.close_forsaken()
+        for database in opened:
             depth = database.freeze()
             if depth:
                 level.frozen.append((database, depth))

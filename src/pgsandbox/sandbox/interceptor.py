@@ -332,7 +332,7 @@ class ConnectionInterceptor:
         if made is not None:
             record.info[ROUTE] = made
         if isinstance(made, Route):
-            made.database.remember(made, connection)
+            made.database.remember(made, connection, record)
 
     def _checked_out(self, connection: Any, record: Any, proxy: Any) -> None:
         """Let a pool hand out a connection that belongs to the running test: ``checkout``."""

@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 
 from pgsandbox import guard
 from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SandboxLost
-from pgsandbox.sandbox import children, cleanup
+from pgsandbox.sandbox import children, cleanup, endpoint_process
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.endpoint.sessions import Executed
 from pgsandbox.sandbox.endpoint_process import (
@@ -47,6 +47,8 @@ class Route:
     """The event loop that it belongs to, weakly; None for a synchronous driver's."""
     connection: Callable[[], Any] | None = None
     """The driver's connection, weakly, of an asynchronous driver."""
+    record: Callable[[], Any] | None = None
+    """The record of the pool that holds it, weakly."""
     is_stale: bool = False
     """Whether what its engine did to set it up was undone with a test."""
 
@@ -112,7 +114,10 @@ class TestDatabase:
         assert self.endpoint is not None
         try:
             self.endpoint.call(
-                "open", parameters=dict(parameters), restarts_sequences=self._restarts_sequences
+                "open",
+                parameters=dict(parameters),
+                restarts_sequences=self._restarts_sequences,
+                limit=endpoint_process.LIMIT,
             )
         except EndpointFailure as error:
             raise DatabaseError(
@@ -271,18 +276,25 @@ class TestDatabase:
     def close_forsaken(self) -> None:
         """Close the connections whose event loop is closed: nobody can use or close them any more.
 
-        Their drivers would warn of each that is collected open.
+        Their drivers would warn of each that is collected open. A pool that pings would do so on
+        the next test's loop, before it could be told that a connection is of another one.
         """
         for route in list(self._routes):
             if route.loop is None or route.connection is None:
                 continue
             loop, connection = route.loop(), route.connection()
-            if connection is not None and (loop is None or loop.is_closed()):
+            record = route.record() if route.record is not None else None
+            is_pinged = (
+                record is not None and not record.in_use and record._ConnectionRecord__pool._pre_ping
+            )
+            is_over = loop is None or loop.is_closed() or (is_pinged and not loop.is_running())
+            if connection is not None and is_over:
                 cleanup.close_real(connection)
                 route.connection = None
 
-    def remember(self, route: Route, connection: Any) -> None:
-        """Know the driver's *connection* that has taken *route*."""
+    def remember(self, route: Route, connection: Any, record: Any) -> None:
+        """Know the driver's *connection* that has taken *route*, and the pool's *record* of it."""
+        route.record = weakref.ref(record)
         self._routes.add(route)
         if route.loop is not None:
             driver = getattr(connection, "driver_connection", connection)

@@ -25,10 +25,6 @@ from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
 
-_LIMIT = 15.0
-"""Seconds that the end of a test may wait for the server's answers, all together."""
-
-
 class TestDatabaseSession:
     """One test database: its session on the server, and the transaction of the running test."""
 
@@ -62,6 +58,8 @@ class TestDatabaseSession:
         """Whether what stood is gone, because its transaction ended."""
         self.is_in_doubt = False
         """Whether a test may have changed the database for real: it must be made anew."""
+        self.limit = 15.0
+        """Seconds that the end of a test may wait for the server's answers, all together."""
         self._wait = wait
         self._refusal: PgSandboxError | None = None
         """Why the wider fixture that is set up may not open the database."""
@@ -361,7 +359,7 @@ class TestDatabaseSession:
     @contextlib.contextmanager
     def _bounded(self, server: ServerConnection) -> Iterator[None]:
         """Give the connection up if the server does not answer in time."""
-        server.deadline = time.monotonic() + _LIMIT
+        server.deadline = time.monotonic() + self.limit
         try:
             yield
         except ServerLost:

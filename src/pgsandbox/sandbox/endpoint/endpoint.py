@@ -287,7 +287,8 @@ class Endpoint:
 
     # What the test process may call, each with the arguments that it sends.
 
-    def do_open(self, parameters: dict[str, str], restarts_sequences: bool) -> None:
+    def do_open(self, parameters: dict[str, str], restarts_sequences: bool, limit: float) -> None:
+        self.database.limit = limit
         self.database.open(parameters, restarts_sequences=restarts_sequences)
         if self.database.server is not None:
             self.reported = dict(self.database.server.reported)

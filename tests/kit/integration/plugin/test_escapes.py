@@ -1,4 +1,4 @@
-"""What a test changes past the door is found after that very test, and healed before the next."""
+"""What a test changes past the endpoint is found after that very test, and healed before the next."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ _FILES = {
     "tests/integration/test_escapes.py": """
         from models import Item
         from psycopg2.extensions import connection as Connection
-        from sqlalchemy import func, select
+        from sqlalchemy import func, make_url, select
 
-        def past_the_door(pg, statement):
-            connection = Connection(pg.url.replace("+psycopg2", ""))
+        def past_the_endpoint(pg, statement):
+            url = pg.server.url_of(make_url(pg.url).database, "postgresql")
+            connection = Connection(url.render_as_string(hide_password=False))
             connection.cursor().execute(statement)
             connection.commit()
             return connection
 
         def test_it_opened_nothing_else(pg):
-            past_the_door(pg, "insert into items (name) values ('tea')").close()
+            past_the_endpoint(pg, "insert into items (name) values ('tea')").close()
 
         def test_the_next_test_is_clean(db_session):
             assert db_session.scalar(select(func.count(Item.id))) == 0
 
         def test_it_used_the_session_as_well(pg, db_session):
-            past_the_door(pg, "create table left_behind ()").close()
+            past_the_endpoint(pg, "create table left_behind ()").close()
             db_session.add(Item(name="tea"))
             db_session.commit()
 
@@ -34,10 +35,10 @@ _FILES = {
             assert pg.outside("select to_regclass('left_behind')") is None
 
         def test_it_leaves_a_session(pg):
-            test_it_leaves_a_session.connection = past_the_door(pg, "select 1")
+            test_it_leaves_a_session.connection = past_the_endpoint(pg, "select 1")
 
-        def test_reading_past_the_door_leaves_nothing(pg):
-            past_the_door(pg, "select 1").close()
+        def test_reading_past_the_endpoint_leaves_nothing(pg):
+            past_the_endpoint(pg, "select 1").close()
     """,
 }
 

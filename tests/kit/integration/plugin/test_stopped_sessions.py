@@ -20,6 +20,8 @@ import signal
 import subprocess
 import sys
 
+from sqlalchemy import make_url
+
 CLIENT = '''
 import sys, psycopg2
 connection = psycopg2.connect(sys.argv[1], application_name="a debugger")
@@ -29,9 +31,14 @@ print(cursor.fetchone()[0], flush=True)
 sys.stdin.readline()
 '''
 
+def direct(pg):
+    url = pg.server.url_of(make_url(pg.url).database, "postgresql")
+    return url.render_as_string(hide_password=False)
+
+
 def client(pg):
     process = subprocess.Popen(
-        [sys.executable, "-c", CLIENT, pg.url.replace("+psycopg2", "")],
+        [sys.executable, "-c", CLIENT, direct(pg)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -87,9 +94,9 @@ import os
 import signal
 
 import pytest
-from pgsandbox.sandbox import patience
+from pgsandbox.sandbox import endpoint_process
 
-patience.LIMIT = 0.5
+endpoint_process.LIMIT = 0.5
 stopped = []
 
 @pytest.hookimpl(tryfirst=True)
