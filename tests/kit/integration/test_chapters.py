@@ -18,7 +18,6 @@ PITFALLS = {
     "no-parent": "test_an_order_needs_a_customer",
     "pending-rollback": "test_the_refused_customer_is_not_there",
     "lock": "test_a_locked_customer_keeps_a_second_session_out",
-    "process": "test_the_export_counts_the_orders",
 }
 """What is recorded of each failing test of the project ``pitfalls``."""
 

@@ -1,9 +1,5 @@
 """Tests that fail, each with a failure that a newcomer meets early and the guide shows."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 from factories import CustomerFactory, OrderFactory, OrphanFactory, SameCustomerFactory
 from shop.models import Customer, Order
@@ -114,18 +110,3 @@ def test_a_locked_customer_keeps_a_second_session_out(db_session, db_engine):
 
 
 # --8<-- [end:lock]
-
-
-# --8<-- [start:process]
-def test_the_export_counts_the_orders(db_session, pg):
-    """A process of its own has a connection of its own, which sees nothing of the test."""
-    OrderFactory()
-    db_session.commit()
-    export = [sys.executable, "-m", "shop.export", pg.url]
-    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    run = subprocess.run(export, capture_output=True, text=True, check=True, env=os.environ | path)
-
-    assert run.stdout == "1 orders\n"
-
-
-# --8<-- [end:process]
