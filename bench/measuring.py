@@ -6,6 +6,8 @@ ratio within one turn. The median of the turns' ratios is what a row of a table 
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import shutil
@@ -16,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -63,11 +64,10 @@ class Figures:
 
 def run(contender: Contender, tests: int, *, server: str, workers: int = 0) -> Figures:
     """Run *tests* tests once; raise RuntimeError with pytest's output unless all of them pass."""
-    folder = Path(_project(contender.folder).name)
+    folder = _project(contender.folder)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         figures = Path(scratch, "figures.json")
-        command = [sys.executable, "-m", "pytest", "-c", str(folder / "pytest.ini")]
-        command += ["--rootdir", str(folder), str(folder / contender.file)]
+        command = [sys.executable, "-m", "pytest", str(folder / contender.file)]
         command += [f"-pno:{name}" for name in PLUGINS if name != contender.plugin]
         command += contender.options
         command += ["-n", str(workers)] if workers else ["-p", "no:xdist"]
@@ -92,16 +92,17 @@ def run(contender: Contender, tests: int, *, server: str, workers: int = 0) -> F
     return Figures(written["tests"], whole, written["to first test"], written["tests took"])
 
 
-@cache
-def _project(contender: str) -> tempfile.TemporaryDirectory[str]:
-    """The suite beside the contender's files, until this process ends.
+@functools.cache
+def _project(contender: str) -> Path:
+    """Return a folder with the suite and what the *contender* adds to it, outside of this project.
 
-    It is outside of this checkout, whose own tests have settings of pgsandbox above them.
+    It is one for all runs, so that nothing is compiled anew, and goes with this process.
     """
-    place = tempfile.TemporaryDirectory(prefix=f"bench-{contender}-")
-    for files in (SUITE, HERE / "contenders" / contender):
-        shutil.copytree(files, place.name, dirs_exist_ok=True)
-    return place
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for source in (SUITE, HERE / "contenders" / contender):
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+    return folder
 
 
 def _with_database(server: str, name: str) -> str:

@@ -2,7 +2,9 @@
 
 All clients share one session on the server, which grants itself every lock again. So who holds what
 is kept here, for calls that stand alone in their statement (``SELECT pg_advisory_lock(...)``), as
-applications send them. The locks are taken on the server as well, so that other sessions see them.
+applications send them; `larger_locks` has those in larger queries. The locks are taken on the server
+as well, so that other sessions see them: all of them for the session, since a client's transaction
+ends before the server's does.
 """
 
 from __future__ import annotations
@@ -50,6 +52,20 @@ class AdvisoryCall:
     def mode(self) -> str:
         """The mode of the lock, as the server calls it."""
         return "ShareLock" if self.is_shared else "ExclusiveLock"
+
+    def of_session(self, key: Key) -> str:
+        """Return the call that takes the lock for the server's session."""
+        return function_of(key, self.mode, "pg_try_advisory_lock" if self.is_try else "pg_advisory_lock")
+
+    def answer(self, value: str | None) -> Answer:
+        """Return *value* as what the client gets."""
+        return Answer(self.column, _BOOL if self.is_try else _VOID, value or "")
+
+
+def function_of(key: Key, mode: str, name: str) -> str:
+    """Return a call of the function *name*, of the server's session, for a lock of this mode."""
+    suffix = "_shared" if mode == "ShareLock" else ""
+    return f"pg_catalog.{name}{suffix}({', '.join(map(str, key))})"
 
 
 def call_of(statement: Statement) -> AdvisoryCall | None:
@@ -105,7 +121,9 @@ class Answer:
 
     def row(self, *, is_binary: bool = False) -> bytes:
         """Return it as one row, and the end of the statement."""
-        value = "\0" if is_binary and self.type_oid == _BOOL else self.value
+        value = self.value
+        if is_binary and self.type_oid == _BOOL:
+            value = "\1" if value == "t" else "\0"
         described = messages.rows([(self.column, self.type_oid)], [(value,)])
         length = int.from_bytes(described[1:5], "big") + 1
         return described[length:] + messages.complete("SELECT 1")
@@ -121,12 +139,22 @@ class _Hold:
     """What one client holds of one lock: how often, by mode and by what it ends with."""
 
     session: dict[str, int] = field(default_factory=dict)
-    transaction: dict[str, int] = field(default_factory=dict)
+    transaction: list[tuple[int, str]] = field(default_factory=list)
+    """How many savepoints its client had set when it took it, and the mode."""
+    of_server: list[tuple[int, str]] = field(default_factory=list)
+    """The same for those that the server frees by itself, when it goes back to a savepoint."""
 
     def modes(self) -> set[str]:
         """Return the modes that are held."""
-        held = {**self.session, **self.transaction}
-        return {mode for mode, count in held.items() if count}
+        held = {mode for mode, count in self.session.items() if count}
+        return held | {mode for _, mode in (*self.transaction, *self.of_server)}
+
+    def on_server(self) -> list[str]:
+        """Return the mode of each time that the server's session holds it for this client."""
+        found = [mode for _, mode in self.transaction]
+        for mode, count in self.session.items():
+            found += [mode] * count
+        return found
 
 
 class AdvisoryLocks:
@@ -135,9 +163,15 @@ class AdvisoryLocks:
     def __init__(self) -> None:
         self._held: dict[Key, dict[Backend, _Hold]] = {}
         self.waiting: dict[Backend, Key] = {}
+        self._left: set[tuple[Key, str]] = set()
+        """What the server still holds for transactions of clients that have ended."""
+        self._wanted: dict[Backend, str] = {}
+        """In which mode each of those that wait wants its lock."""
 
-    def decide(self, backend: Backend, call: AdvisoryCall, row: Row) -> Answer | None:
+    def decide(self, backend: Backend, call: AdvisoryCall, row: Row) -> Answer | Key | None:
         """Return the answer to *call*, or None where the server is to give it.
+
+        Of a lock for a transaction that is free, return its key: see `take_for_transaction`.
 
         Raises:
             Waiting: another client holds the lock.
@@ -152,6 +186,8 @@ class AdvisoryLocks:
         blockers = self._blockers(backend, call, key)
         if not blockers:
             self.waiting.pop(backend, None)
+            if call.is_of_transaction:
+                return key
             self._take(backend, call, key)
             return None
         if call.is_try:
@@ -159,7 +195,7 @@ class AdvisoryLocks:
         if self._is_deadlock(backend, blockers):
             self.waiting.pop(backend, None)
             raise failure("40P01", "deadlock detected")
-        self.waiting[backend] = key
+        self.waiting[backend], self._wanted[backend] = key, call.mode
         raise Waiting(key)
 
     def is_free_for(self, backend: Backend) -> bool:
@@ -184,9 +220,20 @@ class AdvisoryLocks:
         ]
 
     def _take(self, backend: Backend, call: AdvisoryCall, key: Key) -> None:
-        hold = self._held.setdefault(key, {}).setdefault(backend, _Hold())
-        counts = hold.transaction if call.is_of_transaction else hold.session
+        counts = self._hold(backend, key).session
         counts[call.mode] = counts.get(call.mode, 0) + 1
+
+    def _hold(self, backend: Backend, key: Key) -> _Hold:
+        return self._held.setdefault(key, {}).setdefault(backend, _Hold())
+
+    def take_for_transaction(
+        self, backend: Backend, call: AdvisoryCall, key: Key, value: str | None
+    ) -> Answer:
+        """Return the answer to *call*, whose lock the server's session was given, or not."""
+        if value != "f":
+            depth = backend.session.depth()
+            self._hold(backend, key).transaction.append((depth, call.mode))
+        return call.answer(value)
 
     def _is_deadlock(self, backend: Backend, blockers: list[Backend]) -> bool:
         seen: set[Backend] = set()
@@ -202,23 +249,74 @@ class AdvisoryLocks:
 
     def transaction_ended(self, backend: Backend) -> None:
         """Free what *backend* has locked for its transaction."""
-        for key in [key for key, holders in self._held.items() if backend in holders]:
-            self._held[key][backend].transaction.clear()
+        if self._held:
+            self.rolled_back(backend, 0)
+
+    def rolled_back(self, backend: Backend, depth: int) -> None:
+        """Free what *backend* has locked for its transaction since it had *depth* savepoints."""
+        server = backend.database.server
+        for key, hold in self._of(backend):
+            undone = [mode for since, mode in hold.transaction if since >= depth]
+            hold.transaction = [each for each in hold.transaction if each[0] < depth]
+            self._left |= {(key, mode) for since, mode in hold.of_server if since >= depth}
+            hold.of_server = [each for each in hold.of_server if each[0] < depth]
+            if server is not None and not server.is_lost:
+                for mode in undone:
+                    server.queue(f"SELECT {function_of(key, mode, 'pg_advisory_unlock')}")
             self._drop_empty(key)
+
+    def released(self, backend: Backend, depth: int) -> None:
+        """*backend* has *depth* savepoints left."""
+        for _, hold in self._of(backend):
+            hold.transaction = [(min(since, depth), mode) for since, mode in hold.transaction]
+            hold.of_server = [(min(since, depth), mode) for since, mode in hold.of_server]
+
+    def _of(self, backend: Backend) -> list[tuple[Key, _Hold]]:
+        return [(key, held[backend]) for key, held in self._held.items() if backend in held]
 
     def release_all(self, backend: Backend) -> None:
         """Free what *backend* has locked for its session, on the server, too."""
         self.waiting.pop(backend, None)
         server = backend.database.server
-        for key in [key for key, holders in self._held.items() if backend in holders]:
-            hold = self._held[key][backend]
+        for key, hold in self._of(backend):
             for mode, count in hold.session.items():
-                suffix = "_shared" if mode == "ShareLock" else ""
-                arguments = ", ".join(map(str, key))
                 if server is not None and not server.is_lost:
                     for _ in range(count):
-                        server.queue(f"SELECT pg_advisory_unlock{suffix}({arguments})")
+                        server.queue(f"SELECT {function_of(key, mode, 'pg_advisory_unlock')}")
             hold.session.clear()
+            self._drop_empty(key)
+
+    def end_transactions(self) -> None:
+        """The test is over, and with it every transaction."""
+        for backend in {each for holders in self._held.values() for each in holders}:
+            self.transaction_ended(backend)
+
+    # -- of larger queries --------------------------------------------------------------------
+
+    def of_others(self, backend: Backend) -> list[tuple[Key, str, Backend]]:
+        """Return each lock that the server's session holds for other clients."""
+        return [
+            (key, mode, other)
+            for key, holders in self._held.items()
+            for other, hold in holders.items()
+            if other is not backend
+            for mode in hold.on_server()
+        ]
+
+    def reconcile(
+        self, backend: Backend, found: set[tuple[Key, str]], *, is_of_transaction: bool
+    ) -> None:
+        """Let *backend* hold what was *found* on the server while nobody else held anything there."""
+        mine = {(key, mode) for key, hold in self._of(backend) for mode in hold.modes()}
+        self._left &= found
+        for key, mode in found - mine - self._left:
+            hold = self._hold(backend, key)
+            if is_of_transaction:
+                hold.of_server.append((backend.session.depth(), mode))
+            else:
+                hold.session[mode] = 1
+        for key, mode in mine - found:
+            self._held[key][backend].session.pop(mode, None)
             self._drop_empty(key)
 
     def _drop_empty(self, key: Key) -> None:
@@ -228,7 +326,37 @@ class AdvisoryLocks:
         if not holders:
             self._held.pop(key, None)
 
+    def listed(self) -> list[dict[str, object]]:
+        """Return the locks of all clients as lines of pg_locks."""
+        return [
+            _line(key, mode, backend, is_granted=True)
+            for key, holders in self._held.items()
+            for backend, hold in holders.items()
+            for mode in sorted(hold.modes())
+        ] + [
+            _line(key, mode, backend, is_granted=False)
+            for backend, key in self.waiting.items()
+            for mode in [self._wanted.get(backend, "ExclusiveLock")]
+        ]
+
     def forget(self) -> None:
         """The test is over."""
         self._held.clear()
+        self._left.clear()
         self.waiting.clear()
+
+
+def _line(key: Key, mode: str, backend: Backend, *, is_granted: bool) -> dict[str, object]:
+    """Return a lock as pg_locks shows it (PostgreSQL manual, 54.12)."""
+    high, low = (key[0] >> 32, key[0]) if len(key) == 1 else key
+    return {
+        "locktype": "advisory",
+        "classid": high & 0xFFFFFFFF,
+        "objid": low & 0xFFFFFFFF,
+        "objsubid": len(key),
+        "virtualtransaction": f"{backend.client.number}/1",
+        "pid": backend.client.pid,
+        "mode": mode,
+        "granted": is_granted,
+        "fastpath": False,
+    }

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import messages, refusals
-from pgsandbox.sandbox.endpoint.advisory import AdvisoryCall, call_of
+from pgsandbox.sandbox.endpoint.advisory import AdvisoryCall, Answer, call_of
 from pgsandbox.sandbox.endpoint.connection import Unit
 from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.extended import ExtendedQueries
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted, failure
+from pgsandbox.sandbox.endpoint.larger_locks import LargerLocks
 from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
-from pgsandbox.sandbox.endpoint.notifications import Notifications, notify_call, payload_of
+from pgsandbox.sandbox.endpoint.notifications import Notifications, cut, notify_call, payload_of
 from pgsandbox.sandbox.endpoint.objects import SessionObjects
+from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
 from pgsandbox.sandbox.endpoint.sessions import ClientSession
 from pgsandbox.sandbox.endpoint.statements import (
@@ -33,7 +35,8 @@ from pgsandbox.sandbox.endpoint.statements import (
     split,
     together,
 )
-from pgsandbox.sandbox.endpoint.transaction import TestTransaction
+from pgsandbox.sandbox.endpoint.telling import OwnState
+from pgsandbox.sandbox.endpoint.transaction import TestTransaction, modes_of
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.client import Client
@@ -69,12 +72,18 @@ class Backend:
         self.application_name = application_name
         self.defaults = defaults
         """What it asked for when it connected: what RESET goes back to."""
+        self.told: dict[str, str] = {}
+        """The values of parameters as the client was told them."""
+        self._reports = database.server.reports if database.server is not None else 0
+        """How many reports of the server were looked at."""
         self.baseline: dict[str, str] = dict(defaults)
         """What each test begins with."""
         self.is_set_up = False
         """Whether its engine has handed it out: what it sent before is not the test's."""
         self.wrote_in_set_up = False
         """Whether something that its engine wrote when it connected ends with the test."""
+        self._tells = False
+        """Whether its statement may have run a routine that notifies."""
         self.is_cut = False
         """Whether its transaction ended with its test while another thread was at work in it."""
         self._session = ClientSession(label, is_arranging)
@@ -86,6 +95,7 @@ class Backend:
         """The COPY whose rows the client is sending."""
         self.notifications = Notifications(self)
         self.objects = SessionObjects(self)
+        self.own_state = OwnState(self)
         self._rest: list[Statement] = []
         """What is left of a text whose statement waits: for a lock, or for the rows of a COPY."""
 
@@ -170,7 +180,30 @@ class Backend:
     def ready(self) -> None:
         """Say that the next query may come."""
         self.notifications.deliver()
+        server = self.database.server
+        transaction = self.transaction
+        if transaction is not None and server is not None and not transaction.is_finished:
+            if server.reports != self._reports or transaction.settings.are_touched:
+                self._report(transaction)
         self.client.connection.send(messages.ready(self.status))
+
+    def _report(self, transaction: TestTransaction) -> None:
+        """Tell the client which of its parameters have changed, as ReadyForQuery comes next."""
+        settings, server = transaction.settings, transaction.server
+        has_changed = settings.take_change(self.session)
+        if server.is_lost or transaction.is_frozen:
+            return
+        if not settings.is_in_force(self.session):
+            if not has_changed:
+                return  # what the server has reported is somebody else's
+            settings.put_in_force(self.session)
+            server.flush()
+        for name, value in server.reported.items():
+            own = settings.value(self.session, name) if name == "application_name" else value
+            if own is not None and self.told.get(name) != own:
+                self.told[name] = own
+                self.client.connection.send(messages.parameter(name, own))
+        self._reports = server.reports
 
     @property
     def status(self) -> bytes:
@@ -185,11 +218,51 @@ class Backend:
         return is_idle and server is not None and self.database.is_requested and not server.is_cut()
 
     def _simple_query(self, text: str) -> None:
-        statements = split(text)
+        statements = split(text, has_escapes=self.has_escapes)
         if not statements:
             self.client.connection.send(messages.EMPTY_QUERY)
         self._rest = list(statements)
-        self.go_on(is_alone=len(statements) == 1)
+        is_alone = len(statements) == 1
+        if self.session.has_failed or (not is_alone and any(map(_is_apart, statements))):
+            try:
+                self.check_syntax(text)
+            except StatementFailed as failed:
+                self.failed(failed.response)
+                self.end_of_unit()
+                return
+        self.go_on(is_alone=is_alone)
+
+    @property
+    def has_escapes(self) -> bool:
+        """Whether the client's strings have escapes without saying so."""
+        return self.told.get("standard_conforming_strings") == "off"
+
+    def check_syntax(self, text: str) -> None:
+        """Let the server read *text* as a whole, as it does before it runs anything of it.
+
+        A Parse runs nothing, and fails in its grammar first (PostgreSQL manual, 53.2.3).
+
+        Raises:
+            StatementFailed: the text is wrong somewhere.
+        """
+        known = self.database.known_texts
+        if text in known or (self.transaction is not None and self.transaction.is_finished):
+            return
+        transaction = self.current()
+        server = transaction.server
+        transaction.settings.put_in_force(self.session)
+        server.queue(f"SAVEPOINT {_SYNTAX}")
+        body = messages.text(_SYNTAX, text) + b"\0\0"
+        outcome = server.converse(messages.message(b"P", body) + messages.SYNC, _nobody)
+        server.queue(f"ROLLBACK TO SAVEPOINT {_SYNTAX}; RELEASE SAVEPOINT {_SYNTAX}")
+        if outcome.error is not None:
+            fields = messages.fields_of(outcome.error)
+            if fields.get("C") == "42601" and fields.get("R") in _OF_PARSER:
+                raise StatementFailed(messages.message(b"E", outcome.error))
+        if len(text) < _LONG:
+            if len(known) > _MANY:
+                known.clear()
+            known.add(text)
 
     def go_on(self, *, is_alone: bool = False) -> None:
         """Run what is left of a text, those statements between transaction control as one.
@@ -211,10 +284,19 @@ class Backend:
                 self._rest = rest
                 if self.copy is not None:
                     return
-        except StatementFailed as failed:
+        except (StatementFailed, ServerError) as failed:
             self._rest = []
-            self.failed(failed.response)
+            self.failed(self.response_to(failed))
         self.end_of_unit()
+
+    def response_to(self, failed: StatementFailed | ServerError) -> bytes:
+        """Return what to tell the client; the transaction on the server is usable again."""
+        if isinstance(failed, StatementFailed):
+            return failed.response
+        transaction = self.current()
+        if transaction.server.has_failed:
+            transaction.fail(self.session, Statement("", Kind.WRITE))
+        return messages.message(b"E", failed.body)
 
     @property
     def has_rest(self) -> bool:
@@ -222,11 +304,20 @@ class Backend:
         return bool(self._rest)
 
     def _run_together(self, statements: list[Statement]) -> None:
+        if self.session.has_failed:
+            raise aborted()
         text = "; ".join(each.text for each in statements)
         for each in statements:
             self.record(each)
         combined = Statement(text, together(statements), offset=statements[0].offset)
-        self.send_statement(combined, messages.query(text), is_recorded=False)
+        self.send_statement(combined, self._query(text), is_recorded=False)
+
+    def _query(self, text: str) -> bytes:
+        return messages.query(self.masked(text))
+
+    def masked(self, text: str) -> str:
+        """Return *text* such that custom parameters which others have set are unknown to it."""
+        return self.current().settings.masked(self.session, text)
 
     def run(self, statement: Statement, *, is_alone: bool = True) -> None:
         """Run one statement of a simple query; *is_alone* if nothing else stands in its text.
@@ -257,20 +348,29 @@ class Backend:
             request = messages.query(statement.text)
             self.copy = CopyIn.begun(self, statement, request)
             return
-        self._check_block(statement, is_alone=is_alone)
-        statement = self.objects.prepared(statement)
-        self.send_statement(statement, messages.query(statement.text))
+        self.check_block(statement, is_alone=is_alone)
+        sent = self.objects.prepared(statement)
+        if sent is statement:
+            self.send_statement(statement, self._query(statement.text))
+        else:
+            self.record(statement)
+            self.send_statement(statement, self._query(sent.text), is_recorded=False)
 
-    def _check_block(self, statement: Statement, *, is_alone: bool) -> None:
-        """Say what PostgreSQL says to what needs a transaction block, where there is none."""
+    def check_block(self, statement: Statement, *, is_alone: bool) -> None:
+        """Say what PostgreSQL says to what needs a transaction block, where there is none.
+
+        Raises:
+            StatementFailed: it is an error.
+        """
         if self.session.is_explicit or not is_alone:
             return
         if statement.kind is Kind.LOCK_TABLE:
             raise _needs_block("LOCK TABLE")
         if statement.kind is Kind.DECLARE and not self.objects.is_with_hold(statement):
             raise _needs_block("DECLARE CURSOR")
-        if statement.is_set_local:
-            words = "SET LOCAL can only be used in transaction blocks"
+        if statement.is_set_local or statement.sets_constraints:
+            word = "LOCAL" if statement.is_set_local else "CONSTRAINTS"
+            words = f"SET {word} can only be used in transaction blocks"
             self.client.connection.send(messages.warning("25P01", words))
 
     # -- the server ---------------------------------------------------------------------------
@@ -297,7 +397,9 @@ class Backend:
             self.objects.after(transaction, statement)
         return outcome
 
-    def perform(self, statement: Statement, send: Callable[[], Outcome]) -> Outcome:
+    def perform(
+        self, statement: Statement, send: Callable[[], Outcome], *, is_our_own: bool = False
+    ) -> Outcome:
         """Let the test transaction hold what *send* does, and return what came of it.
 
         Raises:
@@ -305,14 +407,45 @@ class Backend:
         """
         transaction = self.current()
         hidden = self.objects.hidden_settings(statement)
+        if self.database.listeners and not is_our_own:
+            send = self._heard(transaction, statement, send)
+        locks = None if is_our_own else self._larger_locks(statement)
+        if locks is not None:
+            send = _among(locks, transaction, send)
         try:
             outcome = transaction.perform(self.session, _as_sent(statement), send, hidden=hidden)
         except PgSandboxError as error:
             raise StatementFailed(refusals.as_message(error)) from error
+        if locks is not None:
+            locks.take_back(transaction.server, outcome)
         if outcome.error is not None:
             response = self._explained(outcome.error, statement, transaction)
             raise StatementFailed(response, parsed=outcome.parsed)
+        if self._tells or (statement.names_own_state and "notify" in statement.text.lower()):
+            self._tells = False
+            if outcome.copy_in is None:
+                self.notifications.gather(transaction.server)
         return outcome
+
+    def _larger_locks(self, statement: Statement) -> LargerLocks | None:
+        """Return the locks around *statement*, if it may take any that can't be read from it."""
+        if statement.names_advisory_locks:
+            return LargerLocks(self, statement) if call_of(statement) is None else None
+        locking, is_write = self.database.locking, statement.kind is not Kind.READ
+        if locking is None or not locking.may_run(statement, is_write=is_write):
+            return None
+        return LargerLocks(self, statement)
+
+    def _heard(
+        self, transaction: TestTransaction, statement: Statement, send: Callable[[], Outcome]
+    ) -> Callable[[], Outcome]:
+        """Return *send* such that what functions and triggers notify is written down."""
+
+        def heard() -> Outcome:
+            self._tells = self.database.routines.may_run(transaction, statement)
+            return send()
+
+        return heard
 
     def execute(self, statement: Statement) -> None:
         """Run *statement* for this client, which hears nothing of it.
@@ -377,6 +510,8 @@ class Backend:
         self.objects.transaction_ended(is_commit=is_commit)
         self.database.advisory.transaction_ended(self)
         if is_commit:
+            if self.database.routines.are_replaced and self.transaction is not None:
+                self.notifications.gather(self.transaction.server)  # of deferred triggers
             self.notifications.committed()
         else:
             self.notifications.forget()
@@ -390,12 +525,22 @@ class Backend:
         """Return the server's error as the client is to read it."""
         fields = messages.fields_of(body)
         code = fields.get("C", "")
+        if code == _UNDEFINED:
+            for name, alias in transaction.server.placeholders.items():
+                body = body.replace(f'"{alias}"'.encode(), f'"{name}"'.encode())
         if not self.session.is_explicit and code in refusals.ENDS_TRANSACTIONS:
             error = refusals.not_in_transaction(statement.text, transaction.test)
             return refusals.as_message(error)
+        if code == "34000" and statement.kind is Kind.CURSOR and self.objects.has_cursor(statement.name):
+            error = refusals.cursor_closed(statement.name or "", self.label, transaction.test)
+            return refusals.as_message(error)
         changed = {}
-        if statement.offset and fields.get("P", "").isdigit():
-            changed["P"] = str(int(fields["P"]) + statement.offset)
+        if fields.get("P", "").isdigit():
+            position = int(fields["P"])
+            other = rewriting_of(statement.text) if statement.names_own_state else None
+            position = other.original(position) if other is not None else position
+            if statement.offset or other is not None:
+                changed["P"] = str(position + statement.offset)
         if note := refusals.NOTES.get(code):
             changed["H"] = f"{fields['H']}\n{note}" if "H" in fields else note
         return messages.with_fields(body, changed) if changed else messages.message(b"E", body)
@@ -417,8 +562,8 @@ class Backend:
         if session.in_transaction and not session.is_explicit:
             try:
                 self._commit()
-            except StatementFailed as failed:
-                self.client.connection.send(failed.response)
+            except (StatementFailed, ServerError) as failed:
+                self.client.connection.send(self.response_to(failed))
         elif not session.in_transaction:
             self.notifications.committed()
 
@@ -443,6 +588,8 @@ class Backend:
         if kind in (Kind.COMMIT, Kind.ROLLBACK) and is_over:
             self.is_cut = False
             tag = "ROLLBACK" if session.has_failed or kind is Kind.ROLLBACK else "COMMIT"
+            if not session.is_explicit and _CHAINS.search(statement.bare):
+                raise _needs_block(f"{tag} AND CHAIN")
             if not session.is_explicit:
                 send(messages.warning("25P01", "there is no transaction in progress"))
             session.ended()
@@ -488,21 +635,27 @@ class Backend:
                 word = "COMMIT" if is_commit else "ROLLBACK"
                 raise _needs_block(f"{word} AND CHAIN")
             send(messages.warning("25P01", "there is no transaction in progress"))
-        has_failed, reads_only = self.session.has_failed, self.session.reads_only
+        has_failed = self.session.has_failed
+        modes = self.session.reads_only, self.session.is_deferrable
         if is_commit:
             self._commit()
         else:
             self._rollback()
         if chains:
             self.begin("BEGIN")
-            self.session.reads_only = reads_only
+            self.session.reads_only, self.session.is_deferrable = modes
         send(messages.complete("COMMIT" if is_commit and not has_failed else "ROLLBACK"))
 
     def _commit(self) -> None:
         self.objects.before_commit()
         transaction = self.current()
+        transaction.server.notices.clear()
         try:
-            transaction.commit(self.session)
+            try:
+                transaction.commit(self.session)
+            finally:  # of deferred triggers
+                for notice in transaction.server.notices:
+                    self.client.connection.send(notice)
         except ServerError as error:
             raise StatementFailed(messages.message(b"E", error.body)) from error
         except PgSandboxError as error:
@@ -525,7 +678,7 @@ class Backend:
         if not session.is_explicit:
             raise _needs_block(word)
         transaction = self.current()
-        session = self.session
+        statement = self._cut(statement)
         try:
             if statement.kind is Kind.SAVEPOINT:
                 transaction.set_savepoint(session, statement)
@@ -537,14 +690,27 @@ class Backend:
             if statement.kind is Kind.RELEASE:
                 transaction.release(session, statement)
                 self.notifications.released(session)
+                self.objects.released()
+                self.database.advisory.released(self, session.depth())
                 send(messages.complete("RELEASE"))
             else:
                 transaction.rollback_to(session, statement)
                 self.notifications.rolled_back(session)
                 self.objects.rolled_back()
+                self.database.advisory.rolled_back(self, session.depth())
                 send(messages.complete("ROLLBACK"))
         except PgSandboxError as error:
             raise StatementFailed(refusals.as_message(error)) from error
+
+    def _cut(self, statement: Statement) -> Statement:
+        """Return *statement* with a name of the length that PostgreSQL's have."""
+        name = statement.name or ""
+        if len(name) <= _LONGEST_NAME // 4 or len(name.encode()) <= _LONGEST_NAME:
+            return statement
+        cut = name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+        words = f'identifier "{name}" will be truncated to "{cut}"'
+        self.client.connection.send(messages.report(b"N", "NOTICE", "42622", words))
+        return Statement(statement.text, statement.kind, cut, statement.offset)
 
     # -- what belongs to the session -----------------------------------------------------------
 
@@ -571,11 +737,12 @@ class Backend:
             return self._set_mode(statement, is_alone=is_alone)
         if kind in (Kind.LISTEN, Kind.UNLISTEN, Kind.NOTIFY):
             self.current()
+            notice, channel = cut(statement.name)
             if kind is Kind.NOTIFY:
-                self.notifications.notify(statement.name or "", payload_of(statement.text))
+                self.notifications.notify(channel or "", payload_of(statement.text))
             else:
-                self.notifications.listen(statement.name, kind is Kind.LISTEN)
-            return messages.complete(kind.name)
+                self.notifications.listen(channel, kind is Kind.LISTEN)
+            return notice + messages.complete(kind.name)
         if kind is Kind.DEALLOCATE:
             self.extended.deallocate(statement.name)
             return messages.complete("DEALLOCATE" if statement.name else "DEALLOCATE ALL")
@@ -588,14 +755,27 @@ class Backend:
         return self.discard(statement)
 
     def _set_mode(self, statement: Statement, *, is_alone: bool) -> bytes:
-        is_of_session = "CHARACTERISTICS" in statement.text.upper()
-        notice = b""
-        if not is_of_session and not self.session.is_explicit and is_alone:
-            words = "SET TRANSACTION can only be used in transaction blocks"
-            notice = messages.warning("25P01", words)
-        else:
-            self.current().set_mode(self.session, statement.text)
-        return notice + messages.complete("SET")
+        session, transaction = self.session, self.current()
+        if not session.is_explicit and is_alone:
+            if "_" in statement.text and "LOCAL" not in statement.text.upper():
+                return messages.complete("SET")
+            word = "LOCAL" if "_" in statement.text else "TRANSACTION"
+            words = f"SET {word} can only be used in transaction blocks"
+            return messages.warning("25P01", words) + messages.complete("SET")
+        reads_only, is_deferrable = modes_of(statement.text)
+        if reads_only is False and session.reads_only:
+            if session.depth():
+                words = "cannot set transaction read-write mode inside a read-only transaction"
+                raise failure("25001", words)
+            if session.has_queried:
+                words = "transaction read-write mode must be set before any query"
+                raise failure("25001", words)
+        if is_deferrable is not None and (session.depth() or session.has_queried):
+            what = "cannot be called within a subtransaction"
+            what = what if session.depth() else "must be called before any query"
+            raise failure("25001", f"SET TRANSACTION [NOT] DEFERRABLE {what}")
+        transaction.set_mode(session, statement.text)
+        return messages.complete("SET")
 
     def discard(self, statement: Statement) -> bytes:
         """Give up what DISCARD names."""
@@ -624,16 +804,30 @@ class Backend:
             rows.extend(server.rows(f"SELECT {expressions}"))
             return Outcome()
 
-        self.perform(Statement(expressions, Kind.READ), send)
+        self.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
         return rows[0]
 
     def _advisory(self, call: AdvisoryCall, statement: Statement) -> None:
-        answer = self.database.advisory.decide(self, call, self._evaluate(call.key_query))
+        answer = self.decide(call, self._evaluate(call.key_query))
         if answer is None:
             self.send_statement(statement, messages.query(statement.text))
         else:
             self.record(statement)
             self.client.connection.send(answer.described())
+
+    def decide(self, call: AdvisoryCall, row: tuple[str | None, ...]) -> Answer | None:
+        """Return the answer to *call*, or None where the server is to give it.
+
+        Raises:
+            Waiting: another client holds the lock.
+            StatementFailed: each waits for the other.
+        """
+        advisory = self.database.advisory
+        found = advisory.decide(self, call, row)
+        if not isinstance(found, tuple):
+            return found
+        value = self._evaluate(f"{call.of_session(found)}::text")[0]
+        return advisory.take_for_transaction(self, call, found, _as_bool(value))
 
     def _function_call(self, body: bytes) -> None:
         """Run a FunctionCall, by which libpq reaches large objects."""
@@ -642,8 +836,8 @@ class Backend:
                 raise aborted()
             statement = Statement("call of a large object's function", Kind.WRITE)
             self.send_statement(statement, messages.message(b"F", body), is_recorded=False)
-        except StatementFailed as failed:
-            self.failed(failed.response)
+        except (StatementFailed, ServerError) as failed:
+            self.failed(self.response_to(failed))
         self.end_of_unit()
 
     # -- its end ------------------------------------------------------------------------------
@@ -668,6 +862,7 @@ class Backend:
 
     def close(self) -> None:
         """The client is gone: what it has not committed is undone, what it held is given back."""
+        self.database.listeners.discard(self)
         if self.peer is not None:
             return
         for other in self.database.backends:
@@ -688,6 +883,22 @@ def _as_sent(statement: Statement) -> Statement:
     return Statement(statement.text, sent_as(statement.kind), statement.name, statement.offset)
 
 
+def _among(
+    locks: LargerLocks, transaction: TestTransaction, send: Callable[[], Outcome]
+) -> Callable[[], Outcome]:
+    """Return *send* such that what other clients hold is in the way of what it does."""
+
+    def among() -> Outcome:
+        locks.give_away(transaction.server)
+        return send()
+
+    return among
+
+
+def _as_bool(value: str | None) -> str | None:
+    return {"true": "t", "false": "f"}.get(value or "", value)
+
+
 def _nobody(_: bytes | memoryview) -> None:
     """Drop what the client does not wait for."""
 
@@ -697,6 +908,8 @@ def _is_apart(statement: Statement) -> bool:
     return (
         statement.kind not in PLAIN
         or statement.is_set_local
+        or statement.names_own_state
+        or statement.sets_constraints
         or notify_call(statement) is not None
         or call_of(statement) is not None
     )
@@ -712,6 +925,14 @@ def _begin_tag(text: str) -> str:
 
 _PATIENCE_IN_BYTES = 8 * 1024 * 1024
 """How much of an answer waits for a client that does not read it before the server is waited for."""
+_LONGEST_NAME = 63
+"""Bytes of an identifier that count (PostgreSQL manual, 4.1.1)."""
+_UNDEFINED = "42704"
+_OF_PARSER = frozenset({"scanner_yyerror", "base_yyparse", "base_yylex"})
+"""Routines of the server that complain of a text before they know what it means."""
+_SYNTAX = "pgsandbox_syntax"
+_LONG, _MANY = 5_000, 1_000
+"""How long texts are, and how many, that are remembered as right."""
 _CHAINS = re.compile(r"\bAND\s+CHAIN\b", re.IGNORECASE)
 _BEGINS = re.compile(r"\s*(?:BEGIN|START)\b", re.IGNORECASE)
 

@@ -8,6 +8,7 @@ import secrets
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pgsandbox.errors import PgSandboxError
@@ -27,6 +28,7 @@ TOKEN = "pgsandbox.client"
 _FIRST_PID = 1_000_000
 """What clients take for their backend's process id: greater than the system's own, as a rule."""
 _NOT_PARAMETERS = frozenset({"user", "database", "options", "replication"})
+_URGENT = frozenset({messages.CANCEL_REQUEST, messages.SSL_REQUEST, messages.GSS_REQUEST})
 _UTF8 = frozenset({"utf8", "unicode"})
 
 
@@ -53,27 +55,55 @@ class Client:
         """Its start-up parameters, while it owes a password."""
         self._is_tcp = accepted.family != socket.AF_UNIX
 
-    def is_cancel_request(self) -> bool:
-        """Whether it has sent nothing but a CancelRequest."""
-        return self.backend is None and self.connection.begins_with(messages.CANCEL_REQUEST)
+    def says_who_it_is(self) -> bool:
+        """Whether it has sent what begins a session, or is gone."""
+        code = self.connection.startup_code()
+        return self.connection.is_closed or (code is not None and code not in _URGENT)
+
+    def serve_urgently(self) -> bool:
+        """Answer what can't wait until the server is free; whether nothing of it can come any more.
+
+        That is a CancelRequest, and what negotiates about encryption before it.
+        """
+        while (code := self.connection.startup_code()) is not None:
+            if code not in _URGENT:
+                return True
+            self._guarded(self._negotiate)
+            if self.connection.is_closed:
+                return True
+        return self.connection.is_closed
 
     # -- its messages -------------------------------------------------------------------------
 
     def serve(self) -> None:
         """Answer what the client has sent; a breach of the protocol ends its connection."""
+        self._guarded(self._serve)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do *work* for the client; whatever goes wrong in it ends no more than its connection."""
         try:
-            if self.backend is None:
-                self._start()
-            if self.backend is not None and self.waiting is None:
-                self._serve(self.backend)
+            work()
         except messages.ProtocolError as error:
             self._send_away(messages.error("08P01", str(error), severity="FATAL"))
+        except struct.error:  # a message ended before what it said it holds
+            words = "insufficient data left in message"
+            self._send_away(messages.error("08P01", words, severity="FATAL"))
         except ServerLost:
             words = "the connection that holds the test was cut"
             self._send_away(messages.error("57P01", words, severity="FATAL"))
+        except Exception as error:  # noqa: BLE001  # a fault of ours, which the test's report names
+            self.endpoint.database.broke_down(error)
+            words = "pgsandbox: internal error, which the report of the test tells"
+            self._send_away(messages.error("XX000", words, severity="FATAL"))
         self.connection.flush()
 
-    def _serve(self, backend: Backend) -> None:
+    def _serve(self) -> None:
+        if self.backend is None:
+            self._start()
+        if self.backend is not None and self.waiting is None:
+            self._take_units(self.backend)
+
+    def _take_units(self, backend: Backend) -> None:
         self.is_idle = False
         while not self.connection.is_closed or self.connection.has_input:
             unit = self.connection.next_unit()
@@ -106,6 +136,11 @@ class Client:
 
     def try_again(self) -> None:
         """Go on with what waited for another client."""
+        self._guarded(self._try_again)
+        if self.waiting is None:
+            self.serve()
+
+    def _try_again(self) -> None:
         unit, self.waiting = self.waiting, None
         backend = self.backend
         if unit is None or backend is None:
@@ -118,20 +153,18 @@ class Client:
         except Waiting as waiting:
             self._wait(backend, waiting)
             return
-        except messages.ProtocolError as error:
-            self._send_away(messages.error("08P01", str(error), severity="FATAL"))
         self.waits_until = None
-        self.connection.flush()
-        self.serve()
 
     def stop_waiting(self, code: str, words: str) -> None:
         """End the wait for another client with an error."""
+        self._guarded(lambda: self._stop_waiting(messages.error(code, words)))
+        self.serve()
+
+    def _stop_waiting(self, response: bytes) -> None:
         unit, self.waiting = self.waiting, None
         self.waits_until = None
         if self.backend is not None and unit is not None:
-            self.backend.stop_waiting(messages.error(code, words), unit)
-            self.connection.flush()
-            self.serve()
+            self.backend.stop_waiting(response, unit)
 
     def time_is_over(self) -> None:
         """The client has waited for as long as its own settings allow."""
@@ -158,19 +191,30 @@ class Client:
             if packet is None:
                 return
             (code,) = struct.unpack_from("!i", packet)
-            if code in (messages.SSL_REQUEST, messages.GSS_REQUEST):
-                self.connection.send(b"N")
-                self.connection.flush()
-            elif code == messages.CANCEL_REQUEST:
-                if len(packet) == 12:
-                    self.endpoint.cancel(*struct.unpack_from("!ii", packet, 4))
-                self.connection.is_closed = True
+            if code in _URGENT:
+                self._urgent(code, packet)
             elif code >> 16 == 3:
                 self._introduced(_parameters(packet), code)
             else:
                 major, minor = code >> 16, code & 0xFFFF
                 words = f"unsupported frontend protocol {major}.{minor}: server supports 3.0"
                 self._send_away(messages.error("0A000", words, severity="FATAL"))
+
+    def _negotiate(self) -> None:
+        packet = self.connection.take_startup()
+        if packet is not None:
+            self._urgent(struct.unpack_from("!i", packet)[0], packet)
+        else:
+            raise messages.ProtocolError("incomplete startup packet")
+
+    def _urgent(self, code: int, packet: bytes) -> None:
+        if code == messages.CANCEL_REQUEST:
+            if len(packet) == 12:
+                self.endpoint.cancel(*struct.unpack_from("!ii", packet, 4))
+            self.connection.is_closed = True
+        else:
+            self.connection.send(b"N")
+            self.connection.flush()
 
     def _introduced(self, asked: dict[str, str], code: int) -> None:
         unknown = [name for name in asked if name.startswith("_pq_.")]
@@ -248,6 +292,7 @@ class Client:
         reported["application_name"] = application_name
         for name in list(reported):
             reported[name] = defaults.get(name.lower(), reported[name])
+        self.backend.told = reported
         for name, value in reported.items():
             send(messages.parameter(name, value))
         send(messages.key_data(self.pid, self.key))
@@ -273,6 +318,8 @@ class Client:
                 self.backend.close()
             except (PgSandboxError, ServerError, ServerLost):
                 pass  # the test's end tells it
+            except Exception as error:  # noqa: BLE001  # a fault of ours
+                self.endpoint.database.broke_down(error)
             self.backend = None
         self.connection.close()
 

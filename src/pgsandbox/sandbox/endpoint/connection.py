@@ -75,9 +75,13 @@ class ClientConnection:
         del self._inbox[:length]
         return body
 
-    def begins_with(self, code: int) -> bool:
-        """Whether what the client has sent begins as a start-up packet with this *code*."""
-        return self._inbox[4:8] == struct.pack("!i", code)
+    def startup_code(self) -> int | None:
+        """Return the code of the start-up packet that comes next, once all of it is there."""
+        if len(self._inbox) < 8:
+            return None
+        length, code = struct.unpack_from("!ii", self._inbox)
+        is_there = len(self._inbox) >= length or length > messages.LONGEST_STARTUP
+        return int(code) if is_there else None
 
     def take_message(self) -> tuple[bytes, bytes] | None:
         """Return the next message, once it is there.
@@ -113,6 +117,11 @@ class ClientConnection:
         return bool(self._inbox)
 
     # -- what the client is told --------------------------------------------------------------
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something waits that was not tried to send."""
+        return bool(self._parts)
 
     def send(self, data: bytes) -> None:
         """Let the client have *data*, at the next `flush` at the latest."""

@@ -15,6 +15,8 @@ class Constraints:
     """Whether any constraint is deferrable; otherwise a commit has nothing to check."""
     initially_deferred: tuple[str, ...]
     """Quoted, qualified names of those that are deferred at the start of a transaction."""
+    initially_immediate: tuple[str, ...] = ()
+    """The same of those that are not, but may be deferred."""
 
 
 def constraints_of(server: ServerConnection) -> Constraints:
@@ -23,4 +25,6 @@ def constraints_of(server: ServerConnection) -> Constraints:
         "SELECT condeferred, quote_ident(nspname) || '.' || quote_ident(conname) "
         "FROM pg_constraint JOIN pg_namespace n ON n.oid = connamespace WHERE condeferrable"
     )
-    return Constraints(bool(rows), tuple(str(name) for deferred, name in rows if deferred == "t"))
+    deferred = tuple(str(name) for is_deferred, name in rows if is_deferred == "t")
+    immediate = tuple(str(name) for is_deferred, name in rows if is_deferred != "t")
+    return Constraints(bool(rows), deferred, immediate)

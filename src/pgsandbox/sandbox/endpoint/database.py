@@ -12,9 +12,11 @@ from pgsandbox.sandbox.endpoint import refusals
 from pgsandbox.sandbox.endpoint.advisory import AdvisoryLocks
 from pgsandbox.sandbox.endpoint.constraints import Constraints
 from pgsandbox.sandbox.endpoint.extended import Prepared
-from pgsandbox.sandbox.endpoint.functions import SettingFunctions
+from pgsandbox.sandbox.endpoint.functions import Routines, SettingFunctions
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
 from pgsandbox.sandbox.endpoint.objects import TemporaryTables
+from pgsandbox.sandbox.endpoint.routines import NotifyingRoutines
+from pgsandbox.sandbox.endpoint.sequence_values import SequenceValues
 from pgsandbox.sandbox.endpoint.sequences import Sequences
 from pgsandbox.sandbox.endpoint.server import ServerConnection, ServerError, ServerLost, Wait
 from pgsandbox.sandbox.endpoint.sessions import Executed
@@ -49,10 +51,14 @@ class TestDatabaseSession:
         """The prepared statements that the server has, by name."""
         self.cursors: dict[str, Backend] = {}
         """Who has the cursors that the server has, by name."""
+        self.known_texts: set[str] = set()
+        """Texts of several statements that the server has read and found right."""
         self.temporary = TemporaryTables()
         self.advisory = AdvisoryLocks()
-        self.sequence_user: Backend | None = None
-        """Who wrote last, and may have taken numbers of sequences."""
+        self.listeners: set[Backend] = set()
+        """Those that may listen to a channel."""
+        self.routines = NotifyingRoutines()
+        self.sequence_values = SequenceValues()
         self._was_cancelled = False
         self.is_bereft = False
         """Whether what stood is gone, because its transaction ended."""
@@ -61,6 +67,8 @@ class TestDatabaseSession:
         self.limit = 15.0
         """Seconds that the end of a test may wait for the server's answers, all together."""
         self._wait = wait
+        self._faults: list[PgSandboxError] = []
+        """What went wrong in the endpoint itself, which the running test's report is to tell."""
         self._refusal: PgSandboxError | None = None
         """Why the wider fixture that is set up may not open the database."""
         self._sent: list[Executed] = []
@@ -70,6 +78,15 @@ class TestDatabaseSession:
         self._restarts_sequences = False
         self._sequences: Sequences | None = None
         self._functions: SettingFunctions | None = None
+        self.own: Routines | None = None
+        """All functions and triggers of the database's own."""
+        self.locking: Routines | None = None
+        """Functions and triggers that take advisory locks."""
+        self.opening: Routines | None = None
+        """Functions that open cursors."""
+        self._are_functions_stale = False
+        self._have_functions_changed = False
+        """Whether the running test may have made some."""
 
     # -- its session on the server ------------------------------------------------------------
 
@@ -90,6 +107,9 @@ class TestDatabaseSession:
             self._detector = LeakDetector(server)
             self._sequences = Sequences(server) if self._restarts_sequences else None
             self._functions = SettingFunctions(server)
+            self.own = Routines(".", server)
+            self.locking = Routines("pg_(try_)?advisory_", server)
+            self.opening = Routines(r"\mopen\M", server)
         else:
             self._detector.expect_session()
         return server
@@ -108,6 +128,7 @@ class TestDatabaseSession:
         self.server = None
         self._lose()
         self._constraints = self._detector = self._sequences = self._functions = None
+        self.own = self.locking = self.opening = None
         self.is_in_doubt = False
         self.held.clear()
 
@@ -150,7 +171,26 @@ class TestDatabaseSession:
 
     def settings_in_functions(self, statement: Statement) -> tuple[Setting, ...]:
         """Return the parameters that functions which *statement* calls by name may set."""
-        return self._functions.set_by(statement) if self._functions is not None else ()
+        if self._functions is None or self.server is None:
+            return ()
+        if self._are_functions_stale and not self.server.has_failed:
+            self._functions = SettingFunctions(self.server)
+            self._are_functions_stale = False
+        return self._functions.set_by(statement)
+
+    def routines_changed(self) -> None:
+        """A statement may have made functions, which last as long as the test at the most."""
+        self._are_functions_stale = self._have_functions_changed = True
+
+    def may_call(self, statement: Statement) -> bool:
+        """Whether *statement*, a read, calls a function of the database's own."""
+        return self.own is not None and self.own.may_run(statement, is_write=False)
+
+    def learn_routines(self, text: str) -> None:
+        """See which functions *text* defines."""
+        for routines in (self.own, self.locking, self.opening):
+            if routines is not None:
+                routines.learn(text)
 
     def executed(self) -> list[Executed]:
         """Return the statements that the running test sent so far, oldest first."""
@@ -243,6 +283,14 @@ class TestDatabaseSession:
         if self.transaction is not None:
             self.transaction.is_winding_down = True
 
+    def broke_down(self, error: Exception) -> PgSandboxError:
+        """Give the test up after a fault of ours: nobody knows what the server said last."""
+        found = refusals.broke_down(error, self.running)
+        self._faults.append(found)
+        if self.server is not None:
+            self.server.close()
+        return found
+
     def cancelled(self) -> None:
         """A statement that still runs at the end of its test is about to be cancelled."""
         if self.transaction is not None and not self._was_cancelled:
@@ -271,25 +319,30 @@ class TestDatabaseSession:
         if is_over:
             self.is_requested = False
         server = self.server
+        faults, self._faults = self._faults, []
         if server is None:
-            return []
+            return faults
         with self._bounded(server):
             if transaction is None:
-                return self._look_without_transaction(server, test, by_a_child=by_a_child)
+                return faults + self._look_without_transaction(server, test, by_a_child=by_a_child)
             errors = list(self._end(transaction, cut))
-            return errors + self._escaped(transaction, test, by_a_child=by_a_child)
+            return faults + errors + self._escaped(transaction, test, by_a_child=by_a_child)
 
     def _end(
         self, transaction: TestTransaction, cut: frozenset[str] | tuple[()]
     ) -> list[PgSandboxError]:
+        self.advisory.end_transactions()
         errors = transaction.finish()
         server = transaction.server
         if transaction.has_defined or server.is_lost:
             self.held.clear()
+        self._are_functions_stale = self._have_functions_changed
+        self._have_functions_changed = False
         self.cursors.clear()
         self.temporary.forget()
         self.advisory.forget()
-        self.sequence_user = None
+        self.sequence_values.forget()
+        self.routines = NotifyingRoutines()
         for backend in self.backends:
             if backend.transaction is transaction:
                 backend.test_finished(is_cut=backend.client.token in cut)

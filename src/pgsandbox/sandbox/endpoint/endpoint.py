@@ -61,6 +61,8 @@ class Endpoint:
         self._listeners: dict[int, socket.socket] = {}
         self._unserved: list[Client] = []
         """Clients that came while the server worked, and whose turn comes next."""
+        self._urgent_clients: dict[int, Client] = {}
+        """Clients that have not said yet whether they want to cancel, by descriptor."""
         self._watched: ServerConnection | None = None
         self._epoll = select.epoll()
         self._urgent = select.epoll()
@@ -84,7 +86,7 @@ class Endpoint:
             poll.register(listener, _IN)
 
     def _accept(self, listener: socket.socket) -> list[Client]:
-        accepted = []
+        accepted: list[Client] = []
         while True:
             try:
                 found, _ = listener.accept()
@@ -97,6 +99,8 @@ class Endpoint:
             self._clients[found.fileno()] = client
             self._by_key[client.pid, client.key] = client
             self._epoll.register(found, _IN)
+            self._urgent.register(found, _IN)
+            self._urgent_clients[found.fileno()] = client
             accepted.append(client)
 
     # -- the loop -----------------------------------------------------------------------------
@@ -117,19 +121,25 @@ class Endpoint:
             for client in ready:
                 client.connection.receive()
             # Those that are gone come first: what they have not committed, nobody sees any more.
-            ready.sort(key=lambda each: not each.connection.is_closed)
+            # Then those that are new: what one has said that wants to cancel is read already.
+            ready.sort(key=lambda each: (not each.connection.is_closed, each.backend is not None))
             for client in ready:
                 self._serve(client)
             self._look_after_waiting()
         self.close()
 
     def _serve(self, client: Client) -> None:
+        if client.connection.fileno() in self._urgent_clients and client.says_who_it_is():
+            self._forget_urgent(client)
+        self._work_for(client, client.serve)
+        self._tidy(client)
+
+    def _work_for(self, client: Client, work: Callable[[], None]) -> None:
         self._serving = client
         try:
-            client.serve()
+            work()
         finally:
             self._serving = None
-        self._tidy(client)
 
     def _tidy(self, client: Client) -> None:
         if client.connection.is_closed:
@@ -143,6 +153,7 @@ class Endpoint:
         fd = client.connection.fileno()
         if self._clients.pop(fd, None) is None:
             return
+        self._forget_urgent(client)
         with contextlib.suppress(OSError, ValueError):
             self._epoll.unregister(fd)
         self._by_key.pop((client.pid, client.key), None)
@@ -166,11 +177,11 @@ class Endpoint:
             if client.connection.is_closed or backend is None:
                 self._drop(client)
             elif self.database.advisory.is_free_for(backend):
-                client.try_again()
+                self._work_for(client, client.try_again)
                 self._tidy(client)
             elif client.waits_until is not None and time.monotonic() > client.waits_until:
                 self.database.advisory.waiting.pop(backend, None)
-                client.time_is_over()
+                self._work_for(client, client.time_is_over)
                 self._tidy(client)
 
     # -- while the server works ---------------------------------------------------------------
@@ -181,14 +192,18 @@ class Endpoint:
         if self._watched is not server:
             self._watched = server
             self._urgent.register(fd, select.EPOLLIN)
+        serving = self._serving
+        if serving is not None and serving.connection.has_unsent:
+            serving.connection.flush()  # notices, say, of a statement that goes on
         events = self._urgent.poll(self._patience(server))
         if len(events) == 1 and events[0][0] == fd:
             return
         for each, _ in events:
             if each in self._listeners:
                 for client in self._accept(self._listeners[each]):
-                    client.connection.receive()
                     self._only_cancel(client)
+            elif each in self._urgent_clients:
+                self._only_cancel(self._urgent_clients[each])
         self._take_control()
         if self._is_over:
             raise ServerLost("the test run is over")
@@ -203,11 +218,19 @@ class Endpoint:
 
     def _only_cancel(self, client: Client) -> None:
         """Serve a new client that wants nothing but to cancel; others wait for their turn."""
-        if client.is_cancel_request():
-            client.serve()
-            self._tidy(client)
-        else:
-            self._unserved.append(client)
+        client.connection.receive()
+        if client.serve_urgently():
+            self._forget_urgent(client)
+            if client.connection.is_closed:
+                self._tidy(client)
+            else:
+                self._unserved.append(client)
+
+    def _forget_urgent(self, client: Client) -> None:
+        fd = client.connection.fileno()
+        if self._urgent_clients.pop(fd, None) is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._urgent.unregister(fd)
 
     def backend_of(self, token: str) -> Backend | None:
         """Return the session of the client that the test process calls *token*."""
@@ -225,7 +248,7 @@ class Endpoint:
             self.database.advisory.waiting.pop(client.backend, None)
             client.stop_waiting("57014", "canceling statement due to user request")
         elif client is self._serving and self.database.server is not None:
-            self.database.server.cancel()
+            self.database.server.cancel_for_client()
 
     def wait_for_reader(self, client: Client) -> None:
         """Wait until *client* has read some of what waits for it, unless others want their turn."""
@@ -275,6 +298,8 @@ class Endpoint:
                 answer = {"error": as_json(error)}
             except (OSError, ServerError, ServerLost, NotAuthenticatedError) as error:
                 answer = {"failure": f"{type(error).__name__}: {error}"}
+            except Exception as error:  # noqa: BLE001  # a fault of ours, which ends no test run
+                answer = {"error": as_json(self.database.broke_down(error))}
             if number is not None:
                 self._reply(number, answer)
 
@@ -287,7 +312,7 @@ class Endpoint:
 
     # What the test process may call, each with the arguments that it sends.
 
-    def do_open(self, parameters: dict[str, str], restarts_sequences: bool, limit: float) -> None:
+    def do_open(self, parameters: dict[str, str], restarts_sequences: bool, limit: float = 15.0) -> None:
         self.database.limit = limit
         self.database.open(parameters, restarts_sequences=restarts_sequences)
         if self.database.server is not None:

@@ -19,8 +19,8 @@ from pgsandbox.sandbox.endpoint.connection import Unit
 from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting, aborted, failure
 from pgsandbox.sandbox.endpoint.notifications import notify_call
-from pgsandbox.sandbox.endpoint.server import Outcome
-from pgsandbox.sandbox.endpoint.settings import asked_settings, settings_to_ask
+from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
+from pgsandbox.sandbox.endpoint.settings import asked_settings, reads_custom, settings_to_ask
 from pgsandbox.sandbox.endpoint.statements import (
     ANSWERED_HERE,
     CONTROL,
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
 
 _EXITS = frozenset({Kind.COMMIT, Kind.ROLLBACK, Kind.ROLLBACK_TO})
+_NEEDS_BLOCK = frozenset({Kind.DECLARE, Kind.LOCK_TABLE})
 _NOTHING = Statement("", Kind.READ)
+_OF_CURSORS = frozenset({Kind.DECLARE, Kind.CURSOR})
 
 
 @dataclass(eq=False)
@@ -45,10 +47,14 @@ class Prepared:
     statement: Statement
     request: bytes
     """What prepares it: a Parse message, or the text of a PREPARE."""
+    types: bytes = b"\0\0"
+    """The parameters' types, as the Parse message has them."""
     is_local: bool = False
     """Whether it is answered here, so that the server has never heard of it."""
     is_sql: bool = False
     """Whether it was prepared by PREPARE."""
+    body: bytes = b""
+    """Of its Parse message, as the client sent it, if it reads custom parameters."""
 
 
 @dataclass(eq=False)
@@ -83,6 +89,11 @@ class ExtendedQueries:
         self._skips = False
         """Whether a message failed, so that everything is skipped up to the next Sync."""
 
+    @property
+    def portals(self) -> list[str]:
+        """The server's names of the portals that are open."""
+        return [each.name.decode("utf-8", "replace") for each in self._portals.values()]
+
     def take(self, unit: Unit) -> None:
         """Answer the messages of *unit*, which ends with Sync or Flush.
 
@@ -99,8 +110,8 @@ class ExtendedQueries:
                 except Waiting as waiting:
                     waiting.unit = unit
                     raise
-                except StatementFailed as failed:
-                    self.fail(failed.response)
+                except (StatementFailed, ServerError) as failed:
+                    self.fail(self._backend.response_to(failed))
                 if self._backend.copy is not None:
                     return  # the Sync that follows is ignored (manual, 53.2.6)
             unit = unit[1:]
@@ -124,8 +135,8 @@ class ExtendedQueries:
         if not self._skips:
             try:
                 self._flush()
-            except StatementFailed as failed:
-                self.fail(failed.response)
+            except (StatementFailed, ServerError) as failed:
+                self.fail(backend.response_to(failed))
         if backend.copy is not None:
             return
         self._skips = False
@@ -148,8 +159,11 @@ class ExtendedQueries:
         name, position = messages.string(body)
         sql, _ = messages.string(body, position)
         text = sql.decode("utf-8", "surrogateescape")
-        found = split(text)
+        found = split(text, has_escapes=self._backend.has_escapes)
         statement = found[0] if len(found) == 1 else Statement(text, together(found))
+        if self._backend.session.has_failed and statement.kind not in _EXITS:
+            self._flush_quietly()
+            self._backend.check_syntax(text)
         self._check(statement)
         if name and name in self._statements:
             self._flush()
@@ -161,14 +175,22 @@ class ExtendedQueries:
             self._flush()
             self._send(messages.PARSE_COMPLETE)
             return
-        mapped = self._backend.objects.prepared(statement)
-        if mapped is not statement:
-            new_sql = mapped.text.encode("utf-8", "surrogateescape") + b"\0"
-            rest = body[position + len(sql) + 1 :]
-            prepared.request = messages.message(b"P", name + b"\0" + new_sql + rest)
+        prepared.types = body[position + len(sql) + 1 :]
+        self._map(prepared)
+        if reads_custom(text):
+            prepared.body = body
+            prepared.request = self._masked(body)
         self._make_room(prepared)
         self._segment.request += prepared.request
         self._segment.parsed.append(prepared)
+
+    def _map(self, prepared: Prepared) -> bool:
+        """Let *prepared* name what the server has; return whether that has changed."""
+        mapped = self._backend.objects.prepared(prepared.statement)
+        sql = mapped.text.encode("utf-8", "surrogateescape")
+        parts = (prepared.name, b"\0", sql, b"\0", prepared.types)
+        before, prepared.request = prepared.request, messages.message(b"P", b"".join(parts))
+        return prepared.request != before
 
     def _bind(self, body: bytes, unit: Unit) -> None:
         portal, position = messages.string(body)
@@ -180,6 +202,11 @@ class ExtendedQueries:
             self._portals[portal] = _Portal(prepared, b"")
             self._send(messages.BIND_COMPLETE)
             return
+        if prepared.statement.kind in _OF_CURSORS and self._map(prepared):
+            self._flush()
+            self._backend.database.held.pop(prepared.name, None)
+            close = messages.close(b"S", prepared.name)
+            self._backend.current().server.queue_messages(close)
         self._ensure(prepared)
         server_name = self._server_name(portal, unit)
         self._portals[portal] = _Portal(prepared, server_name, body[position:])
@@ -222,7 +249,12 @@ class ExtendedQueries:
                 backend.record(statement)
                 self._send(backend.answer(statement, is_alone=False))
             return
+        if self._segment.executed and (_is_apart(statement) or _is_apart(self._segment.executed[-1])):
+            self._flush()
         request = messages.message(b"E", portal.name + b"\0" + body[position:])
+        if statement.is_set_local or statement.sets_constraints or statement.kind in _NEEDS_BLOCK:
+            self._flush()
+            backend.check_block(statement, is_alone=True)
         if statement.kind is Kind.READ and call_of(statement) is not None:
             self._flush()
             if not self._advisory(portal, statement):
@@ -316,15 +348,36 @@ class ExtendedQueries:
 
     def _ensure(self, prepared: Prepared) -> None:
         """Let the server have *prepared* under its name."""
+        if prepared.body and (request := self._masked(prepared.body)) != prepared.request:
+            self._flush()
+            prepared.request = request
+            self._make_room(prepared)
+            self._backend.current().server.queue_messages(request)
+            return
         if self._backend.database.held.get(prepared.name) is prepared:
             return
         self._make_room(prepared)
         self._backend.current().server.queue_messages(prepared.request)
         self._segment.ensured.append(prepared.name)
 
+    def _masked(self, body: bytes) -> bytes:
+        """Return the Parse message of *body* as the server gets it."""
+        name, position = messages.string(body)
+        sql, end = messages.string(body, position)
+        text = self._backend.masked(sql.decode("utf-8", "surrogateescape"))
+        new_sql = text.encode("utf-8", "surrogateescape") + b"\0"
+        return messages.message(b"P", name + b"\0" + new_sql + body[end:])
+
     def ensure_sql(self, name: str | None) -> None:
-        """Let the server have what EXECUTE names."""
-        prepared = self._statements.get((name or "").encode())
+        """Let the server have what EXECUTE names.
+
+        Raises:
+            StatementFailed: only another client has it.
+        """
+        key = (name or "").encode()
+        prepared = self._statements.get(key)
+        if prepared is None and key in self._backend.database.held:
+            raise failure("26000", f'prepared statement "{name}" does not exist')
         if prepared is None or self._backend.database.held.get(prepared.name) is prepared:
             return
         if not prepared.is_sql:
@@ -334,6 +387,17 @@ class ExtendedQueries:
         server = self._backend.current().server
         server.flush()
         server.queue(prepared.request.decode("utf-8", "surrogateescape"))
+
+    def ensure_all(self) -> list[str]:
+        """Let the server have all that this client has prepared, and return its names."""
+        named = [each for each in self._statements.values() if each.name and not each.is_local]
+        for prepared in named:
+            if prepared.is_sql:
+                self.ensure_sql(_shown(prepared.name))
+            elif self._backend.database.held.get(prepared.name) is not prepared:
+                self._make_room(prepared)
+                self._backend.current().server.queue_messages(prepared.request)
+        return [_shown(prepared.name) for prepared in named]
 
     def prepare_sql(self, statement: Statement) -> None:
         """Remember what PREPARE is about to prepare.
@@ -418,7 +482,7 @@ class ExtendedQueries:
         assert call is not None
         backend = self._backend
         row = self._evaluate(portal, call.key_query)
-        answer = backend.database.advisory.decide(backend, call, row)
+        answer = backend.decide(call, row)
         if answer is None:
             return True
         backend.record(statement)
@@ -435,7 +499,9 @@ class ExtendedQueries:
         rows: list[tuple[str | None, ...]] = []
 
         def send() -> Outcome:
-            describe = messages.message(b"D", b"S" + portal.prepared.name + b"\0")
+            # The server's unnamed statement may be gone by now, or another's.
+            describe = b"" if portal.prepared.name else portal.prepared.request
+            describe += messages.message(b"D", b"S" + portal.prepared.name + b"\0")
             outcome = server.converse(describe + messages.SYNC, data.extend)
             types = next((body for kind, body in _each(data) if kind == b"t"), b"\0\0")
             parse = name + b"\0" + f"SELECT {expressions}".encode() + b"\0" + types
@@ -451,10 +517,11 @@ class ExtendedQueries:
             rows.extend(messages.data_row(body) for kind, body in _each(data) if kind == b"D")
             return outcome
 
-        backend.perform(Statement(expressions, Kind.READ), send)
+        backend.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
         if not portal.name:  # it was the server's unnamed one, which is another's now
-            again = b"\0" + portal.prepared.name + b"\0" + portal.bound
-            server.queue_messages(messages.message(b"B", again))
+            again = b"" if portal.prepared.name else portal.prepared.request
+            bound = b"\0" + portal.prepared.name + b"\0" + portal.bound
+            server.queue_messages(again + messages.message(b"B", bound))
         return rows[0]
 
     # -- errors -------------------------------------------------------------------------------
@@ -468,6 +535,14 @@ class ExtendedQueries:
     def _flush_quietly(self) -> None:
         self._segment = _Segment() if not self._segment.request else self._segment
         self._flush()
+
+
+def _is_apart(statement: Statement) -> bool:
+    """Whether what comes of *statement* has to be seen by itself."""
+    return statement.kind in _SESSIONS_OWN or statement.names_own_state
+
+
+_SESSIONS_OWN = _OF_CURSORS | {Kind.PREPARE, Kind.EXECUTE}
 
 
 def _each(data: bytearray) -> Iterator[tuple[bytes, bytes]]:

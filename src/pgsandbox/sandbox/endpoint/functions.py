@@ -1,4 +1,4 @@
-"""Functions of the database that set run-time parameters, which a statement's text does not show."""
+"""Functions and triggers of the database, of which a statement's text does not show what they do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from pgsandbox.sandbox.endpoint.server import ServerConnection
 from pgsandbox.sandbox.endpoint.settings import Setting, settings_of
-from pgsandbox.sandbox.endpoint.statements import Statement
+from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 
 _LOOK = """SELECT p.proname, p.prosrc, p.prorettype = 'trigger'::regtype FROM pg_proc p
     WHERE p.oid >= 16384 AND p.prosrc ~* '\\m(set_config|set|reset)\\M' AND p.probin IS NULL"""
@@ -19,7 +19,7 @@ class SettingFunctions:
         self._by_name: dict[str, tuple[Setting, ...]] = {}
         self._by_triggers: tuple[Setting, ...] = ()
         for name, source, is_trigger in server.rows(_LOOK):
-            found = settings_of(source or "")
+            found = settings_of(source or "", is_source=True)
             if not found:
                 continue
             if is_trigger == "t":
@@ -38,3 +38,58 @@ class SettingFunctions:
             for name in set(self._named.findall(statement.text)):
                 found.extend(self._by_name.get(name.lower(), ()))
         return tuple(dict.fromkeys(found))
+
+
+_BLOCK = re.compile(r"\s*DO\b", re.IGNORECASE)
+_CREATES = re.compile(
+    r"\b(?:FUNCTION|PROCEDURE)\s+(?:[\w$\"]+\s*\.\s*)?\"?([\w$]+)\"?\s*\(", re.IGNORECASE
+)
+_REMEMBERED = 2048
+
+
+class Routines:
+    """Functions and triggers of one database that do what a statement's text does not show."""
+
+    def __init__(self, word: str, server: ServerConnection) -> None:
+        self._word = re.compile(re.sub(r"\\[mM]", lambda _: r"\b", word), re.IGNORECASE)
+        look = (
+            "SELECT proname, prorettype = 'trigger'::regtype FROM pg_proc "  # noqa: S608 - our own
+            f"WHERE oid >= 16384 AND probin IS NULL AND prosrc ~* '{word}'"
+        )
+        rows = server.rows(look)
+        self._names = {str(name).lower() for name, is_trigger in rows if is_trigger != "t"}
+        self._has_triggers = any(is_trigger == "t" for _, is_trigger in rows)
+        self._pattern = self._compiled()
+        self._answers: dict[str, bool] = {}
+
+    def _compiled(self) -> re.Pattern[str] | None:
+        names = "|".join(map(re.escape, sorted(self._names)))
+        return re.compile(rf"\b(?:{names})\b", re.IGNORECASE) if names else None
+
+    def may_run(self, statement: Statement, *, is_write: bool) -> bool:
+        """Whether *statement* may run one of them."""
+        if self._has_triggers and is_write:
+            return True
+        if self._pattern is None and statement.kind is not Kind.WRITE:
+            return False
+        if len(self._answers) > _REMEMBERED:
+            self._answers.clear()
+        found = self._answers.get(statement.text)
+        if found is None:
+            found = self._answers[statement.text] = self._runs(statement)
+        return found
+
+    def _runs(self, statement: Statement) -> bool:
+        if statement.kind is Kind.WRITE and _BLOCK.match(statement.text):
+            return self._word.search(statement.text) is not None
+        return self._pattern is not None and self._pattern.search(statement.text) is not None
+
+    def learn(self, text: str) -> None:
+        """See what *text* defines; it stays known, even if it is undone."""
+        if not self._word.search(text):
+            return
+        for name in _CREATES.findall(text):
+            self._names.add(name.lower())
+            self._has_triggers = self._has_triggers or "trigger" in text.lower()
+        self._pattern = self._compiled()
+        self._answers.clear()

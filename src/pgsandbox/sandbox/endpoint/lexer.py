@@ -35,16 +35,24 @@ _TOKEN = re.compile(
     r"|(?P<other>.)",
     re.DOTALL,
 )
+_BACKSLASHED = re.compile(
+    _TOKEN.pattern.replace("(?P<escaped>[eE]'", "(?P<escaped>[eE]?'"), re.DOTALL
+)
+"""The same with ``standard_conforming_strings`` off: every string has escapes."""
 _STRINGS = frozenset({"escaped", "string", "dollar"})
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _ROUTINE = re.compile(r"create(?:\s+or\s+replace)?\s+(?:function|procedure)\b", re.IGNORECASE)
 
 
-def tokens(text: str) -> Iterator[Token]:
-    """Yield what *text* consists of, without whitespace."""
+def tokens(text: str, *, has_escapes: bool = False) -> Iterator[Token]:
+    """Yield what *text* consists of, without whitespace.
+
+    It *has_escapes* in strings of every kind where ``standard_conforming_strings`` is off.
+    """
     position, length = 0, len(text)
+    pattern = _BACKSLASHED if has_escapes else _TOKEN
     while position < length:
-        match = _TOKEN.match(text, position)
+        match = pattern.match(text, position)
         assert match is not None  # the last alternative takes any character
         kind, end = match.lastgroup or "other", match.end()
         if kind == "block":
@@ -72,13 +80,13 @@ def _end_of_comment(text: str, position: int) -> int:
     return position
 
 
-def statements(text: str) -> list[tuple[int, str]]:
+def statements(text: str, *, has_escapes: bool = False) -> list[tuple[int, str]]:
     """Return each statement of *text* with the number of characters before it; empty ones not."""
     if ";" not in text:
         return [(0, text)] if _has_content(text) else []
     found: list[tuple[int, str]] = []
     start, depth, blocks, is_routine, is_begun = 0, 0, 0, False, False
-    for kind, begin, end in tokens(text):
+    for kind, begin, end in tokens(text, has_escapes=has_escapes):
         if kind == ";" and depth <= 0 and blocks == 0:
             if is_begun:
                 found.append((start, text[start:begin]))
@@ -115,12 +123,12 @@ def _has_content(text: str) -> bool:
     return any(token.kind != "comment" for token in tokens(text))
 
 
-def without_literals(text: str) -> str:
+def without_literals(text: str, *, has_escapes: bool = False) -> str:
     """Return *text* with a space for each comment and ``''`` for each string."""
     if not _MAY_HOLD_LITERALS.search(text):
         return text
     parts, position = [], 0
-    for kind, begin, end in tokens(text):
+    for kind, begin, end in tokens(text, has_escapes=has_escapes):
         if kind in ("comment", "string"):
             parts += [text[position:begin], " " if kind == "comment" else "''"]
             position = end

@@ -2,11 +2,13 @@
 
 PostgreSQL delivers notifications when their transaction commits for real, which a sandboxed test's
 never does. So they are kept here, and delivered when the client's own transaction commits (manual,
-NOTIFY). What a function or a trigger of the database notifies is not seen here.
+NOTIFY). What larger queries, functions and triggers notify, they write down in a parameter of the
+session, which is read after the statement: see `own_state` and `routines`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
 from functools import lru_cache
@@ -18,8 +20,11 @@ from pgsandbox.sandbox.endpoint.statements import Statement
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
+    from pgsandbox.sandbox.endpoint.server import ServerConnection
 
 _CALL = re.compile(r"\s*SELECT\s+(?:pg_catalog\.)?pg_notify\s*(\(.*)", re.IGNORECASE | re.DOTALL)
+
+_LONGEST_NAME = 63
 
 
 def notify_call(statement: Statement) -> str | None:
@@ -31,7 +36,7 @@ def notify_call(statement: Statement) -> str | None:
 def _arguments_of(text: str) -> str | None:
     match = _CALL.fullmatch(text)
     found = lexer.split_arguments(match[1]) if match else None
-    if found is None:
+    if found is None or found[1].strip("; \n\t"):
         return None
     parts, depth, start = [], 0, 0
     for kind, begin, end in lexer.tokens(found[0]):
@@ -41,6 +46,16 @@ def _arguments_of(text: str) -> str | None:
             start = end
     parts.append(found[0][start:])
     return ", ".join(f"({each})::text" for each in parts) if len(parts) == 2 else None
+
+
+def cut(name: str | None) -> tuple[bytes, str | None]:
+    """Return *name* as the server cuts it (PostgreSQL manual, 4.1.1), and what it says of that."""
+    encoded = (name or "").encode()
+    if len(encoded) <= _LONGEST_NAME:
+        return b"", name
+    short = encoded[:_LONGEST_NAME].decode(errors="ignore")
+    words = f'identifier "{name}" will be truncated to "{short}"'
+    return messages.report(b"N", "NOTICE", "42622", words), short
 
 
 def payload_of(text: str) -> str:
@@ -67,14 +82,30 @@ class Notifications:
         """What its transaction did: savepoints then, LISTEN or so, channel, payload."""
         self._queue: deque[bytes] = deque()
 
+    @property
+    def channels(self) -> set[str]:
+        """What the client listens to."""
+        return self._channels
+
     def listen(self, channel: str | None, is_on: bool) -> None:
         """LISTEN to a channel, or UNLISTEN; every channel if it is None."""
         word = "LISTEN" if is_on else "UNLISTEN"
+        if is_on:
+            self._backend.database.listeners.add(self._backend)
         self._pending.append((self._backend.session.depth(), word, channel, ""))
 
     def notify(self, channel: str, payload: str) -> None:
         """NOTIFY at the next commit."""
         self._pending.append((self._backend.session.depth(), "NOTIFY", channel, payload))
+
+    def gather(self, server: ServerConnection) -> None:
+        """Take what the server has written down of notifications since this was asked last."""
+        written = server.rows("SELECT current_setting('pgsandbox.notified', true)")[0][0]
+        if written:
+            server.queue("SELECT set_config('pgsandbox.notified', '', false)")
+            for line in written.splitlines():
+                channel, payload = json.loads(line)
+                self.notify(channel or "", payload or "")
 
     def committed(self) -> None:
         """The client's transaction was committed: tell everybody who listens."""
@@ -89,6 +120,7 @@ class Notifications:
                 self._channels.add(channel or "")
             elif channel is None:
                 self._channels.clear()
+                self._backend.database.listeners.discard(self._backend)
             else:
                 self._channels.discard(channel)
         pid = self._backend.client.pid

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgsandbox.sandbox.endpoint import lexer, refusals
+from pgsandbox.sandbox.endpoint.enums import NewEnumValues
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, failure
+from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.settings import Setting, settings_of
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 from pgsandbox.sandbox.endpoint.transaction import TestTransaction
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 
 _WITH_HOLD = re.compile(r"\bWITH\s+HOLD\b", re.IGNORECASE)
 _ON_COMMIT = re.compile(r"\bON\s+COMMIT\s+(DROP|DELETE)\b", re.IGNORECASE)
-_LASTVAL = re.compile(r"\blastval\s*\(", re.IGNORECASE)
-_CURRVAL = re.compile(r"\bcurrval\s*\(\s*'((?:[^']|'')+)'", re.IGNORECASE)
+_ROUTINE = re.compile(r"\b(?:FUNCTION|PROCEDURE|ROUTINE|EXTENSION|DO|CALL)\b", re.IGNORECASE)
 _NAMES_THE_APPLICATION = re.compile(r"application_name|pg_stat_activity", re.IGNORECASE)
 
 
@@ -32,19 +33,32 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+_COMMITTED = -1
+
+
+@dataclass
+class _Cursor:
+    """A cursor that one client has opened."""
+
+    server_name: str
+    is_held: bool
+    """Whether it outlives its transaction."""
+    depth: int
+    """How many savepoints its client had set; `_COMMITTED` once its transaction has ended."""
+
+
 class SessionObjects:
     """The cursors, temporary tables and sequence values of one client."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._cursors: dict[str, tuple[str, bool]] = {}
-        """By the client's names: the server's name, and whether it is WITH HOLD."""
+        self._cursors: dict[str, _Cursor] = {}
+        """By the client's names."""
+        self._enum_values = NewEnumValues()
         self.set_next: tuple[Setting, ...] = ()
         """The parameters that the next statement sets by names that it was given as parameters."""
         self._is_named = False
         """Whether the server knows this client's application_name in this test."""
-        self._has_written = False
-        """Whether it may have taken numbers of sequences in this test."""
 
     # -- before and after a statement ---------------------------------------------------------
 
@@ -57,16 +71,30 @@ class SessionObjects:
             mangled = f"{statement.name[:40]}_pgsandbox_{self._backend.client.number}"
             return _renamed(statement, mangled)
         if statement.kind is Kind.CURSOR and statement.name in self._cursors:
-            server_name, _ = self._cursors[statement.name]
+            server_name = self._cursors[statement.name].server_name
             return statement if server_name == statement.name else _renamed(statement, server_name)
+        if statement.names_own_state and (other := rewriting_of(statement.text)) is not None:
+            return Statement(other.text, statement.kind, statement.name, statement.offset)
         return statement
+
+    def cursor_names(self) -> dict[str, str]:
+        """Return what the client calls the server's cursors; nothing for those of others."""
+        names = {
+            name: "" for name, owner in self._backend.database.cursors.items()
+            if owner is not self._backend
+        }
+        return names | {each.server_name: name for name, each in self._cursors.items()}
+
+    def has_cursor(self, name: str | None) -> bool:
+        """Whether the client has opened a cursor of that name, and nothing of its own closed it."""
+        return name in self._cursors
 
     def cursor_name(self, name: bytes) -> bytes:
         """Return the server's name for what the client calls *name*: a cursor or a portal."""
         text = name.decode("utf-8", "surrogateescape")
         found = self._cursors.get(text)
         if found is not None:
-            return found[0].encode("utf-8", "surrogateescape")
+            return found.server_name.encode("utf-8", "surrogateescape")
         held = self._backend.database.cursors.get(text)
         if held is not None and held is not self._backend:
             return name + f"_pgsandbox_{self._backend.client.number}".encode()
@@ -90,8 +118,17 @@ class SessionObjects:
             backend.extended.prepare_sql(statement)
         elif kind is Kind.CURSOR and statement.name is not None:
             self._check_cursor(statement.name)
+        elif kind is Kind.DECLARE and statement.name in self._cursors:
+            if self._cursors[statement.name].server_name != statement.name:
+                raise failure("42P03", f'cursor "{statement.name}" already exists')
         if statement.names_sequence_state:
-            self._check_sequences(transaction, statement)
+            self._tell_sequences(transaction, statement)
+        if kind is Kind.WRITE:
+            if statement.may_define:
+                self._enum_values.before(transaction.server, statement)
+            backend.database.sequence_values.taken(backend, transaction.server)
+        elif statement.takes_numbers or backend.database.may_call(statement):
+            backend.database.sequence_values.taken(backend, transaction.server)
         name = backend.application_name
         if name is not None and not self._is_named and _NAMES_THE_APPLICATION.search(statement.text):
             self._is_named = True
@@ -102,15 +139,20 @@ class SessionObjects:
         temporary = backend.database.temporary
         if temporary.are_any:
             temporary.show_to(backend, transaction)
+        if statement.names_own_state:
+            backend.own_state.tell(transaction, statement)
 
     def after(self, transaction: TestTransaction, statement: Statement) -> None:
         """Remember what *statement*, which succeeded, has made."""
         backend, kind = self._backend, statement.kind
         if kind is Kind.WRITE:
-            backend.database.sequence_user = backend
-            self._has_written = True
+            if statement.may_define:
+                backend.database.learn_routines(statement.text)
+                self._enum_values.after(transaction.server)
             if not backend.is_set_up:
                 backend.wrote_in_set_up = True
+            if statement.may_define and _ROUTINE.search(statement.bare):
+                backend.database.routines_changed()
             if statement.names_temporary:
                 backend.database.temporary.learn(backend, transaction, statement)
         elif kind is Kind.PREPARE:
@@ -119,9 +161,13 @@ class SessionObjects:
             self._declared(statement)
         elif kind is Kind.CURSOR and statement.bare.lstrip()[:5].upper() == "CLOSE":
             self._forget_cursor(statement.name)
+        opening = backend.database.opening
+        if opening is not None and opening.may_run(statement, is_write=False):
+            self._opened(transaction)
 
     def failed(self, statement: Statement) -> None:
-        """Remember that *statement* failed."""
+        """Remember that *statement* failed, and what the server went back to."""
+        self._backend.database.temporary.undone()
         if statement.kind is Kind.PREPARE:
             self._backend.extended.prepared_sql(statement.name, has_failed=True)
 
@@ -132,13 +178,21 @@ class SessionObjects:
         return _WITH_HOLD.search(statement.bare) is not None
 
     def _declared(self, statement: Statement) -> None:
-        name = statement.name or ""
-        client_name = self._unmangled(name)
-        self._cursors[client_name] = (name, self.is_with_hold(statement))
-        self._backend.database.cursors[name] = self._backend
+        server_name = self.prepared(statement).name or ""
+        self._add_cursor(statement.name or "", server_name, self.is_with_hold(statement))
+        self._backend.database.cursors[server_name] = self._backend
 
-    def _unmangled(self, name: str) -> str:
-        return name.removesuffix(f"_pgsandbox_{self._backend.client.number}")
+    def _add_cursor(self, name: str, server_name: str, is_held: bool) -> None:
+        self._cursors[name] = _Cursor(server_name, is_held, self._backend.session.depth())
+
+    def _opened(self, transaction: TestTransaction) -> None:
+        """Let the cursors that a function has opened be the client's."""
+        cursors = self._backend.database.cursors
+        known = {each for other in self._backend.database.backends for each in other.extended.portals}
+        for (name,) in transaction.server.rows("SELECT name FROM pg_cursors WHERE NOT is_holdable"):
+            if name and name not in cursors and name not in known:
+                self._add_cursor(name, name, is_held=False)
+                cursors[name] = self._backend
 
     def _check_cursor(self, name: str) -> None:
         held = self._backend.database.cursors.get(name)
@@ -146,64 +200,72 @@ class SessionObjects:
             raise failure("34000", f'cursor "{name}" does not exist')
 
     def _forget_cursor(self, name: str | None) -> None:
-        found = self._cursors.pop(self._unmangled(name or ""), None)
+        found = self._cursors.pop(name or "", None)
         if found is not None:
-            self._backend.database.cursors.pop(found[0], None)
+            self._backend.database.cursors.pop(found.server_name, None)
 
     def close_cursors(self, *, with_hold: bool = True) -> None:
         """Close this client's cursors, those WITH HOLD only if asked."""
         server = self._backend.database.server
-        for name, (server_name, is_held) in list(self._cursors.items()):
-            if with_hold or not is_held:
+        for name, cursor in list(self._cursors.items()):
+            if with_hold or not cursor.is_held:
                 self._forget_cursor(name)
                 if server is not None and not server.is_lost:
-                    server.queue(f"CLOSE {identifier(server_name)}")
+                    server.queue(f"CLOSE {identifier(cursor.server_name)}")
 
     def transaction_ended(self, *, is_commit: bool) -> None:
         """The client's transaction has ended, and with it its cursors."""
+        self._enum_values.forget()
         if is_commit:
             self.close_cursors(with_hold=False)
+            for cursor in self._cursors.values():
+                cursor.depth = _COMMITTED
         else:
             self._drop_undone_cursors()
 
     def rolled_back(self) -> None:
         """The client went back to a savepoint, and the server closed what was opened since."""
+        depth = self._backend.session.depth()
+        for name in [name for name, each in self._cursors.items() if each.depth >= depth]:
+            self._forget_cursor(name)
         self._backend.database.temporary.undone()
+
+    def released(self) -> None:
+        """The client released a savepoint."""
+        depth = self._backend.session.depth()
+        for cursor in self._cursors.values():
+            cursor.depth = min(cursor.depth, depth)
 
     def _drop_undone_cursors(self) -> None:
         # The server has closed them with the savepoint that they were opened in.
-        for name in [name for name, (_, is_held) in self._cursors.items() if not is_held]:
+        for name in [name for name, each in self._cursors.items() if each.depth != _COMMITTED]:
             self._forget_cursor(name)
         self._backend.database.temporary.undone()
 
     # -- sequences ----------------------------------------------------------------------------
 
-    def _check_sequences(self, transaction: TestTransaction, statement: Statement) -> None:
+    def _tell_sequences(self, transaction: TestTransaction, statement: Statement) -> None:
         backend = self._backend
-        user = backend.database.sequence_user
-        if user is None or user is backend:
-            return
-        if not self._has_written:
-            if _LASTVAL.search(statement.bare):
-                raise failure("55000", "lastval is not yet defined in this session")
-            match = _CURRVAL.search(statement.text)
-            if match:
-                words = f'currval of sequence "{match[1]}" is not yet defined in this session'
-                raise failure("55000", words)
-        error = refusals.sequence_state(statement.text, backend.label, transaction.test)
-        raise StatementFailed(refusals.as_message(error))
+        values = backend.database.sequence_values
+        if not values.tell(backend, transaction.server, statement):
+            error = refusals.sequence_state(statement.text, backend.label, transaction.test)
+            raise StatementFailed(refusals.as_message(error))
 
     def discard_sequences(self) -> None:
         """Forget what sequences have given to this client."""
-        self._has_written = False
+        backend = self._backend
+        backend.database.sequence_values.discard(backend, backend.current().server)
 
     # -- temporary tables ---------------------------------------------------------------------
 
     def before_commit(self) -> None:
-        """Do what ON COMMIT of the client's temporary tables says."""
+        """Do what ON COMMIT of the client's temporary tables says, and what a commit does to enums."""
+        session = self._backend.session
         temporary = self._backend.database.temporary
-        if temporary.are_any and self._backend.session.in_transaction:
+        if temporary.are_any and session.in_transaction:
             temporary.commit(self._backend)
+        if session.in_transaction and not session.has_failed:
+            self._enum_values.before_commit(self._backend.current().server)
 
     def drop_temporary(self) -> None:
         """Drop the client's temporary tables."""
@@ -219,7 +281,7 @@ class SessionObjects:
     def forget(self) -> None:
         """The test is over, and all of it is undone."""
         self._cursors.clear()
-        self._is_named = self._has_written = False
+        self._is_named = False
 
 
 def _renamed(statement: Statement, name: str) -> Statement:

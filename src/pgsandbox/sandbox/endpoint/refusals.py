@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from pgsandbox.errors import (
     DatabaseNotRequested,
@@ -91,6 +93,16 @@ def sequence_state(text: str, label: str, test: str) -> NotInSandbox:
     )
 
 
+def cursor_closed(name: str, label: str, test: str) -> NotInSandbox:
+    """Say that another client's rollback has closed a cursor of this one."""
+    return NotInSandbox(
+        f'Another connection\'s rollback has closed the cursor "{name}", which was opened after that '
+        "connection wrote: both share one transaction here.",
+        facts=[Fact("test", test), Fact("connection", label)],
+        remedy=CLONE,
+    )
+
+
 def would_wait(what: str, label: str, test: str) -> NotInSandbox:
     """Refuse to wait for what only another client of the same test could end."""
     return NotInSandbox(
@@ -120,6 +132,21 @@ def lost(test: str) -> SandboxLost:
             "The server was stopped, or something terminated the session. A test that cuts "
             f"connections on purpose needs real ones. {CLONE}"
         ),
+    )
+
+
+def broke_down(error: Exception, test: str) -> SandboxLost:
+    """Say that the endpoint itself went wrong, and where."""
+    places = traceback.extract_tb(error.__traceback__)[-3:]
+    where = ", ".join(f"{Path(each.filename).name}:{each.lineno} {each.name}" for each in places)
+    return SandboxLost(
+        "pgsandbox broke down while it served a connection, so what the test wrote is gone.",
+        facts=[
+            Fact("test", test),
+            Fact("error", f"{type(error).__name__}: {error}"),
+            Fact("where", where),
+        ],
+        remedy="This is a fault of pgsandbox: please report it.",
     )
 
 

@@ -71,10 +71,21 @@ class ServerConnection:
         self.is_lost = False
         self.reported: dict[str, str] = {}
         """The parameters that the server reports, by ParameterStatus."""
+        self.reports = 0
+        """How often it has reported one."""
+        self.notices: list[bytes] = []
+        """What the server remarked on statements of the endpoint's own."""
+        self.placeholders: dict[str, str] = {}
+        """Custom parameters that were set in this session, so that the server knows them from now
+        on; each with a name of the same length that it does not know."""
         self.pid = 0
         self._key = b""
         self._queued: list[str] = []
         self._extra: list[bytes] = []
+        self._is_answering = False
+        """Whether what a client waits for is running."""
+        self._is_to_cancel = False
+        """Whether that is to be cancelled as soon as it runs."""
         self._buffer = bytearray()
         self._socket = self._connect()
         self._socket.setblocking(False)
@@ -130,6 +141,7 @@ class ServerConnection:
 
     def _learn(self, body: bytes) -> None:
         name, rest = messages.string(body)
+        self.reports += 1
         self.reported[name.decode()] = messages.string(body, rest)[0].decode("utf-8", "replace")
 
     # -- asking for ourselves -----------------------------------------------------------------
@@ -162,6 +174,7 @@ class ServerConnection:
             ServerError: the server refused a statement.
         """
         self.send_queued(messages.query(sql))
+        self.notices.clear()
         found: list[tuple[str | None, ...]] = []
         error: bytes | None = None
         while True:
@@ -170,6 +183,8 @@ class ServerConnection:
                 found.append(messages.data_row(body))
             elif kind == b"T":
                 found = []
+            elif kind == b"N":
+                self.notices.append(messages.message(kind, body))
             elif kind == b"E":
                 error = error or body
             elif kind == b"Z":
@@ -222,8 +237,22 @@ class ServerConnection:
         Raises:
             ServerError: what was queued before it failed.
         """
+        self._is_to_cancel = False
         self.send_queued(request)
-        return self.forward_answers(forward)
+        self._is_answering = True
+        try:
+            if self._is_to_cancel:
+                self.cancel()
+            return self.forward_answers(forward)
+        finally:
+            self._is_answering = self._is_to_cancel = False
+
+    def cancel_for_client(self) -> None:
+        """Cancel what runs for a client; what the endpoint sent before it runs to its end."""
+        if self._is_answering:
+            self.cancel()
+        else:
+            self._is_to_cancel = True
 
     def forward_answers(self, forward: Forward) -> Outcome:  # noqa: C901 - one loop over messages
         """Forward messages up to the next ReadyForQuery, or to a request for rows."""
@@ -264,8 +293,11 @@ class ServerConnection:
                         return outcome
                     elif kind == b"1":
                         outcome.parsed += 1
-                    elif kind == b"S":
+                    elif kind == b"S":  # clients are told when they get ReadyForQuery
+                        if position > start:
+                            forward(bytes(buffer[start:position]))
                         self._learn(body)
+                        start = end
                 position = end
             if position > start:
                 forward(bytes(buffer[start:position]))
@@ -293,7 +325,9 @@ class ServerConnection:
             raw.settimeout(5)
             with authentication.with_tls(raw, self.parameters) as connection:
                 connection.sendall(messages.cancel(self.pid, self._key))
-                connection.recv(1)  # it closes when the signal is sent
+                # It closes when the signal is sent, so the server takes it before it takes anything
+                # that is sent from now on; where nothing runs any more, it ignores it.
+                connection.recv(1)
 
     def close(self) -> None:
         """Close the connection, in whatever state it is; never raises."""

@@ -73,10 +73,12 @@ class ClientSession:
     """How a message names it."""
     is_arranging: bool = False
     """Whether it belongs to the test's own session."""
-    is_read_only: bool = False
-    """Whether every transaction of it was asked to refuse writes."""
     reads_only: bool = False
-    """Whether its present transaction was asked to refuse writes."""
+    """Whether its present transaction refuses writes."""
+    is_deferrable: bool = False
+    """Whether its present transaction is DEFERRABLE."""
+    has_queried: bool = False
+    """Whether its present transaction has taken a snapshot, after which modes are fixed."""
     in_transaction: bool = False
     """Whether anything of it is neither committed nor rolled back."""
     is_explicit: bool = False
@@ -85,6 +87,8 @@ class ClientSession:
     """Whether a statement failed, so that only a rollback is possible."""
     skips_constraints: bool = False
     """Whether somebody else's rows break a deferred constraint, so that its own can't tell."""
+    constraint_modes: list[tuple[int, str]] = field(default_factory=list)
+    """Each SET CONSTRAINTS of its transaction, with how many savepoints it had set then."""
     savepoints: list[Savepoint] = field(default_factory=list)
     first_write: str | None = None
     transactions: int = 0
@@ -100,7 +104,7 @@ class ClientSession:
 
     def take_over(self, other: ClientSession) -> None:
         """Stand where *other* does, without anything to undo."""
-        self.is_read_only, self.reads_only = other.is_read_only, other.reads_only
+        self.reads_only, self.is_deferrable = other.reads_only, other.is_deferrable
         self.in_transaction, self.is_explicit = other.in_transaction, other.is_explicit
         self.has_failed = other.has_failed
         names = [each.given_name for each in other.savepoints if each.given_name is not None]
@@ -108,7 +112,9 @@ class ClientSession:
 
     def ended(self) -> None:
         """Stand outside of a transaction."""
-        self.in_transaction = self.is_explicit = self.reads_only = self.has_failed = False
+        self.in_transaction = self.is_explicit = self.has_failed = False
+        self.reads_only = self.is_deferrable = False
+        self.constraint_modes.clear()
         self.savepoints.clear()
 
     def depth(self) -> int:

@@ -24,9 +24,11 @@ KEPT_AWAY = frozenset(
         "transaction_isolation",
         "transaction_read_only",
         "transaction_deferrable",
+        "seed",
     }
 )
-"""Parameters that would end, or be refused by, the transaction that holds the test."""
+"""Parameters that would end, or be refused by, the transaction that holds the test; and one that
+can't be read."""
 
 
 @dataclass
@@ -57,8 +59,14 @@ class SessionSettings:
 
     def __init__(self, server: ServerConnection, beneath: SessionSettings | None = None) -> None:
         self._server = server
-        self._untouched: dict[str, str] = dict(beneath._untouched) if beneath else {}
-        """Of each parameter that somebody set, the value that it had before."""
+        self._untouched: dict[str, str | None] = dict(beneath._untouched) if beneath else {}
+        """Of each parameter that somebody set, the value that it had before; None if unknown."""
+        self._before: dict[str, str | None] = {}
+        """The same of what the present statement is about to set, if it does not fail."""
+        self._known: dict[ClientSession, set[str]] = {}
+        """Per client, the custom parameters that it has set once."""
+        self._changed: set[ClientSession] = set()
+        """Clients whose values have changed without a statement that says so."""
         self._in_force: ClientSession | None = None
         """Whose values the server has; None if they have to be set again."""
         self._values: dict[ClientSession, _Values] = {}
@@ -83,8 +91,49 @@ class SessionSettings:
         if values:
             for name in values:
                 if name not in self._untouched:
-                    self._untouched[name] = self._read(name)
+                    self._untouched[name] = self._read_before(name)
             self._values[session] = _Values(dict(values))
+            self._known.setdefault(session, set()).update(values)
+            self._in_force = None
+
+    def value(self, session: ClientSession, name: str) -> str | None:
+        """Return the value that *session* has set *name* to; None if it has not."""
+        values = self._values.get(session)
+        if values is None:
+            return None
+        return values.local.get(name, values.session.get(name))
+
+    def is_in_force(self, session: ClientSession) -> bool:
+        """Whether what the server has, and reports, are the values of *session*."""
+        return not self._untouched or self._in_force is session
+
+    def take_change(self, session: ClientSession) -> bool:
+        """Whether values of *session* have changed since it was asked, otherwise than by SET."""
+        if session in self._changed:
+            self._changed.discard(session)
+            return True
+        return False
+
+    def masked(self, session: ClientSession, text: str) -> str:
+        """Return *text* with other names for custom parameters that *session* has never set.
+
+        On a connection of its own the server would not know them. Here it does, once anybody has
+        set them, and says that they are empty.
+        """
+        if session.is_deferrable:
+            text = _DEFERRABLE.sub("default_transaction_deferrable", text)
+        placeholders = self._server.placeholders
+        if not placeholders or not _READS_CUSTOM.search(text) or _DEFINES.search(text):
+            return text  # what is defined outlives the moment, and is others' as well
+        known = self._known.get(session, ())
+
+        def other(match: re.Match[str]) -> str:
+            name = match["name"]
+            folded = name.lower()
+            is_unknown = folded in placeholders and folded not in known
+            return match["before"] + (placeholders[folded] if is_unknown else name)
+
+        return _READS_CUSTOM.sub(other, text)
 
     def of(self, session: ClientSession) -> dict[str, str]:
         """Return what *session* has set, in so far as it outlives its transaction."""
@@ -96,32 +145,44 @@ class SessionSettings:
         values = other._values.get(origin)
         if values is not None:
             self._values[session] = values.copy()
+        self._known[session] = set(other._known.get(origin, ()))
         self._defaults[session] = other._defaults.get(origin, {})
 
     def prepare(self, session: ClientSession, text: str, hidden: tuple[Setting, ...] = ()) -> None:
         """Give *session* its own values, and remember what *text* is about to change."""
+        self.put_in_force(session)
+        self._before = {}
+        for setting in (*settings_of(text), *hidden):
+            if setting.name not in self._untouched:
+                self._before[setting.name] = self._read_before(setting.name)
+
+    def put_in_force(self, session: ClientSession) -> None:
+        """Give *session* its own values."""
         if self._untouched and self._in_force is not session:
             own = self._values.get(session)
             wanted = {**self._untouched, **own.session, **own.local} if own else self._untouched
-            self._server.queue(f"SELECT {_assignments(wanted)}")
+            self._server.queue(f"SELECT {_assignments(wanted, self._untouched)}")
             self._in_force = session
-        for setting in (*settings_of(text), *hidden):
-            if setting.name not in self._untouched:
-                self._untouched[setting.name] = self._read(setting.name)
-                self._in_force = session
 
     def learn(self, session: ClientSession, text: str, hidden: tuple[Setting, ...] = ()) -> None:
         """Ask the server what *text*, which *session* has sent, has set."""
+        if self._before:
+            if not self._untouched:
+                self._in_force = session
+            self._untouched.update(self._before)
+            self._before = {}
         for setting in (*settings_of(text), *hidden):
             values = self._values.setdefault(session, _Values())
+            self._known.setdefault(session, set()).add(setting.name)
             self._remember(session, values)
             default = self._defaults.get(session, {}).get(setting.name)
             if setting.is_reset and default is not None:
                 values.local.pop(setting.name, None)
                 values.session[setting.name] = default
                 self._in_force = None
+                self._changed.add(session)
                 continue
-            value = self._read(setting.name)
+            value = self._read(setting.name) or ""
             if setting.is_local:
                 values.local[setting.name] = value
             else:
@@ -135,6 +196,7 @@ class SessionSettings:
             self._remember(session, values)
             values.session, values.local = dict(self._defaults.get(session, {})), {}
             self._in_force = None
+            self._changed.add(session)
 
     def _remember(self, session: ClientSession, values: _Values) -> None:
         self._earlier.setdefault(session, []).append((session.depth(), values.copy()))
@@ -148,6 +210,7 @@ class SessionSettings:
         if self._earlier.pop(session, None) and self._values[session].local:
             self._values[session].local.clear()
             self._in_force = None
+            self._changed.add(session)
 
     def rolled_back(self, session: ClientSession, *, to: int = 0) -> None:
         """Everything that *session* set since it had *to* savepoints is undone."""
@@ -155,33 +218,65 @@ class SessionSettings:
         while earlier and earlier[-1][0] >= to:
             self._values[session] = earlier.pop()[1]
             self._in_force = None
+            self._changed.add(session)
 
     def released(self, session: ClientSession, *, to: int) -> None:
         """*session* has *to* savepoints left; what it set in others belongs to the last."""
         earlier = self._earlier.get(session, [])
         earlier[:] = [(min(depth, to), values) for depth, values in earlier]
 
-    def _read(self, name: str) -> str:
-        value = self._server.rows(f"SELECT current_setting({quoted(name)}, true)")[0][0]
-        return value or ""
+    def _read(self, name: str) -> str | None:
+        return self._server.rows(f"SELECT current_setting({quoted(name)}, true)")[0][0]
+
+    def _read_before(self, name: str) -> str | None:
+        if name in self._server.placeholders:
+            return None
+        value = self._read(name)
+        if value is None and "." in name:
+            taken = self._server.placeholders
+            taken[name] = next(
+                each for last in _LAST if (each := name[:-1] + last) != name and each not in taken
+            )
+        return value
 
 
-def _assignments(values: Mapping[str, str]) -> str:
-    # A role is set last: what else is set may take the rights of the role before it.
+def _assignments(values: Mapping[str, str | None], untouched: Mapping[str, str | None]) -> str:
+    # The role goes first, and comes last: what else is set may take the rights of the first one.
     names = sorted(values, key=lambda name: (name in _ROLES, name == "role"))
-    return ", ".join(f"set_config({quoted(name)}, {quoted(values[name])}, false)" for name in names)
+    pairs = [(name, untouched[name]) for name in _ROLES if name in values]
+    pairs += [(name, values[name]) for name in names]
+    return ", ".join(f"set_config({quoted(k)}, {quoted(v or '')}, false)" for k, v in pairs)
+
+
+_LAST = "_0123456789abcdefghijklmnopqrstuvwxyz"
+_DEFERRABLE = re.compile(r"\btransaction_deferrable\b(?!\s*=)", re.IGNORECASE)
+_READS_CUSTOM = re.compile(
+    r"(?P<before>\bcurrent_setting\s*\(\s*E?'|\bSHOW\s+)(?P<name>[A-Za-z_][\w$]*\.[\w.$]+)",
+    re.IGNORECASE,
+)
 
 
 _ROLES = ("session_authorization", "role")
 
 
 @lru_cache(maxsize=2048)
-def settings_of(text: str) -> tuple[Setting, ...]:
-    """Return what *text* sets, as far as its words show it."""
+def reads_custom(text: str) -> bool:
+    """Whether *text* reads a parameter by its name that the server may have to read by another."""
+    return (_READS_CUSTOM.search(text) or _DEFERRABLE.search(text)) is not None
+
+
+@lru_cache(maxsize=2048)
+def settings_of(text: str, *, is_source: bool = False) -> tuple[Setting, ...]:
+    """Return what *text* sets, as far as its words show it; it may be a function's source."""
     if not _MAY_SET.search(text):
         return ()
     found = []
+    if match := _CHARACTERISTICS.search(text):
+        words = match[1].upper()
+        found += [Setting(name, False) for word, name in _DEFAULTS.items() if word in words]
     for match in _SET.finditer(text):
+        if match["block"] and not (is_source or _DO.match(text)):
+            continue
         name = match["name"] or _SPECIAL[" ".join(match["special"].lower().split())]
         found.append(
             Setting(
@@ -249,11 +344,23 @@ _SPECIAL = {
     "seed": "seed",
 }
 _SET = re.compile(
-    r"(?:^|;)\s*(?:SET\s+(?:(?P<scope>SESSION|LOCAL)\s+(?!AUTHORIZATION\b))?|(?P<reset>RESET)\s+)"
+    r"(?:^|;|(?P<block>\b(?:BEGIN|THEN|ELSE|LOOP)\b))\s*(?:SET\s+(?:(?P<scope>SESSION|LOCAL)\s+(?!AUTHORIZATION\b))?|(?P<reset>RESET)\s+)"
     r"(?:(?P<special>TIME\s+ZONE|ROLE|SESSION\s+AUTHORIZATION|SCHEMA|NAMES)\b"
     r'|(?P<name>"?(?!transaction_)[A-Za-z_][\w.$]*"?)(?=\s*=|\s+TO\b|\s*;|\s*$))',
     re.IGNORECASE,
 )
+_DEFINES = re.compile(r"\b(?:CREATE|ALTER)\b", re.IGNORECASE)
+_DO = re.compile(r"\s*DO\b", re.IGNORECASE)
+_CHARACTERISTICS = re.compile(
+    r"(?:^|;)\s*SET\s+SESSION\s+CHARACTERISTICS\s+AS\s+TRANSACTION\s+([\w\s,]+)", re.IGNORECASE
+)
+_DEFAULTS = {
+    "READ ONLY": "default_transaction_read_only",
+    "READ WRITE": "default_transaction_read_only",
+    "DEFERRABLE": "default_transaction_deferrable",
+    "ISOLATION": "default_transaction_isolation",
+}
+"""What the characteristics of a session set, by their words."""
 _PARAMETER = r"\$\d+(?:\s*::\s*[\w ]+?)?"
 _BOUND_CONFIG = re.compile(
     rf"\bset_config\s*\(\s*(?P<name>{_PARAMETER})\s*,[^,]+,"

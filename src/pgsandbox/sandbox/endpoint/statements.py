@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
 
-from pgsandbox.sandbox.endpoint import lexer
+from pgsandbox.sandbox.endpoint import lexer, own_state
 
 
 class Kind(Enum):
@@ -100,11 +100,13 @@ class Statement:
     """What it names, folded as the server folds it: a savepoint, cursor, statement, channel."""
     offset: int = 0
     """How many characters stand before it in the text that it was sent in."""
+    has_escapes: bool = False
+    """Whether backslashes mean something in all of its strings."""
 
     @cached_property
     def bare(self) -> str:
         """The text without comments and strings."""
-        return lexer.without_literals(self.text)
+        return lexer.without_literals(self.text, has_escapes=self.has_escapes)
 
     @cached_property
     def may_define(self) -> bool:
@@ -114,7 +116,7 @@ class Statement:
     @cached_property
     def names_advisory_locks(self) -> bool:
         """Whether it may take a lock that outlives its transaction."""
-        return "advisory" in self.text.lower()
+        return _ADVISORY.search(self.text) is not None
 
     @cached_property
     def names_temporary(self) -> bool:
@@ -127,9 +129,29 @@ class Statement:
         return _SEQUENCE_STATE.search(self.bare) is not None
 
     @cached_property
+    def takes_numbers(self) -> bool:
+        """Whether a read takes numbers of sequences."""
+        return _TAKES_NUMBERS.search(self.bare) is not None
+
+    @cached_property
+    def names_own_state(self) -> bool:
+        """Whether it asks for, or tells, what the server keeps for its own session."""
+        return own_state.NAMED.search(self.text) is not None
+
+    @cached_property
     def writes_in_catalog_functions(self) -> bool:
         """Whether a read calls a function of PostgreSQL's own that writes what rolls back."""
         return _WRITING_FUNCTIONS.search(self.bare) is not None
+
+    @cached_property
+    def sets_constraints(self) -> bool:
+        """Whether it is SET CONSTRAINTS, which holds until its transaction ends."""
+        return _SET_CONSTRAINTS.match(self.bare) is not None
+
+    @cached_property
+    def takes_snapshot(self) -> bool:
+        """Whether it looks at rows, so that its transaction's modes are fixed."""
+        return _UTILITY.match(self.bare) is None
 
     @cached_property
     def is_set_local(self) -> bool:
@@ -137,17 +159,19 @@ class Statement:
         return _SET_LOCAL.match(self.bare) is not None
 
 
-def split(text: str) -> tuple[Statement, ...]:
-    """Return the statements of *text*, which may hold several."""
+def split(text: str, *, has_escapes: bool = False) -> tuple[Statement, ...]:
+    """Return the statements of *text*, which may hold several, and *has_escapes* in all strings."""
     # A long text is made of values and does not come again.
-    return _split(text) if len(text) < _LONG else _split.__wrapped__(text)
+    known = _split if len(text) < _LONG else _split.__wrapped__
+    return known(text, has_escapes)
 
 
 @lru_cache(maxsize=4096)
-def _split(text: str) -> tuple[Statement, ...]:
+def _split(text: str, has_escapes: bool) -> tuple[Statement, ...]:
     if ";" not in text and _DATA.match(text):
-        return (Statement(text, Kind.WRITE),)
-    return tuple(_classified(piece, offset) for offset, piece in lexer.statements(text))
+        return (Statement(text, Kind.WRITE, has_escapes=has_escapes),)
+    pieces = lexer.statements(text, has_escapes=has_escapes)
+    return tuple(_classified(piece, offset, has_escapes) for offset, piece in pieces)
 
 
 def classify(text: str) -> Statement:
@@ -186,10 +210,10 @@ def sent_as(kind: Kind) -> Kind:
     return _as_sent(kind)
 
 
-def _classified(text: str, offset: int) -> Statement:
-    bare = lexer.without_literals(text).strip()
+def _classified(text: str, offset: int, has_escapes: bool) -> Statement:
+    bare = lexer.without_literals(text, has_escapes=has_escapes).strip()
     kind, name = _kind_of(bare)
-    return Statement(text, kind, name, offset)
+    return Statement(text, kind, name, offset, has_escapes)
 
 
 def _kind_of(bare: str) -> tuple[Kind, str | None]:  # noqa: PLR0911  # one answer a line
@@ -304,10 +328,14 @@ _NEEDS_NO_TRANSACTION = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _READS = frozenset({"show", "values", "table"})
-_SETS = re.compile(r"\w+\s+(?!CONSTRAINTS\b)[^;]*\Z", re.IGNORECASE)
+_SETS = re.compile(r"\w+\s+[^;]*\Z", re.IGNORECASE)
+_SET_CONSTRAINTS = re.compile(r"\s*SET\s+CONSTRAINTS\b", re.IGNORECASE)
+_UTILITY = re.compile(r"\s*(?:SET|SHOW|RESET|LOCK)\b", re.IGNORECASE)
 _SET_LOCAL = re.compile(r"\s*SET\s+LOCAL\b", re.IGNORECASE)
 _MODE = re.compile(
-    r"SET\s+(?:SESSION\s+CHARACTERISTICS\s+AS\s+)?TRANSACTION\s+[\w\s,]+", re.IGNORECASE
+    r"SET\s+TRANSACTION\s+[\w\s,]+"
+    r"|SET\s+(?:(?:LOCAL|SESSION)\s+)?transaction_(?:read_only|deferrable)\s*(?:=|\bTO\b)\s*[\w']+",
+    re.IGNORECASE,
 )
 _SNAPSHOT = re.compile(
     r"(?:BEGIN|START\s+TRANSACTION|SET\s+TRANSACTION|SET\s+SESSION\s+CHARACTERISTICS)\b"
@@ -325,5 +353,7 @@ _WRITING_FUNCTIONS = re.compile(
     re.IGNORECASE,
 )
 _DEFINES = re.compile(r"\b(?:CREATE|ALTER|DROP|DO|CALL)\b", re.IGNORECASE)
+_ADVISORY = re.compile(r"pg_(?:try_)?advisory_", re.IGNORECASE)
 _TEMPORARY = re.compile(r"\b(?:TEMP|TEMPORARY|PG_TEMP)\b", re.IGNORECASE)
+_TAKES_NUMBERS = re.compile(r"\b(?:nextval|setval)\s*\(", re.IGNORECASE)
 _SEQUENCE_STATE = re.compile(r"\b(?:lastval|currval)\s*\(", re.IGNORECASE)

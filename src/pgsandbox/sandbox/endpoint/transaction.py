@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 
 from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleaved
@@ -51,12 +52,19 @@ class TestTransaction:
         """Whether the test's body is over, so that nobody looks at what a rollback leaves."""
         self.has_defined = False
         """Whether a statement may have created, changed or dropped something that has a name."""
+        self.definitions = 0
+        """How many such statements there were."""
+        self.undone = 0
+        """How often the server went back to a savepoint."""
         self._sessions: list[ClientSession] = []
         self._numbers = itertools.count(1)
         self._suspect: Statement | None = None
         self._broken: PgSandboxError | None = None
         self._is_checked = False
         self._are_constraints_stale = False
+        self._constraint_modes: tuple[str, ...] | None = ()
+        """The SET CONSTRAINTS that hold on the server; None if nobody knows."""
+        self._has_set_constraints = False
         self._detector = detector
         self._may_hold_locks = False
         """Whether a statement may have taken a lock that outlives a rollback."""
@@ -92,24 +100,74 @@ class TestTransaction:
             SandboxError: the test transaction can't hold what was asked, or is gone.
         """
         self.check_usable()
-        self._drive(self.stack.begin_statement(session, statement))
+        if not session.in_transaction:
+            self._take_default_modes(session)
+        try:
+            self._drive(self.stack.begin_statement(session, statement))
+            self.settings.prepare(session, statement.text, hidden)
+            if session.constraint_modes or self._constraint_modes != ():
+                self._give_constraint_modes(session)
+        except ServerError as error:  # what the server said to us is for the client, then
+            self.fail(session, statement)
+            return Outcome(error=error.body)
         self._may_hold_locks = (
             self._may_hold_locks or statement.names_advisory_locks or statement.may_define
         )
-        self.settings.prepare(session, statement.text, hidden)
-        is_read_only = session.is_read_only or session.reads_only
-        if is_read_only:
-            self.server.queue("SAVEPOINT pgsandbox_read_only; SET TRANSACTION READ ONLY")
+        end_of_mode = self._begin_mode(session, statement)
+        if statement.takes_snapshot:
+            session.has_queried = True
         outcome = self._sent(send)
         if outcome.copy_in is not None:
             return outcome
         if outcome.error is None:
-            if is_read_only:
-                self.server.queue("RELEASE SAVEPOINT pgsandbox_read_only")
+            if end_of_mode:
+                self.server.queue(end_of_mode)
             self._succeed(session, statement, hidden)
         else:
             self.fail(session, statement)
         return outcome
+
+    def _begin_mode(self, session: ClientSession, statement: Statement) -> str:
+        """Let the coming statement have the modes of its transaction; return what ends that."""
+        if session.is_deferrable and "deferrable" in statement.text.lower():
+            # No subtransaction can have this mode, which means something to SERIALIZABLE only.
+            self.server.queue(f"SAVEPOINT {_MODE}; SET LOCAL default_transaction_deferrable = on")
+            return f"ROLLBACK TO SAVEPOINT {_MODE}; RELEASE SAVEPOINT {_MODE}"
+        if session.reads_only:
+            self.server.queue(f"SAVEPOINT {_MODE}; SET TRANSACTION READ ONLY")
+            return f"RELEASE SAVEPOINT {_MODE}"
+        return ""
+
+    def _give_constraint_modes(self, session: ClientSession) -> None:
+        """Let the modes of constraints be those that the transaction of *session* has set."""
+        wanted = tuple(text for _, text in session.constraint_modes)
+        if wanted == self._constraint_modes:
+            return
+        self._constraint_modes = wanted
+        constraints = self.stack.constraints
+        if constraints.initially_deferred:
+            self.server.queue(f"SET CONSTRAINTS {', '.join(constraints.initially_deferred)} DEFERRED")
+        if constraints.initially_immediate:
+            names = ", ".join(constraints.initially_immediate)
+            self._try_constraint_mode(f"SET CONSTRAINTS {names} IMMEDIATE")
+        for text in wanted:
+            self._try_constraint_mode(text)
+
+    def _try_constraint_mode(self, sql: str) -> None:
+        """Run *sql*, unless rows of somebody else who is not done break what it would check."""
+        try:
+            self.server.execute(f"SAVEPOINT {_MODE}; {sql}; RELEASE SAVEPOINT {_MODE}")
+        except ServerError:
+            self.server.queue(f"ROLLBACK TO SAVEPOINT {_MODE}; RELEASE SAVEPOINT {_MODE}")
+
+    def _take_default_modes(self, session: ClientSession) -> None:
+        session.has_queried = False
+        if self.settings.are_touched:
+            modes = (
+                self.settings.value(session, f"default_transaction_{name}") == "on"
+                for name in ("read_only", "deferrable")
+            )
+            session.reads_only, session.is_deferrable = modes
 
     def _sent(self, send: Callable[[], Outcome]) -> Outcome:
         try:
@@ -131,8 +189,13 @@ class TestTransaction:
             and not statement.writes_in_catalog_functions
         )
         self.stack.statement_succeeded(session, statement, is_clear=is_clear)
+        if statement.sets_constraints:
+            self._has_set_constraints = True
+            session.constraint_modes.append((session.depth(), statement.text))
+            self._constraint_modes = (*(self._constraint_modes or ()), statement.text)
         if statement.may_define:
             self.has_defined = self._are_constraints_stale = True
+            self.definitions += 1
         self.settings.learn(session, statement.text, hidden)
 
     def fail(self, session: ClientSession, statement: Statement) -> None:
@@ -149,17 +212,16 @@ class TestTransaction:
 
     def begin(self, session: ClientSession, text: str) -> None:
         """Begin a transaction block."""
+        if not session.in_transaction:
+            self._take_default_modes(session)
         session.in_transaction = session.is_explicit = True
         self.set_mode(session, text)
 
     def set_mode(self, session: ClientSession, text: str) -> None:
         """Remember what a BEGIN or SET TRANSACTION asks for."""
-        words = text.upper().replace(";", " ").replace(",", " ").split()
-        if "ONLY" in words or "WRITE" in words:
-            if "CHARACTERISTICS" in words:
-                session.is_read_only = "ONLY" in words
-            else:
-                session.reads_only = "ONLY" in words
+        reads_only, is_deferrable = modes_of(text)
+        session.reads_only = session.reads_only if reads_only is None else reads_only
+        session.is_deferrable = session.is_deferrable if is_deferrable is None else is_deferrable
 
     def commit(self, session: ClientSession) -> None:
         """Let what *session* did since its transaction began stand for the rest of the test.
@@ -212,12 +274,16 @@ class TestTransaction:
         self.check_usable()
         self._drive(self.stack.release(session, statement))
         self.settings.released(session, to=session.depth())
+        modes = session.constraint_modes
+        modes[:] = [(min(depth, session.depth()), text) for depth, text in modes]
 
     def rollback_to(self, session: ClientSession, statement: Statement) -> None:
         """Go back to a savepoint of the application's own."""
         self.check_usable()
         self._drive(self.stack.rollback_to(session, statement))
         self.settings.rolled_back(session, to=session.depth())
+        modes = session.constraint_modes
+        modes[:] = [each for each in modes if each[0] < session.depth()]
 
     def has_savepoint(self, session: ClientSession, name: str | None) -> bool:
         """Whether *session* has set a savepoint of that name."""
@@ -384,9 +450,14 @@ class TestTransaction:
             return int(self.server.rows(command.sql)[0][0] or 0)
         if "ROLLBACK TO" in command.sql:
             self.settings.undone()
+            self.undone += 1
+            if self._has_set_constraints:
+                self._constraint_modes = None
             self._are_constraints_stale = self._are_constraints_stale or self.has_defined
         if command.may_fail:
             self.server.execute(command.sql)
+            if "pgsandbox_check" in command.sql:  # it leaves them as they are initially
+                self._constraint_modes = ()
         else:
             self.server.queue(command.sql)
         return None
@@ -409,6 +480,25 @@ class TestTransaction:
         self.may_have_escaped = True
         self._broken = refusals.outer_ended(statement.text if statement else None, self.test)
         return self._violation(self._broken)
+
+
+def modes_of(text: str) -> tuple[bool | None, bool | None]:
+    """Return whether *text* asks for a read-only transaction, and for a deferrable one."""
+    words = text.upper()
+    if "TRANSACTION_" in words:  # SET transaction_read_only = on
+        is_on = _ON.search(text) is not None
+        return (is_on, None) if "READ_ONLY" in words else (None, is_on)
+    if "READ" not in words and "DEFERRABLE" not in words:
+        return None, None
+    reads_only = [each == "ONLY" for each in _READ_MODE.findall(words)]
+    deferrable = [not each for each in _DEFERRABLE.findall(words)]
+    return reads_only[-1] if reads_only else None, deferrable[-1] if deferrable else None
+
+
+_MODE = "pgsandbox_mode"
+_ON = re.compile(r"(?:=|\bTO)\s*'?(?:on|true|yes|1|t|y)\b", re.IGNORECASE)
+_READ_MODE = re.compile(r"\bREAD\s+(ONLY|WRITE)\b")
+_DEFERRABLE = re.compile(r"\b(NOT\s+)?DEFERRABLE\b")
 
 
 def _tell_end(session: ClientSession, *, is_commit: bool) -> None:

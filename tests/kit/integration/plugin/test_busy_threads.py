@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import psycopg2
 import pytest
@@ -30,10 +32,11 @@ class Busy:
         )
         self.database.enter(_TEST)
         self.raised: list[BaseException] = []
-        self.is_sent = threading.Event()
         self.thread = threading.Thread(target=self._work)
         self.thread.start()
-        self.is_sent.wait(10)
+        with closing(server.connect("postgres")) as observer, observer.cursor() as cursor:
+            while not _is_running(cursor):
+                time.sleep(0.001)
 
     def _work(self) -> None:
         to = self.database.destination
@@ -41,12 +44,17 @@ class Busy:
             host=to.host, port=to.port, user=to.user, dbname=to.database
         )
         with closing(connection), connection.cursor() as cursor:
-            cursor.execute("select 1")
-            self.is_sent.set()
             try:
                 cursor.execute("select pg_sleep(3600)")
             except psycopg2.Error as error:
                 self.raised.append(error)
+
+
+def _is_running(cursor: Any) -> bool:
+    cursor.execute(
+        "select 1 from pg_stat_activity where state = 'active' and query ~ '^select pg_sleep.3600'"
+    )
+    return cursor.fetchone() is not None
 
 
 @pytest.fixture
