@@ -1,4 +1,4 @@
-"""Other processes join a sandboxed test by the URL that they get; those that go past it are named."""
+"""Other processes join a sandboxed test by the URL they get; those that go past it are named."""
 
 from __future__ import annotations
 
