@@ -273,7 +273,7 @@ class Backend:
         try:
             while self._rest:
                 count = 1
-                if not _is_apart(self._rest[0]):
+                if len(self._rest) > 1 and not _is_apart(self._rest[0]):
                     apart = (place for place, each in enumerate(self._rest) if _is_apart(each))
                     count = next(apart, len(self._rest))
                 first, rest = self._rest[:count], self._rest[count:]
@@ -531,6 +531,8 @@ class Backend:
         if not self.session.is_explicit and code in refusals.ENDS_TRANSACTIONS:
             error = refusals.not_in_transaction(statement.text, transaction.test)
             return refusals.as_message(error)
+        if code == "25001" and "pg_export_snapshot" in statement.text.lower():
+            return refusals.as_message(refusals.snapshot(statement.text, transaction.test))
         if code == "34000" and statement.kind is Kind.CURSOR and self.objects.has_cursor(statement.name):
             error = refusals.cursor_closed(statement.name or "", self.label, transaction.test)
             return refusals.as_message(error)

@@ -45,6 +45,8 @@ class Client:
         """None until it has been let in."""
         self.token = ""
         """What the test process calls it; empty if it knows nothing of it."""
+        self.is_watched_for_sending = False
+        """Whether the loop waits for it to take what is left of an answer."""
         self.is_idle = False
         """Whether it has an answer to everything that it has sent."""
         self.waiting: Unit | None = None

@@ -51,6 +51,7 @@ class CopyIn:
             server.queue("SAVEPOINT pgsandbox_copy")
             return server.converse(request, backend.forward)
 
+        backend.objects.before(backend.current(), copy._statement)
         outcome = backend.perform(copy._statement, send)
         if outcome.copy_in is None:
             server.queue("RELEASE SAVEPOINT pgsandbox_copy")
@@ -77,6 +78,7 @@ class CopyIn:
         backend = self._backend
         response = None
         try:
+            backend.objects.before(backend.current(), self._statement)  # others had their turn
             backend.perform(self._statement, self._send)
         except StatementFailed as failed:
             response = failed.response

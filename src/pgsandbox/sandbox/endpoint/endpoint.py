@@ -109,7 +109,8 @@ class Endpoint:
         """Serve until the test process is gone or says that it is over."""
         while not self._is_over:
             events = self._epoll.poll(self._timeout())
-            self._take_control()
+            if any(fd == self._control.fileno() for fd, _ in events):
+                self._take_control()
             self._run_calls()
             ready, self._unserved = self._unserved, []
             ready.extend(self._clients[fd] for fd, _ in events if fd in self._clients)
@@ -122,7 +123,10 @@ class Endpoint:
                 client.connection.receive()
             # Those that are gone come first: what they have not committed, nobody sees any more.
             # Then those that are new: what one has said that wants to cancel is read already.
-            ready.sort(key=lambda each: (not each.connection.is_closed, each.backend is not None))
+            if len(ready) > 1:
+                ready.sort(
+                    key=lambda each: (not each.connection.is_closed, each.backend is not None)
+                )
             for client in ready:
                 self._serve(client)
             self._look_after_waiting()
@@ -146,6 +150,9 @@ class Endpoint:
             self._drop(client)
             return
         waits_to_send = len(client.connection.outgoing) > 0
+        if waits_to_send is client.is_watched_for_sending:
+            return
+        client.is_watched_for_sending = waits_to_send
         with contextlib.suppress(OSError, ValueError):
             self._epoll.modify(client.connection, _IN | (select.EPOLLOUT if waits_to_send else 0))
 

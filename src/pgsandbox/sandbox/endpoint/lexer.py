@@ -127,6 +127,8 @@ def without_literals(text: str, *, has_escapes: bool = False) -> str:
     """Return *text* with a space for each comment and ``''`` for each string."""
     if not _MAY_HOLD_LITERALS.search(text):
         return text
+    if not _NEEDS_TOKENS.search(text):
+        return _PLAIN_STRING.sub("''", text)
     parts, position = [], 0
     for kind, begin, end in tokens(text, has_escapes=has_escapes):
         if kind in ("comment", "string"):
@@ -136,6 +138,9 @@ def without_literals(text: str, *, has_escapes: bool = False) -> str:
     return "".join(parts)
 
 
+_NEEDS_TOKENS = re.compile(r"""[$"\\]|--|/\*|\b[eE]'""")
+"""What may make something else of a quotation mark than the edge of a plain string."""
+_PLAIN_STRING = re.compile(r"'[^']*(?:''[^']*)*(?:'|\Z)")
 _MAY_HOLD_LITERALS = re.compile(r"['$]|--|/\*")
 
 

@@ -7,6 +7,7 @@ sees them nor is kept from making its own.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _WITH_HOLD = re.compile(r"\bWITH\s+HOLD\b", re.IGNORECASE)
 _ON_COMMIT = re.compile(r"\bON\s+COMMIT\s+(DROP|DELETE)\b", re.IGNORECASE)
 _ROUTINE = re.compile(r"\b(?:FUNCTION|PROCEDURE|ROUTINE|EXTENSION|DO|CALL)\b", re.IGNORECASE)
+_CATALOGS = re.compile(r"\bpg_|information_schema|\bto_reg|::\s*reg", re.IGNORECASE)
 _NAMES_THE_APPLICATION = re.compile(r"application_name|pg_stat_activity", re.IGNORECASE)
 
 
@@ -121,12 +123,19 @@ class SessionObjects:
         elif kind is Kind.DECLARE and statement.name in self._cursors:
             if self._cursors[statement.name].server_name != statement.name:
                 raise failure("42P03", f'cursor "{statement.name}" already exists')
+        temporary = backend.database.temporary
+        if temporary.are_any and (
+            temporary.may_be_named_in(statement) or backend.database.may_call(statement)
+        ):
+            temporary.show_to(backend, transaction)
         if statement.names_sequence_state:
             self._tell_sequences(transaction, statement)
         if kind is Kind.WRITE:
             if statement.may_define:
                 self._enum_values.before(transaction.server, statement)
-            backend.database.sequence_values.taken(backend, transaction.server)
+            backend.database.sequence_values.taken(
+                backend, transaction.server, is_certain=statement.takes_numbers
+            )
         elif statement.takes_numbers or backend.database.may_call(statement):
             backend.database.sequence_values.taken(backend, transaction.server)
         name = backend.application_name
@@ -136,9 +145,6 @@ class SessionObjects:
             transaction.settings.adopt(
                 backend.session, values, {**backend.defaults, "application_name": name}
             )
-        temporary = backend.database.temporary
-        if temporary.are_any:
-            temporary.show_to(backend, transaction)
         if statement.names_own_state:
             backend.own_state.tell(transaction, statement)
 
@@ -276,7 +282,8 @@ class SessionObjects:
     def close(self) -> None:
         """The client is gone in the middle of a test."""
         self.close_cursors()
-        self.drop_temporary()
+        with contextlib.suppress(StatementFailed):  # the test's end tells it
+            self.drop_temporary()
 
     def forget(self) -> None:
         """The test is over, and all of it is undone."""
@@ -298,13 +305,15 @@ def _renamed(statement: Statement, name: str) -> Statement:
 
 @dataclass
 class _Temporary:
-    """One temporary table, view or sequence."""
+    """One temporary table, view, sequence or function."""
 
     owner: Backend
     name: str
     kind: str
     on_commit: str
     """``DROP``, ``DELETE`` or nothing."""
+    signature: str = ""
+    """The arguments of a function, in parentheses."""
     is_hidden: bool = False
 
 
@@ -322,6 +331,14 @@ class TemporaryTables:
         """Whether there is one."""
         return bool(self._tables)
 
+    def may_be_named_in(self, statement: Statement) -> bool:
+        """Whether *statement* may find one of them; renaming is a write, which is better avoided."""
+        text = statement.text
+        if statement.kind is not Kind.READ or not text or _CATALOGS.search(text):
+            return True
+        lowered = text.lower()
+        return any(each.name.lower() in lowered for each in self._tables.values())
+
     def undone(self) -> None:
         """Something was rolled back, and renaming with it."""
         if self._tables:
@@ -331,17 +348,17 @@ class TemporaryTables:
         """See what *statement* has made or dropped."""
         on_commit = _ON_COMMIT.search(statement.bare)
         found = self._look(transaction)
-        for oid, (name, kind) in found.items():
+        for oid, (name, kind, signature) in found.items():
             if oid not in self._tables:
-                action = on_commit[1].upper() if on_commit else ""
-                self._tables[oid] = _Temporary(backend, name, kind, action)
+                action = on_commit[1].upper() if on_commit and not signature else ""
+                self._tables[oid] = _Temporary(backend, name, kind, action, signature)
         for oid in [oid for oid in self._tables if oid not in found]:
             del self._tables[oid]
         self._shown_to = backend
 
-    def _look(self, transaction: TestTransaction) -> dict[str, tuple[str, str]]:
+    def _look(self, transaction: TestTransaction) -> dict[str, tuple[str, str, str]]:
         rows = transaction.server.rows(_LOOK)
-        return {str(oid): (str(name), str(kind)) for oid, name, kind in rows}
+        return {str(oid): (str(name), str(kind), args or "") for oid, name, kind, args in rows}
 
     def show_to(self, backend: Backend, transaction: TestTransaction) -> None:
         """Hide what belongs to others, and show what belongs to *backend*."""
@@ -361,7 +378,8 @@ class TemporaryTables:
                 hidden = f"pgsandbox_hidden_{oid}"
                 before, after = (each.name, hidden) if is_foreign else (hidden, each.name)
                 commands.append(
-                    f"ALTER {each.kind} pg_temp.{identifier(before)} RENAME TO {identifier(after)}"
+                    f"ALTER {each.kind} pg_temp.{identifier(before)}{each.signature}"
+                    f" RENAME TO {identifier(after)}"
                 )
                 each.is_hidden = is_foreign
         if commands:
@@ -382,8 +400,14 @@ class TemporaryTables:
         """Drop the tables of *backend*."""
         mine = [each for each in self._tables.values() if each.owner is backend]
         names = [f"pg_temp.{identifier(each.name)}" for each in mine if each.kind == "TABLE"]
-        if names:
-            self._run(backend, f"DROP TABLE IF EXISTS {', '.join(names)} CASCADE")
+        drops = [f"DROP TABLE IF EXISTS {', '.join(names)} CASCADE"] if names else []
+        drops += [
+            f"DROP {each.kind} pg_temp.{identifier(each.name)}{each.signature} CASCADE"
+            for each in mine
+            if each.signature
+        ]
+        if drops:
+            self._run(backend, "; ".join(drops))
 
     def _run(self, backend: Backend, text: str) -> None:
         transaction = backend.current()
@@ -403,8 +427,12 @@ class TemporaryTables:
         self._shown_to, self._is_stale = None, False
 
 
-_LOOK = """SELECT oid, relname, CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE'
-    ELSE 'TABLE' END FROM pg_class
-    WHERE relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'v', 'S', 'p')"""
+_LOOK = """SELECT oid::text, relname, CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE'
+    ELSE 'TABLE' END, '' FROM pg_class
+    WHERE relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'v', 'S', 'p')
+    UNION ALL SELECT 'routine_' || oid, proname, CASE prokind WHEN 'p' THEN 'PROCEDURE'
+    WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END,
+    '(' || pg_get_function_identity_arguments(oid) || ')' FROM pg_proc
+    WHERE pronamespace = pg_my_temp_schema()"""
 
 __all__ = ["SessionObjects", "TemporaryTables", "identifier", "settings_of"]

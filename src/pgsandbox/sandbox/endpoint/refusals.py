@@ -64,6 +64,15 @@ def not_in_transaction(text: str, test: str) -> NotInSandbox:
     )
 
 
+def snapshot(text: str, test: str) -> NotInSandbox:
+    """Refuse to export a snapshot, which another session would take up."""
+    return NotInSandbox(
+        "A sandboxed test can't export a snapshot: all its transactions share one.",
+        facts=[Fact("test", test), Fact("statement", text.strip())],
+        remedy=CLONE,
+    )
+
+
 def two_phase(text: str, test: str) -> NotInSandbox:
     """Refuse what outlives a session."""
     return NotInSandbox(

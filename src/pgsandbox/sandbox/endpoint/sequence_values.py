@@ -59,13 +59,18 @@ class SequenceValues:
         """Who may have taken numbers since the session was looked at last."""
         self._users: set[Backend] = set()
         """All who may have, before anybody asked."""
+        self._is_certain = False
+        """Whether the last user has taken numbers for certain."""
         self._lost: set[Backend] = set()
         """Those of whom nobody knows any more what they were given."""
         self._seen = _Values()
         self._of: dict[Backend, _Values] = {}
 
-    def taken(self, backend: Backend, server: ServerConnection) -> None:
-        """*backend* is about to take numbers, perhaps."""
+    def taken(
+        self, backend: Backend, server: ServerConnection, *, is_certain: bool = False
+    ) -> None:
+        """*backend* is about to take numbers; perhaps, unless that *is_certain*."""
+        self._is_certain = is_certain or (self._is_certain and self._user is backend)
         if self._user is not backend:
             if self.is_asked_for:
                 self._look(server)
@@ -80,7 +85,9 @@ class SequenceValues:
         """
         if not self.is_asked_for:
             self.is_asked_for = True
-            if len(self._users) > 1:
+            if len(self._users) > 1 and self._is_certain and self._user is backend:
+                self._lost = self._users - {backend}  # what the session has is what it took last
+            elif len(self._users) > 1:
                 self._seen, self._user = self._now(server), None
                 self._lost = set(self._users)
         self._look(server)
@@ -140,7 +147,7 @@ class SequenceValues:
 
     def forget(self) -> None:
         """The test is over; what the session knew is discarded with it."""
-        self._user, self._seen = None, _Values()
+        self._user, self._seen, self._is_certain = None, _Values(), False
         self._users.clear()
         self._of.clear()
         self._lost.clear()

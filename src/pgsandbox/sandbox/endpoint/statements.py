@@ -130,7 +130,7 @@ class Statement:
 
     @cached_property
     def takes_numbers(self) -> bool:
-        """Whether a read takes numbers of sequences."""
+        """Whether it takes numbers of sequences."""
         return _TAKES_NUMBERS.search(self.bare) is not None
 
     @cached_property
@@ -355,5 +355,5 @@ _WRITING_FUNCTIONS = re.compile(
 _DEFINES = re.compile(r"\b(?:CREATE|ALTER|DROP|DO|CALL)\b", re.IGNORECASE)
 _ADVISORY = re.compile(r"pg_(?:try_)?advisory_", re.IGNORECASE)
 _TEMPORARY = re.compile(r"\b(?:TEMP|TEMPORARY|PG_TEMP)\b", re.IGNORECASE)
-_TAKES_NUMBERS = re.compile(r"\b(?:nextval|setval)\s*\(", re.IGNORECASE)
+_TAKES_NUMBERS = re.compile(r"\b(?:nextval|setval)\s*\(|\A\s*INSERT\b", re.IGNORECASE)
 _SEQUENCE_STATE = re.compile(r"\b(?:lastval|currval)\s*\(", re.IGNORECASE)

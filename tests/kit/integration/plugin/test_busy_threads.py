@@ -34,7 +34,7 @@ class Busy:
         self.raised: list[BaseException] = []
         self.thread = threading.Thread(target=self._work)
         self.thread.start()
-        with closing(server.connect("postgres")) as observer, observer.cursor() as cursor:
+        with closing(server.connect("template1")) as observer, observer.cursor() as cursor:
             while not _is_running(cursor):
                 time.sleep(0.001)
 
