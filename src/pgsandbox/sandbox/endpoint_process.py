@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ class EndpointProcess:
                 cwd="/",
                 start_new_session=True,  # an interrupt from the terminal is not for it
             )
+        _close_in_forks(ours)
 
     @property
     def is_ours(self) -> bool:
@@ -138,6 +140,17 @@ class EndpointProcess:
             self._process.wait()
         self._said.close()
         _remove(self.folder)
+
+
+def _close_in_forks(control: socket.socket) -> None:
+    """Let no fork of this process keep the endpoint alive when this process is gone."""
+    reference = weakref.ref(control)
+
+    def close() -> None:
+        if (found := reference()) is not None:
+            found.close()
+
+    os.register_at_fork(after_in_child=close)
 
 
 class EndpointFailure(Exception):

@@ -105,10 +105,11 @@ def asyncpg(asked: Mapping[str, Any], to: Destination) -> dict[str, Any]:
     """Return what asyncpg is told, which was *asked* for something else."""
     given = {name: value for name, value in asked.items() if name not in _LEFT_OUT}
     given |= {**to.given(), "database": to.database}
-    if to.host is not None:
+    if to.host is not None and "," in to.host:
         given["host"] = to.host.split(",")
-    if to.port is not None:
-        given["port"] = [int(port) for port in str(to.port).split(",")]
+    if isinstance(to.port, str):
+        ports = [int(port) for port in to.port.split(",")]
+        given["port"] = ports if len(ports) > 1 else ports[0]
     more = dict(to.more)
     if "sslmode" in more:
         given["ssl"] = more["sslmode"]

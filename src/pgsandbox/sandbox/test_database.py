@@ -338,18 +338,18 @@ class TestDatabase:
         """Return the statements that the running test sent to it so far, oldest first."""
         if self.clone is not None:
             return self.clone.executed[since:]
-        return [Executed(*each) for each in self._ask("executed", since=since) or []]
+        return [Executed(*each) for each in self._look("executed", since=since) or []]
 
     def count_executed(self) -> int:
         """Return how many statements the running test has sent to it so far."""
         if self.clone is not None:
             return len(self.clone.executed)
-        state = self._ask("state")
+        state = self._look("state")
         return int(state["executed"]) if state else 0
 
     def describe(self) -> tuple[list[str], list[str]]:
         """Return the open transactions, and what a reader of a failure should know."""
-        said = self._ask("describe") or {"open": [], "notes": []}
+        said = self._look("describe") or {"open": [], "notes": []}
         return said["open"], said["notes"]
 
     def unseen(self, ask: Callable[[str], Any]) -> str | None:
@@ -357,7 +357,7 @@ class TestDatabase:
 
         *ask* returns the answer to a query that any connection to the server can send.
         """
-        query = self._ask("sessions_query")
+        query = self._look("sessions_query")
         if query is None:
             return None
         by_a_child = children.ended() != self._children
@@ -402,6 +402,13 @@ class TestDatabase:
         """What was lost is given up."""
         self.is_bereft = False
         self._tell("forget_bereft")
+
+    def _look(self, method: str, **arguments: Any) -> Any:
+        """Ask for what a report tells, which goes on without it where the endpoint is gone."""
+        try:
+            return self._ask(method, **arguments)
+        except SandboxLost:
+            return None
 
     def _ask(self, method: str, **arguments: Any) -> Any:
         if self.endpoint is None or not self.endpoint.is_ours:

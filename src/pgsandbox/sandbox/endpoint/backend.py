@@ -91,6 +91,8 @@ class Backend:
         self.standing: list[tuple[TestTransaction, ClientSession]] = []
         """Where it stands in what wider fixtures have made, the widest first."""
         self.extended = ExtendedQueries(self)
+        self._not_prepared: set[str] = set()
+        """Transactions that it was refused to prepare, by their identifiers."""
         self.copy: CopyIn | None = None
         """The COPY whose rows the client is sending."""
         self.notifications = Notifications(self)
@@ -616,8 +618,12 @@ class Backend:
         """Refuse to prepare a transaction, which is rolled back as by any error of its end."""
         if not statement.bare.lstrip().upper().startswith("PREPARE"):
             literal = payload_of(statement.text)
+            if literal in self._not_prepared:
+                error = refusals.two_phase(statement.text, self.database.running)
+                raise StatementFailed(refusals.as_message(error))
             words = f'prepared transaction with identifier "{literal}" does not exist'
             raise failure("42704", words)
+        self._not_prepared.add(payload_of(statement.text))
         error = refusals.two_phase(statement.text, self.database.running)
         self._rollback()
         raise StatementFailed(refusals.as_message(error))
@@ -925,7 +931,7 @@ def _begin_tag(text: str) -> str:
     return "START TRANSACTION" if text.lstrip().upper().startswith("START") else "BEGIN"
 
 
-_PATIENCE_IN_BYTES = 8 * 1024 * 1024
+_PATIENCE_IN_BYTES = 1024 * 1024
 """How much of an answer waits for a client that does not read it before the server is waited for."""
 _LONGEST_NAME = 63
 """Bytes of an identifier that count (PostgreSQL manual, 4.1.1)."""

@@ -17,7 +17,7 @@ from pgsandbox.sandbox.endpoint.backend import Backend
 from pgsandbox.sandbox.endpoint.connection import ClientConnection, Unit
 from pgsandbox.sandbox.endpoint.failures import Waiting
 from pgsandbox.sandbox.endpoint.server import ServerError, ServerLost
-from pgsandbox.sandbox.endpoint.settings import parse_options
+from pgsandbox.sandbox.endpoint.settings import KEPT_AWAY, parse_options
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.endpoint import Endpoint
@@ -112,6 +112,7 @@ class Client:
             if unit is None:
                 break
             if unit[-1][0] == b"X":
+                self.connection.flush()
                 self.connection.is_closed = True
                 break
             if not self._handle(backend, unit):
@@ -221,7 +222,7 @@ class Client:
     def _introduced(self, asked: dict[str, str], code: int) -> None:
         unknown = [name for name in asked if name.startswith("_pq_.")]
         if code & 0xFFFF or unknown:  # NegotiateProtocolVersion (manual, 53.7)
-            body = struct.pack("!ii", 0, len(unknown)) + messages.text(*unknown)
+            body = struct.pack("!ii", messages.PROTOCOL_3, len(unknown)) + messages.text(*unknown)
             self.connection.send(messages.message(b"v", body))
         if self._is_tcp:
             self._asked = asked
@@ -257,7 +258,9 @@ class Client:
             return
         wanted = parse_options(asked.get("options", ""))
         wanted |= {name: each for name, each in asked.items() if name not in _NOT_PARAMETERS}
-        wanted = {name: value for name, value in wanted.items() if not name.startswith("_pq_.")}
+        # The names of parameters have no case.
+        wanted = {k.lower(): value for k, value in wanted.items() if not k.startswith("_pq_.")}
+        wanted = {name: value for name, value in wanted.items() if name not in KEPT_AWAY}
         self.token = wanted.pop(TOKEN, "")
         application_name = wanted.pop("application_name", "")
         encoding = re.sub(r"\W|_", "", wanted.get("client_encoding", "utf8")).lower()

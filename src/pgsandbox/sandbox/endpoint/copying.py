@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.connection import Unit
 from pgsandbox.sandbox.endpoint.failures import StatementFailed
-from pgsandbox.sandbox.endpoint.server import Outcome
+from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
 from pgsandbox.sandbox.endpoint.spool import Spool
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 
@@ -59,6 +59,8 @@ class CopyIn:
         server.send(messages.message(b"f", b"\0") + (messages.SYNC if again else b""))
         server.skip_to_ready()
         server.queue("ROLLBACK TO SAVEPOINT pgsandbox_copy; RELEASE SAVEPOINT pgsandbox_copy")
+        if outcome.end_of_mode:
+            server.queue(outcome.end_of_mode)
         backend.client.connection.send(outcome.copy_in)
         return copy
 
@@ -72,7 +74,11 @@ class CopyIn:
                 self._run()
             elif kind not in (b"S", b"H"):
                 words = f"unexpected message type 0x{kind[0]:02X} during COPY from stdin"
-                self._end(messages.error("08P01", words))
+                self._rows.close()
+                self._backend.copy = None
+                self._backend.failed(messages.error("08P01", words))
+                words = "terminating connection because protocol synchronization was lost"
+                raise messages.ProtocolError(words)
 
     def _run(self) -> None:
         backend = self._backend
@@ -80,8 +86,8 @@ class CopyIn:
         try:
             backend.objects.before(backend.current(), self._statement)  # others had their turn
             backend.perform(self._statement, self._send)
-        except StatementFailed as failed:
-            response = failed.response
+        except (StatementFailed, ServerError) as failed:
+            response = backend.response_to(failed)
         self._end(response)
 
     def _send(self) -> Outcome:

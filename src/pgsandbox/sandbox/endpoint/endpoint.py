@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -205,12 +205,7 @@ class Endpoint:
         events = self._urgent.poll(self._patience(server))
         if len(events) == 1 and events[0][0] == fd:
             return
-        for each, _ in events:
-            if each in self._listeners:
-                for client in self._accept(self._listeners[each]):
-                    self._only_cancel(client)
-            elif each in self._urgent_clients:
-                self._only_cancel(self._urgent_clients[each])
+        self._cancel_from(fd for fd, _ in events)
         self._take_control()
         if self._is_over:
             raise ServerLost("the test run is over")
@@ -264,12 +259,28 @@ class Endpoint:
         for other in self._clients.values():
             if other is not client:
                 poll.register(other.connection, select.POLLIN)
-        poll.register(self._control, select.POLLIN)
+        for each in (self._control, *self._listeners.values()):
+            poll.register(each, select.POLLIN)
         while len(client.connection.outgoing) > _HIGH_WATER and not client.connection.is_closed:
             events = poll.poll(1000)
             client.connection.flush()
+            if self._cancel_from(fd for fd, _ in events):
+                return  # it reads on when it has heard that its request was taken
             if any(fd != client.connection.fileno() for fd, _ in events):
                 return
+
+    def _cancel_from(self, descriptors: Iterable[int]) -> bool:
+        """Look for requests to cancel at these *descriptors*; whether there may be one."""
+        found = False
+        for fd in descriptors:
+            if fd in self._listeners:
+                for client in self._accept(self._listeners[fd]):
+                    self._only_cancel(client)
+                found = True
+            elif fd in self._urgent_clients:
+                self._only_cancel(self._urgent_clients[fd])
+                found = True
+        return found
 
     # -- the test process ---------------------------------------------------------------------
 
@@ -450,7 +461,7 @@ class Endpoint:
         self.database.close()
 
 
-_HIGH_WATER = 4 * 1024 * 1024
+_HIGH_WATER = 512 * 1024
 
 
 def as_json(error: PgSandboxError) -> dict[str, Any]:

@@ -47,6 +47,8 @@ class Outcome:
     """The body of the ErrorResponse, if it failed; it was not forwarded."""
     copy_in: bytes | None = None
     """CopyInResponse: the server waits for rows."""
+    end_of_mode: str = ""
+    """What has to follow a COPY that only began, so that the transaction's mode ends."""
     parsed: int = 0
     """How many ParseComplete came back."""
 

@@ -118,6 +118,7 @@ class TestTransaction:
             session.has_queried = True
         outcome = self._sent(send)
         if outcome.copy_in is not None:
+            outcome.end_of_mode = end_of_mode
             return outcome
         if outcome.error is None:
             if end_of_mode:

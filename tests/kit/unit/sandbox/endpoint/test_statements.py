@@ -8,6 +8,8 @@ from pgsandbox.sandbox.endpoint.statements import (
     Kind,
     classify,
     is_transaction_control,
+    split,
+    together,
 )
 
 
@@ -67,13 +69,10 @@ def test_savepoints(text: str, kind: Kind, name: str) -> None:
         "values (1)",
         "table a",
         "show search_path",
-        "fetch 10 from c",
-        "declare c cursor for select 1",
         "with a as (select 1) select * from a",
         "explain select 1",
         "set search_path to a",
         "SET LOCAL statement_timeout = '5s'",
-        "reset all",
         "select set_config('a.b', 'c', true)",
     ],
 )
@@ -107,12 +106,13 @@ def test_row_locks(text: str) -> None:
         "with b as (delete from a returning 1) select * from b",
         "explain analyze insert into a values (1)",
         "create table a ()",
-        "copy a from stdin",
         "do $$ begin end $$",
         "call a()",
-        "notify a",
-        "lock table a",
+        "set constraints all deferred",
         "set search_path to a; commit",
+        "copy a to stdout",
+        "copy a from '/tmp/stdin'",
+        "listen a b",
         "",
     ],
 )
@@ -168,24 +168,107 @@ def test_modes(text: str) -> None:
     assert classify(text).kind is Kind.MODE
 
 
-def test_listening() -> None:
-    """Nothing would ever be delivered."""
-    assert classify("LISTEN a").kind is Kind.LISTEN
-    assert classify("unlisten a").kind is Kind.WRITE
+@pytest.mark.parametrize(
+    ("text", "kind", "name"),
+    [
+        ("LISTEN a", Kind.LISTEN, "a"),
+        ('listen "A b"', Kind.LISTEN, "A b"),
+        ("unlisten A", Kind.UNLISTEN, "a"),
+        ("UNLISTEN *", Kind.UNLISTEN, None),
+        ("notify A", Kind.NOTIFY, "a"),
+        ("NOTIFY a, 'b'", Kind.NOTIFY, "a"),
+        ("NOTIFY \"A\", 'b'", Kind.NOTIFY, "A"),
+        ("prepare A (int) as select 1", Kind.PREPARE, "a"),
+        ('PREPARE "A" AS SELECT 1', Kind.PREPARE, "A"),
+        ("execute a(1, 'x')", Kind.EXECUTE, "a"),
+        ('EXECUTE "A"', Kind.EXECUTE, "A"),
+        ("explain (analyze) execute a(1)", Kind.EXECUTE, "a"),
+        ("create table b as execute a(1)", Kind.EXECUTE, "a"),
+        ("deallocate prepare a", Kind.DEALLOCATE, "a"),
+        ("DEALLOCATE A", Kind.DEALLOCATE, "a"),
+        ("deallocate all", Kind.DEALLOCATE, None),
+        ("declare c cursor for select 1", Kind.DECLARE, "c"),
+        ('DECLARE "C d" INSENSITIVE SCROLL CURSOR WITH HOLD FOR SELECT 1', Kind.DECLARE, "C d"),
+        ("declare $c cursor for select 1", Kind.WRITE, None),
+        ("fetch c", Kind.CURSOR, "c"),
+        ("fetch 10 from c", Kind.CURSOR, "c"),
+        ("FETCH FORWARD ALL IN C", Kind.CURSOR, "c"),
+        ('move backward 3 from "C"', Kind.CURSOR, "C"),
+        ("fetch absolute -1 c", Kind.CURSOR, "c"),
+        ("close c", Kind.CURSOR, "c"),
+        ("CLOSE ALL", Kind.CLOSE_ALL, None),
+        ("reset all", Kind.RESET_ALL, None),
+        ("discard temp", Kind.DISCARD, None),
+        ("lock table a in share mode", Kind.LOCK_TABLE, None),
+        ("copy a (b, c) from stdin with (format csv)", Kind.COPY_IN, None),
+        ("COPY a FROM STDIN", Kind.COPY_IN, None),
+    ],
+)
+def test_what_belongs_to_a_session(text: str, kind: Kind, name: str | None) -> None:
+    """With the name that it has for its client, folded as the server folds it."""
+    statement = classify(text)
+
+    assert (statement.kind, statement.name) == (kind, name)
 
 
 @pytest.mark.parametrize(
-    ("text", "ends"),
+    "text",
     [
-        ("insert into a values (1); commit", True),
-        ("rollback; select 1", True),
-        ("select 1 -- commit", False),
-        ("insert into a values (1)", False),
+        "select 'listen a'",
+        "select 1 -- notify a",
+        "select 'copy a from stdin'",
+        "/* declare c cursor for */ select 1",
     ],
 )
-def test_what_could_end_a_transaction(text: str, ends: bool) -> None:
-    """It is remembered, to be named if the transaction turns out to have ended."""
-    assert ends_a_transaction(text) is ends
+def test_words_in_strings_and_comments_are_none(text: str) -> None:
+    """They belong to nobody's session."""
+    assert classify(text).kind is Kind.READ
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds", "offsets"),
+    [
+        ("", [], []),
+        ("select 1", [Kind.READ], [0]),
+        (
+            " begin; insert into a values (1);commit",
+            [Kind.BEGIN, Kind.WRITE, Kind.COMMIT],
+            [1, 8, 33],
+        ),
+        ("/* a */ select 1;; -- b\n copy a from stdin;", [Kind.READ, Kind.COPY_IN], [8, 25]),
+        ("insert into a values (';')", [Kind.WRITE], [0]),
+    ],
+)
+def test_a_text_of_several_statements(text: str, kinds: list[Kind], offsets: list[int]) -> None:
+    """Each by itself, with where it stands in the text."""
+    found = split(text)
+
+    assert [each.kind for each in found] == kinds
+    assert [each.offset for each in found] == offsets
+    assert [text[each.offset :].startswith(each.text) for each in found] == [True] * len(kinds)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("select 1; select 2", Kind.READ),
+        ("select 1; fetch c", Kind.READ),
+        ("select 1; select * from a for update", Kind.WRITE),
+        ("select 1; listen a", Kind.WRITE),
+        ("select 1; insert into a values (1)", Kind.WRITE),
+    ],
+)
+def test_what_several_statements_do_together(text: str, kind: Kind) -> None:
+    """They leave something to undo if one of them does."""
+    assert together(split(text)) is kind
+
+
+def test_a_long_text_is_not_kept() -> None:
+    """It is made of values, and does not come again."""
+    short, long = "select 'a'", f"select '{'a' * 30_000}'"
+
+    assert split(short) is split(short)
+    assert split(long) is not split(long)
 
 
 @pytest.mark.parametrize(
