@@ -68,7 +68,7 @@ class TestTransaction:
         self._detector = detector
         self._may_hold_locks = False
         """Whether a statement may have taken a lock that outlives a rollback."""
-        self._outer = OuterTransaction(beneath._outer.depth + 1 if beneath else 0)
+        self._outer: OuterTransaction = OuterTransaction(beneath._outer.depth + 1 if beneath else 0)
         server.queue(self._outer.begin)
         self.constraints = constraints or constraints_of(server)
         self.stack = SavepointStack(self.constraints, places_below=self._outer.places)
