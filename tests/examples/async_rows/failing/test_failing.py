@@ -121,9 +121,9 @@ async def test_escaped(async_db_session, execute):
     await async_db_session.scalar(COUNT)
 
 
-async def test_advisory_lock(async_db_session):
-    """A lock of the session survives the rollback."""
-    await async_db_session.execute(text("select pg_advisory_lock(4711)"))
+async def test_advisory_lock(db_session):
+    """A lock of the session survives the rollback, where a pool keeps its connection."""
+    db_session.execute(text("select pg_advisory_lock(4711)"))
 
 
 async def test_cut(engine):
