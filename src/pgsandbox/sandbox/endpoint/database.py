@@ -27,12 +27,13 @@ from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
 
+
 class TestDatabaseSession:
     """One test database: its session on the server, and the transaction of the running test."""
 
     __test__ = False
 
-    def __init__(self, wait: Wait) -> None:
+    def __init__(self, wait: Wait) -> None:  # noqa: PLR0915  # one fact a line
         self.server: ServerConnection | None = None
         self.parameters: dict[str, str] = {}
         self.running = "no test is running"

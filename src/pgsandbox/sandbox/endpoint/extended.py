@@ -233,7 +233,7 @@ class ExtendedQueries:
         server_name = portal.name if portal else self._backend.objects.cursor_name(name)
         self._segment.request += messages.message(b"D", b"P" + server_name + b"\0")
 
-    def _execute(self, body: bytes) -> None:
+    def _execute(self, body: bytes) -> None:  # noqa: C901  # one step after another
         name, position = messages.string(body)
         portal = self._portals.get(name)
         if portal is None:
@@ -249,7 +249,9 @@ class ExtendedQueries:
                 backend.record(statement)
                 self._send(backend.answer(statement, is_alone=False))
             return
-        if self._segment.executed and (_is_apart(statement) or _is_apart(self._segment.executed[-1])):
+        if self._segment.executed and (
+            _is_apart(statement) or _is_apart(self._segment.executed[-1])
+        ):
             self._flush()
         request = messages.message(b"E", portal.name + b"\0" + body[position:])
         if statement.is_set_local or statement.sets_constraints or statement.kind in _NEEDS_BLOCK:
@@ -579,5 +581,3 @@ def _result_formats(bound: bytes) -> list[int]:
 def _in_text(bound: bytes) -> bytes:
     """Return *bound* such that the result comes in text format."""
     return bound[: _parameters_end(bound)] + struct.pack("!h", 0)
-
-

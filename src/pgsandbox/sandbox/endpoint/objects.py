@@ -82,7 +82,8 @@ class SessionObjects:
     def cursor_names(self) -> dict[str, str]:
         """Return what the client calls the server's cursors; nothing for those of others."""
         names = {
-            name: "" for name, owner in self._backend.database.cursors.items()
+            name: ""
+            for name, owner in self._backend.database.cursors.items()
             if owner is not self._backend
         }
         return names | {each.server_name: name for name, each in self._cursors.items()}
@@ -107,7 +108,9 @@ class SessionObjects:
         found, self.set_next = self.set_next, ()
         return found + self._backend.database.settings_in_functions(statement)
 
-    def before(self, transaction: TestTransaction, statement: Statement) -> None:
+    def before(  # noqa: C901  # one answer a kind
+        self, transaction: TestTransaction, statement: Statement
+    ) -> None:
         """Let the server's session be this client's, as far as *statement* can tell.
 
         Raises:
@@ -120,9 +123,12 @@ class SessionObjects:
             backend.extended.prepare_sql(statement)
         elif kind is Kind.CURSOR and statement.name is not None:
             self._check_cursor(statement.name)
-        elif kind is Kind.DECLARE and statement.name in self._cursors:
-            if self._cursors[statement.name].server_name != statement.name:
-                raise failure("42P03", f'cursor "{statement.name}" already exists')
+        elif (
+            kind is Kind.DECLARE
+            and statement.name in self._cursors
+            and self._cursors[statement.name].server_name != statement.name
+        ):
+            raise failure("42P03", f'cursor "{statement.name}" already exists')
         temporary = backend.database.temporary
         if temporary.are_any and (
             temporary.may_be_named_in(statement) or backend.database.may_call(statement)
@@ -139,7 +145,8 @@ class SessionObjects:
         elif statement.takes_numbers or backend.database.may_call(statement):
             backend.database.sequence_values.taken(backend, transaction.server)
         name = backend.application_name
-        if name is not None and not self._is_named and _NAMES_THE_APPLICATION.search(statement.text):
+        is_named = self._is_named
+        if name is not None and not is_named and _NAMES_THE_APPLICATION.search(statement.text):
             self._is_named = True
             values = {**transaction.settings.of(backend.session), "application_name": name}
             transaction.settings.adopt(
@@ -194,7 +201,8 @@ class SessionObjects:
     def _opened(self, transaction: TestTransaction) -> None:
         """Let the cursors that a function has opened be the client's."""
         cursors = self._backend.database.cursors
-        known = {each for other in self._backend.database.backends for each in other.extended.portals}
+        backends = self._backend.database.backends
+        known = {each for other in backends for each in other.extended.portals}
         for (name,) in transaction.server.rows("SELECT name FROM pg_cursors WHERE NOT is_holdable"):
             if name and name not in cursors and name not in known:
                 self._add_cursor(name, name, is_held=False)
@@ -265,7 +273,7 @@ class SessionObjects:
     # -- temporary tables ---------------------------------------------------------------------
 
     def before_commit(self) -> None:
-        """Do what ON COMMIT of the client's temporary tables says, and what a commit does to enums."""
+        """Do what ON COMMIT of the client's temporary tables says, and what it does to enums."""
         session = self._backend.session
         temporary = self._backend.database.temporary
         if temporary.are_any and session.in_transaction:
@@ -332,7 +340,7 @@ class TemporaryTables:
         return bool(self._tables)
 
     def may_be_named_in(self, statement: Statement) -> bool:
-        """Whether *statement* may find one of them; renaming is a write, which is better avoided."""
+        """Whether *statement* may find one of them; renaming is a write, and better avoided."""
         text = statement.text
         if statement.kind is not Kind.READ or not text or _CATALOGS.search(text):
             return True
