@@ -26,16 +26,14 @@ One class per cause, so that a caller can catch exactly what it can handle::
     ├── GuardError
     │   ├── DatabaseNotRequested        a test that did not ask for the database opened it
     │   ├── ForeignDatabase             a connection to anything but the test database
-    │   ├── PastTheSandbox              a driver's own connection to the test database
     │   └── SocketRefused               a test without the database opened a socket
     ├── SandboxError
-    │   ├── TransactionsInterleaved     two transactions whose result one connection can't express
-    │   ├── OuterTransactionEnded       raw SQL ended the transaction that holds the test
+    │   ├── TransactionsInterleaved     two transactions whose result one can't express
+    │   ├── OuterTransactionEnded       a hidden COMMIT ended the transaction that holds the test
     │   ├── DeferredConstraintViolated  rows of the test break a deferred constraint at its end
     │   ├── EscapedFromSandbox          something of the test outlived its rollback
     │   ├── FixtureTooLate              a wider fixture wrote after the test had
     │   ├── NotInSandbox                a feature that only a database of its own can give
-    │   ├── TwoDrivers                  one database was opened with two drivers in one test
     │   └── SandboxLost                 the connection that holds the test was cut
     └── FactoryError
         └── NoSession                   a factory was called where no test has a session
@@ -258,12 +256,6 @@ class ForeignDatabase(GuardError):
     page = "foreign-database"
 
 
-class PastTheSandbox(GuardError):
-    """A driver's own connection to the test database, outside of the test's transaction."""
-
-    page = "past-the-sandbox"
-
-
 class SocketRefused(GuardError):
     """A test that did not ask for the database opened a socket, and a setting refuses that."""
 
@@ -271,19 +263,19 @@ class SocketRefused(GuardError):
 
 
 class SandboxError(PgSandboxError):
-    """The one connection of a sandboxed test could not do what was asked."""
+    """The one transaction of a sandboxed test could not do what was asked."""
 
     page = "sandbox-error"
 
 
 class TransactionsInterleaved(SandboxError):
-    """Two open transactions interleaved, and one connection can't express the result."""
+    """Two open transactions interleaved, and one on the server can't express the result."""
 
     page = "transactions-interleaved"
 
 
 class OuterTransactionEnded(SandboxError):
-    """Raw SQL ended, or tried to end, the transaction that holds the test."""
+    """A COMMIT or ROLLBACK hidden in a text ended the transaction that holds the test."""
 
     page = "outer-transaction-ended"
 
@@ -310,12 +302,6 @@ class NotInSandbox(SandboxError):
     """The code asked for a feature that only a database of its own can give."""
 
     page = "not-in-sandbox"
-
-
-class TwoDrivers(SandboxError):
-    """One test opened one database with two drivers, synchronous and asynchronous ones, say."""
-
-    page = "two-drivers"
 
 
 class SandboxLost(SandboxError):

@@ -15,8 +15,9 @@ import pytest
 from pgsandbox import factories
 from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, PgSandboxError
-from pgsandbox.plugin import async_fixtures, fixtures, reporting, sockets
+from pgsandbox.plugin import async_fixtures, fixtures, reporting, serving_fixtures, sockets
 from pgsandbox.plugin.engines import Engines
+from pgsandbox.plugin.forked import Forked
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
 from pgsandbox.plugin.pg import Pg
 from pgsandbox.plugin.reporting import Closing
@@ -25,7 +26,10 @@ from pgsandbox.plugin.stopping import Termination
 from pgsandbox.wiring import Run
 
 _FIXTURES = frozenset(
-    {"db_session", "db_connection", "db_engine", "pg", "async_db_session", "async_db_engine"}
+    {
+        *("db_session", "db_connection", "db_engine", "pg"),
+        *("async_db_session", "async_db_engine", "pgsandbox_live_server"),
+    }
 )
 _LOOKS = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow", "setupplan")
 """Options with which pytest shows something and runs no test."""
@@ -57,6 +61,9 @@ class ActivePlugin:
         self.run.interceptor.install()
         config.pluginmanager.register(fixtures, "pgsandbox-fixtures")
         config.pluginmanager.register(async_fixtures, "pgsandbox-async-fixtures")
+        if not any(hasattr(each, "live_server") for each in config.pluginmanager.get_plugins()):
+            config.pluginmanager.register(serving_fixtures, "pgsandbox-serving-fixtures")
+        config.pluginmanager.register(Forked(), "pgsandbox-forked")
         if settings.refuse_sockets:
             config.pluginmanager.register(
                 sockets.Sockets(self.run.interceptor, settings), "pgsandbox-sockets"

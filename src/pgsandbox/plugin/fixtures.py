@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
 from pgsandbox.plugin.pg import Pg
+from pgsandbox.plugin.serving import LiveServer
 
 if TYPE_CHECKING:
     from pgsandbox.factory_checks import FactoryChecks
@@ -84,6 +85,29 @@ def pg(_pgsandbox_run: ActivePlugin) -> Pg:
 def pgsandbox_app(_pgsandbox_run: ActivePlugin) -> Any:
     """The application that the setting ``app`` names; None without it."""
     return _pgsandbox_run.run.app
+
+
+@pytest.fixture
+def pgsandbox_live_server(
+    request: pytest.FixtureRequest, _pgsandbox: ActivePlugin
+) -> Iterator[LiveServer]:
+    """The same as ``live_server``, also where another plugin has taken that name."""
+    server = LiveServer(_served_application(request))
+    yield server
+    server.stop()
+
+
+def _served_application(request: pytest.FixtureRequest) -> Any:
+    """Return what the project's fixture ``app`` returns, otherwise ``pgsandbox_app``.
+
+    It is asked for here and now, so that its teardown comes after the server's.
+    """
+    try:
+        return request.getfixturevalue("app")
+    except pytest.FixtureLookupError as error:
+        if error.argname != "app":
+            raise
+    return request.getfixturevalue("pgsandbox_app")
 
 
 @pytest.fixture

@@ -128,6 +128,10 @@ class EndpointProcess:
             remedy="If nobody has ended it, this is a fault of pgsandbox: please report it.",
         )
 
+    def let_go(self) -> None:
+        """In a forked child: hold nothing of it, so that it ends with the parent."""
+        self._control.close()
+
     def close(self) -> None:
         """End the process, and remove its folder."""
         if not self.is_ours:

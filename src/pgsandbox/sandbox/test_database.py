@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 
 from pgsandbox import guard
 from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SandboxLost
-from pgsandbox.sandbox import children, cleanup, endpoint_process
+from pgsandbox.sandbox import children, cleanup, endpoint_process, forks
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.endpoint.sessions import Executed
 from pgsandbox.sandbox.endpoint_process import (
@@ -95,6 +95,7 @@ class TestDatabase:
         self._children = children.ended()
         self._tcp: tuple[int, str] | None = None
         self._was_used = False
+        forks.watch(self)
 
     # -- the endpoint -------------------------------------------------------------------------
 

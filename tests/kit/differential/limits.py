@@ -23,5 +23,6 @@ LIMITS: dict[str, str] = {
     "locks.an_update_of_the_same_row": _ROW_LOCKS,
     "locks.the_same_key_by_two": _ROW_LOCKS,
     "locks.locks_of_tables": _TABLE_LOCKS,
+    "temporary.in_the_catalogs": "temporary tables of others have other names in the catalogs",
 }
 """The limit by the behaviour's name, of one driver or of all."""

@@ -49,6 +49,19 @@ def test_an_example_passes_in_any_order(make_example: MakeExample, arguments: li
     assert set(run.counts) == {"passed"}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["-p", "xdist", "-n", "2"], ["-p", "randomly"]],
+    ids=["in order", "two workers", "random order"],
+)
+def test_the_example_of_processes_passes(make_example: MakeExample, arguments: list[str]) -> None:
+    """All of it, or all but the worker in JavaScript where there is no node."""
+    run = make_example("depot").run("--pg-server=embedded", "-rs", *arguments)
+
+    assert run.code == 0, run.text
+    assert run.counts.get("skipped", 0) == run.out.count("there is no node on this machine")
+
+
 @pytest.mark.parametrize("scope", ["function", "session"])
 def test_the_asynchronous_example_passes(make_example: MakeExample, scope: str) -> None:
     """With a loop for each test, and with one for the whole run."""

@@ -38,12 +38,10 @@ _STARTING = b"E" + (len(_REFUSAL) + 4).to_bytes(4, "big") + _REFUSAL
 
 IN_A_TEST = {
     "transactions-interleaved": "test_an_entry_stays_when_its_order_fails",
-    "outer-transaction-ended": "test_raw_sql_commits",
+    "outer-transaction-ended": "test_a_function_hides_a_commit",
     "deferred-constraint-violated": "test_two_offers_at_one_place",
-    "past-the-sandbox": "test_the_driver_connects_by_itself",
-    "escaped-from-sandbox": "ERROR at teardown of test_another_process_writes",
+    "escaped-from-sandbox": "ERROR at teardown of test_a_job_takes_a_lock",
     "fixture-too-late": "test_a_fixture_comes_too_late",
-    "two-drivers": "test_a_worker_uses_another_driver",
     "not-in-sandbox": "test_an_index_is_made_concurrently",
     "sandbox-lost": "ERROR at teardown of test_the_connection_is_cut",
     "foreign-database": "test_the_application_uses_its_own_url",

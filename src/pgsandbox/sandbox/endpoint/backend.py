@@ -83,6 +83,8 @@ class Backend:
         """Whether its engine has handed it out: what it sent before is not the test's."""
         self.wrote_in_set_up = False
         """Whether something that its engine wrote when it connected ends with the test."""
+        self._refused_transactions: dict[str, bytes] = {}
+        """What it was told of transactions that it wanted to prepare, by their identifiers."""
         self._tells = False
         """Whether its statement may have run a routine that notifies."""
         self.is_cut = False
@@ -92,7 +94,6 @@ class Backend:
         self.standing: list[tuple[TestTransaction, ClientSession]] = []
         """Where it stands in what wider fixtures have made, the widest first."""
         self.extended = ExtendedQueries(self)
-        self._not_prepared: set[str] = set()
         """Transactions that it was refused to prepare, by their identifiers."""
         self.copy: CopyIn | None = None
         """The COPY whose rows the client is sending."""
@@ -627,15 +628,14 @@ class Backend:
         """Refuse to prepare a transaction, which is rolled back as by any error of its end."""
         if not statement.bare.lstrip().upper().startswith("PREPARE"):
             literal = payload_of(statement.text)
-            if literal in self._not_prepared:
-                error = refusals.two_phase(statement.text, self.database.running)
-                raise StatementFailed(refusals.as_message(error))
+            if literal in self._refused_transactions:  # what a driver does about the refusal
+                raise StatementFailed(self._refused_transactions[literal])
             words = f'prepared transaction with identifier "{literal}" does not exist'
             raise failure("42704", words)
-        self._not_prepared.add(payload_of(statement.text))
-        error = refusals.two_phase(statement.text, self.database.running)
+        response = refusals.as_message(refusals.two_phase(statement.text, self.database.running))
+        self._refused_transactions[payload_of(statement.text)] = response
         self._rollback()
-        raise StatementFailed(refusals.as_message(error))
+        raise StatementFailed(response)
 
     def begin(self, text: str) -> None:
         """Begin a transaction block, or go on in the one that is open."""

@@ -15,7 +15,7 @@ from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.backend import Backend
 from pgsandbox.sandbox.endpoint.connection import ClientConnection, Unit
-from pgsandbox.sandbox.endpoint.failures import Waiting
+from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting
 from pgsandbox.sandbox.endpoint.server import ServerError, ServerLost
 from pgsandbox.sandbox.endpoint.settings import KEPT_AWAY, parse_options
 
@@ -131,7 +131,11 @@ class Client:
         self.connection.flush()
         self.waiting = waiting.unit
         if self.waits_until is None:
-            limits = backend.limits()
+            try:
+                limits = backend.limits()
+            except StatementFailed:  # the client has cancelled it at this moment
+                self.stop_waiting("57014", "canceling statement due to user request")
+                return
             if limits is not None:
                 seconds, code, what = limits
                 self.waits_until = time.monotonic() + seconds

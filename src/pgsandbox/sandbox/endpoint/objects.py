@@ -145,8 +145,11 @@ class SessionObjects:
         elif statement.takes_numbers or backend.database.may_call(statement):
             backend.database.sequence_values.taken(backend, transaction.server)
         name = backend.application_name
-        is_named = self._is_named
-        if name is not None and not is_named and _NAMES_THE_APPLICATION.search(statement.text):
+        if (
+            name is not None
+            and not self._is_named
+            and _NAMES_THE_APPLICATION.search(statement.text)
+        ):
             self._is_named = True
             values = {**transaction.settings.of(backend.session), "application_name": name}
             transaction.settings.adopt(
@@ -201,8 +204,9 @@ class SessionObjects:
     def _opened(self, transaction: TestTransaction) -> None:
         """Let the cursors that a function has opened be the client's."""
         cursors = self._backend.database.cursors
-        backends = self._backend.database.backends
-        known = {each for other in backends for each in other.extended.portals}
+        known = {
+            each for other in self._backend.database.backends for each in other.extended.portals
+        }
         for (name,) in transaction.server.rows("SELECT name FROM pg_cursors WHERE NOT is_holdable"):
             if name and name not in cursors and name not in known:
                 self._add_cursor(name, name, is_held=False)

@@ -84,6 +84,7 @@ def _followed(match: re.Match[str]) -> str:
     if "://" in target:
         return f"{text} ({target})"
     place = posixpath.normpath(posixpath.join("reference/errors", file)).removesuffix(".md")
+    place = place.removesuffix("/index")
     return f"{text} ({place}/{'#' if anchor else ''}{anchor})"
 
 

@@ -26,6 +26,9 @@ PAGES = (
     ROOT / "docs" / "reference" / "errors" / "index.md",
 )
 
+FIXTURES = {"Pg": "pg", "LiveServer": "live_server"}
+"""For a class the fixture whose value is an object of it."""
+
 _MARKED = re.compile(r"(<!-- from (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _TREE = re.compile(r"(<!-- tree (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _RAISES = re.compile(r"^Raises:\n((?: .*\n?)+)", re.MULTILINE)
@@ -106,7 +109,8 @@ def _signature(node: Definition, name: str) -> str:
         return f"class {name}"
     returned = _value(node)
     arrow = f" -> {returned}" if returned else ""
-    short = ".".join(["pg", *name.split(".")[1:]]) if name.startswith("Pg.") else name
+    owner, dot, rest = name.partition(".")
+    short = FIXTURES.get(owner, owner) + dot + rest
     if _is(node, "property") or _is(node, "fixture"):
         return f"{short}: {returned}"
     arguments = ast.unparse(node.args)

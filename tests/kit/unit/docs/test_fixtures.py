@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.kit.unit.docs.from_docstrings import FIXTURES as VALUES
 from tests.kit.unit.docs.from_docstrings import KIT, PAGES, definition, main, page, prose, public
 from tests.kit.unit.docs.pages import DOCS
 
@@ -25,9 +26,12 @@ FIXTURES = [
     if is_fixture(file.relative_to(KIT).as_posix(), name)
 ]
 ATTRIBUTES = [
-    ("plugin/pg.py", name) for name in public("plugin/pg.py", "Pg") if "close" not in name
+    (file, name, name.replace(kind, VALUES[kind]))
+    for file, kind in [("plugin/pg.py", "Pg"), ("plugin/serving.py", "LiveServer")]
+    for name in public(file, kind)
+    if not name.endswith((".close", ".stop"))
 ]
-DESCRIBED = [(file, name, name.replace("Pg.", "pg.")) for file, name in [*FIXTURES, *ATTRIBUTES]]
+DESCRIBED = [*((file, name, name) for file, name in FIXTURES), *ATTRIBUTES]
 
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)

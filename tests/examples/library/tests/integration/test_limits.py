@@ -1,10 +1,11 @@
-"""What one connection cannot show."""
+"""What one transaction cannot show."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from library.models import Author, Loan
 from sqlalchemy import create_engine, func, select, text
+from sqlalchemy.exc import NotSupportedError
 from sqlalchemy.orm import Session
 
 from pgsandbox.errors import NotInSandbox
@@ -54,7 +55,7 @@ def test_sequences_are_not_rolled_back(db_session, pg):
 
 # --8<-- [start:lock]
 def test_row_locks_do_not_keep_the_tests_own_sessions_out(db_session, db_engine):
-    """All are one connection, which never waits for itself; in production NOWAIT would fail."""
+    """All share one session on the server, which never waits for itself, as NOWAIT shows."""
     BookFactory(title="Emma")
     locked = select(Author).with_for_update(nowait=True)
     with Session(db_engine) as first, Session(db_engine) as second:
@@ -64,11 +65,38 @@ def test_row_locks_do_not_keep_the_tests_own_sessions_out(db_session, db_engine)
 # --8<-- [end:lock]
 
 
+# --8<-- [start:unseen]
+def test_an_uncommitted_row_is_seen(db_engine):
+    """All are one transaction on the server; in production the second would see nothing."""
+    with Session(db_engine) as first, Session(db_engine) as second:
+        first.add(Author(name="Jane"))
+        first.flush()
+
+        assert second.scalar(select(Author.name)) == "Jane"
+
+
+# --8<-- [end:unseen]
+
+
+# --8<-- [start:one-number]
+def test_all_transactions_have_one_number(db_engine):
+    """They are savepoints of one; in production each has its own."""
+    number = select(func.pg_current_xact_id())
+    with Session(db_engine) as first, Session(db_engine) as second:
+        assert first.scalar(number) == second.scalar(number)
+
+
+# --8<-- [end:one-number]
+
+
 # --8<-- [start:level]
 def test_another_isolation_level_is_refused(db_engine):
     """All transactions of the test share one, which is READ COMMITTED."""
-    with db_engine.connect() as connection, pytest.raises(NotInSandbox, match="SERIALIZABLE"):
+    with db_engine.connect() as connection:
         connection.execution_options(isolation_level="SERIALIZABLE")
+
+        with pytest.raises(NotSupportedError, match="SERIALIZABLE"):
+            connection.execute(select(Author))
 
 
 # --8<-- [end:level]
@@ -87,8 +115,11 @@ def test_an_engine_made_for_another_level_runs_at_read_committed(pg):
 # --8<-- [start:vacuum]
 def test_what_needs_no_transaction_is_refused(db_engine):
     """PostgreSQL runs VACUUM outside of transactions only."""
-    with db_engine.connect() as connection, pytest.raises(NotInSandbox, match="VACUUM"):
+    with db_engine.connect() as connection, pytest.raises(NotSupportedError) as refused:
         connection.execute(text("VACUUM authors"))
+
+    assert refused.value.orig.pgcode == "0A000"
+    assert isinstance(refused.value.orig.__cause__, NotInSandbox)
 
 
 # --8<-- [end:vacuum]

@@ -1,14 +1,9 @@
 """Tests that fail, each with the message that the site shows for it."""
 
-import subprocess
-import sys
-
 import models
-import psycopg2
 import pytest
 from models import Entry, Offer, Order
-from sqlalchemy import create_engine, func, select, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 
@@ -27,9 +22,10 @@ def test_an_entry_stays_when_its_order_fails(db_engine):
 
 
 # --8<-- [start:outer-transaction-ended]
-def test_raw_sql_commits(db_connection):
-    """The driver began the transaction, and would not know that SQL has ended it."""
-    db_connection.execute(text("COMMIT"))
+def test_a_function_hides_a_commit(db_connection):
+    """Its argument is named begin, which is taken for the beginning of a body."""
+    function = "CREATE FUNCTION half(begin int) RETURNS int LANGUAGE sql AS 'SELECT begin / 2'"
+    db_connection.exec_driver_sql(f"{function}; COMMIT; SELECT half(2)")
 
 
 # --8<-- [end:outer-transaction-ended]
@@ -45,38 +41,13 @@ def test_two_offers_at_one_place(db_session):
 # --8<-- [end:deferred-constraint-violated]
 
 
-# --8<-- [start:past-the-sandbox]
-def test_the_driver_connects_by_itself(db_session, pg):
-    """SQLAlchemy is not asked, so neither is the sandbox: a row would be committed for real."""
-    url = make_url(pg.url).set(drivername="postgresql")
-    psycopg2.connect(url.render_as_string(hide_password=False))
-
-
-# --8<-- [end:past-the-sandbox]
-
-
 # --8<-- [start:escaped-from-sandbox]
-def test_another_process_writes(db_session, pg):
-    """It has a transaction of its own: the row is committed for real."""
-    subprocess.run([sys.executable, "-m", "jobs", pg.url, "tea"], check=True)
-
-    assert db_session.scalar(select(Order.item)) == "tea"
+def test_a_job_takes_a_lock(db_connection):
+    """A lock of the session's, which neither the job nor a rollback gives back."""
+    db_connection.execute(select(func.pg_advisory_lock(4711)))
 
 
 # --8<-- [end:escaped-from-sandbox]
-
-
-# --8<-- [start:two-drivers]
-def test_a_worker_uses_another_driver(db_session, pg):
-    """Its engine can't see what the first driver's transaction holds."""
-    db_session.add(Order(item="tea"))
-    db_session.flush()
-    url = make_url(pg.url).set(drivername="postgresql+psycopg")
-    with create_engine(url).connect() as connection:
-        connection.execute(select(Order.item))
-
-
-# --8<-- [end:two-drivers]
 
 
 # --8<-- [start:not-in-sandbox]

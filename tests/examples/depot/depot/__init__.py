@@ -1,0 +1,1 @@
+"""Parcels, and all the programs that touch them."""
