@@ -22,7 +22,7 @@ from pgsandbox.sandbox.endpoint.settings import KEPT_AWAY, parse_options
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.endpoint import Endpoint
 
-TOKEN = "pgsandbox.client"
+TOKEN = "pgsandbox.client"  # noqa: S105  # the name of an option
 """The start-up option by which the test process says whose connection it is."""
 
 _FIRST_PID = 1_000_000
@@ -344,4 +344,3 @@ def _parameters(packet: bytes) -> dict[str, str]:
         value, position = messages.string(packet, position)
         found[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
     return found
-

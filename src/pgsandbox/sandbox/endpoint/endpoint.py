@@ -347,7 +347,9 @@ class Endpoint:
 
     # What the test process may call, each with the arguments that it sends.
 
-    def do_open(self, parameters: dict[str, str], restarts_sequences: bool, limit: float = 15.0) -> None:
+    def do_open(
+        self, parameters: dict[str, str], restarts_sequences: bool, limit: float = 15.0
+    ) -> None:
         self.database.limit = limit
         self.database.open(parameters, restarts_sequences=restarts_sequences)
         if self.database.server is not None:
@@ -389,9 +391,7 @@ class Endpoint:
     ) -> dict[str, Any]:
         database = self.database
         used = bool(database.executed())
-        found = database.finish(
-            test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over
-        )
+        found = database.finish(test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over)
         return {
             "errors": _as_list(found),
             "is_in_doubt": database.is_in_doubt,
@@ -496,9 +496,10 @@ def as_json(error: PgSandboxError) -> dict[str, Any]:
 def from_json(said: dict[str, Any]) -> PgSandboxError:
     """Return the error that `as_json` wrote down."""
     kind: Callable[..., PgSandboxError] = getattr(errors, said["class"])
-    return kind(said["headline"], facts=[Fact(*each) for each in said["facts"]], remedy=said["remedy"])
+    return kind(
+        said["headline"], facts=[Fact(*each) for each in said["facts"]], remedy=said["remedy"]
+    )
 
 
 def _as_list(found: list[PgSandboxError]) -> list[dict[str, Any]]:
     return [{"id": id(error), **as_json(error)} for error in found]
-

@@ -2,9 +2,9 @@
 
 Which locks such a statement takes, nobody can read from it. So while it runs, what other clients
 hold is held by another session, which conflicts with the server's own as it would in production;
-afterwards what the server's own has belongs to the client. Only a test in which another client holds
-a lock at that moment pays for the session. A statement that would have to wait for another client is
-refused by name: that client has no turn meanwhile.
+afterwards what the server's own has belongs to the client. Only a test in which another client
+holds a lock at that moment pays for the session. A statement that would have to wait for another
+client is refused by name: that client has no turn meanwhile.
 """
 
 from __future__ import annotations

@@ -108,7 +108,9 @@ class SessionObjects:
         found, self.set_next = self.set_next, ()
         return found + self._backend.database.settings_in_functions(statement)
 
-    def before(self, transaction: TestTransaction, statement: Statement) -> None:
+    def before(  # noqa: C901  # one answer a kind
+        self, transaction: TestTransaction, statement: Statement
+    ) -> None:
         """Let the server's session be this client's, as far as *statement* can tell.
 
         Raises:
@@ -121,9 +123,12 @@ class SessionObjects:
             backend.extended.prepare_sql(statement)
         elif kind is Kind.CURSOR and statement.name is not None:
             self._check_cursor(statement.name)
-        elif kind is Kind.DECLARE and statement.name in self._cursors:
-            if self._cursors[statement.name].server_name != statement.name:
-                raise failure("42P03", f'cursor "{statement.name}" already exists')
+        elif (
+            kind is Kind.DECLARE
+            and statement.name in self._cursors
+            and self._cursors[statement.name].server_name != statement.name
+        ):
+            raise failure("42P03", f'cursor "{statement.name}" already exists')
         temporary = backend.database.temporary
         if temporary.are_any and (
             temporary.may_be_named_in(statement) or backend.database.may_call(statement)
@@ -272,7 +277,7 @@ class SessionObjects:
     # -- temporary tables ---------------------------------------------------------------------
 
     def before_commit(self) -> None:
-        """Do what ON COMMIT of the client's temporary tables says, and what a commit does to enums."""
+        """Do what ON COMMIT of the client's temporary tables says, and what it does to enums."""
         session = self._backend.session
         temporary = self._backend.database.temporary
         if temporary.are_any and session.in_transaction:
@@ -339,7 +344,7 @@ class TemporaryTables:
         return bool(self._tables)
 
     def may_be_named_in(self, statement: Statement) -> bool:
-        """Whether *statement* may find one of them; renaming is a write, which is better avoided."""
+        """Whether *statement* may find one of them; renaming is a write, and better avoided."""
         text = statement.text
         if statement.kind is not Kind.READ or not text or _CATALOGS.search(text):
             return True

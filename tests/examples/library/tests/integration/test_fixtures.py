@@ -60,7 +60,6 @@ def test_pg_url_is_for_code_that_makes_its_own_engine(pg, db_session):
 # --8<-- [end:url]
 
 
-# --8<-- [start:tcp_url]
 LISTING = """
 import psycopg2, sys
 cursor = psycopg2.connect(sys.argv[1]).cursor()
@@ -77,9 +76,6 @@ def test_pg_tcp_url_is_for_programs_that_know_no_socket(pg, db_session):
     run = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert run.stdout == "Jane Austen\n"
-
-
-# --8<-- [end:tcp_url]
 
 
 # --8<-- [start:outside]

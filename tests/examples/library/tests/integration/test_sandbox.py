@@ -45,7 +45,6 @@ def test_arranged_rows_stay_once_the_application_has_committed(db_session, db_en
 # --8<-- [end:sealed]
 
 
-# --8<-- [start:process]
 def test_another_process_joins_the_test(db_session, pg):
     """It sees what the test has committed, by the URL that it is given."""
     AuthorFactory(name="Jane Austen")
@@ -54,6 +53,3 @@ def test_another_process_joins_the_test(db_session, pg):
     run = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert run.stdout == "Jane Austen\n"
-
-
-# --8<-- [end:process]
