@@ -110,6 +110,28 @@ def test_the_application_may_be_that_of_the_settings(make_project: MakeProject) 
     assert (outcome.code, outcome.counts) == (0, {"passed": 3})
 
 
+_KEPT = """
+from http.client import HTTPConnection
+
+kept = []
+
+
+@pytest.mark.parametrize("time", range(2))
+def test_a_client_keeps_its_connection(live_server, time):
+    connection = HTTPConnection(live_server.url.removeprefix("http://"))
+    connection.request("GET", "/items")
+    assert connection.getresponse().read() == b"0"
+    kept.append(connection)
+"""
+
+
+def test_a_client_may_keep_its_connection(make_project: MakeProject) -> None:
+    """As a browser does; nobody waits for a request that it might send."""
+    outcome = make_project(files_with(_KEPT)).run()
+
+    assert outcome.counts == {"passed": 2}, outcome.text
+
+
 _ASGI = """
 from contextlib import asynccontextmanager
 
