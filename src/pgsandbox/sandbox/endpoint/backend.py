@@ -96,6 +96,8 @@ class Backend:
         self.notifications = Notifications(self)
         self.objects = SessionObjects(self)
         self.own_state = OwnState(self)
+        self._text = ""
+        """The text that is run."""
         self._rest: list[Statement] = []
         """What is left of a text whose statement waits: for a lock, or for the rows of a COPY."""
 
@@ -123,6 +125,8 @@ class Backend:
         if self.copy is not None:
             self.copy.take(unit)
             return
+        if kind in (b"Q", b"F") and self.extended.skips:
+            return  # up to its next Sync the client is not listened to
         if kind == b"Q":
             if _PING.fullmatch(body) and self._is_idle():
                 send(_ONE)
@@ -218,10 +222,11 @@ class Backend:
         return is_idle and server is not None and self.database.is_requested and not server.is_cut()
 
     def _simple_query(self, text: str) -> None:
+        self.extended.forget_unnamed()
         statements = split(text, has_escapes=self.has_escapes)
         if not statements:
             self.client.connection.send(messages.EMPTY_QUERY)
-        self._rest = list(statements)
+        self._text, self._rest = text, list(statements)
         is_alone = len(statements) == 1
         if self.session.has_failed or (not is_alone and any(map(_is_apart, statements))):
             try:
@@ -306,7 +311,8 @@ class Backend:
     def _run_together(self, statements: list[Statement]) -> None:
         if self.session.has_failed:
             raise aborted()
-        text = "; ".join(each.text for each in statements)
+        first, last = statements[0], statements[-1]
+        text = self._text[first.offset : last.offset + len(last.text)]
         for each in statements:
             self.record(each)
         combined = Statement(text, together(statements), offset=statements[0].offset)
@@ -707,9 +713,10 @@ class Backend:
     def _cut(self, statement: Statement) -> Statement:
         """Return *statement* with a name of the length that PostgreSQL's have."""
         name = statement.name or ""
-        if len(name) <= _LONGEST_NAME // 4 or len(name.encode()) <= _LONGEST_NAME:
+        encoded = name.encode("utf-8", "surrogateescape")
+        if len(encoded) <= _LONGEST_NAME:
             return statement
-        cut = name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+        cut = encoded[:_LONGEST_NAME].decode(errors="ignore")
         words = f'identifier "{name}" will be truncated to "{cut}"'
         self.client.connection.send(messages.report(b"N", "NOTICE", "42622", words))
         return Statement(statement.text, statement.kind, cut, statement.offset)

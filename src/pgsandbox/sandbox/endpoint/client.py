@@ -169,6 +169,10 @@ class Client:
         if self.backend is not None and unit is not None:
             self.backend.stop_waiting(response, unit)
 
+    def stop_at_end(self) -> None:
+        """The test is over, and nobody will free what the client waits for."""
+        self.stop_waiting("57014", "canceling statement due to the end of the test")
+
     def time_is_over(self) -> None:
         """The client has waited for as long as its own settings allow."""
         code, what = self._timeout

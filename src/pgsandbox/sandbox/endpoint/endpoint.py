@@ -259,11 +259,17 @@ class Endpoint:
 
     def wait_for_reader(self, client: Client) -> None:
         """Wait until *client* has read some of what waits for it, unless others want their turn."""
+        if self._calls:
+            return
         poll = select.poll()
         poll.register(client.connection, select.POLLOUT)
         for other in self._clients.values():
             if other is not client:
+                if other.connection.has_input:
+                    return
                 poll.register(other.connection, select.POLLIN)
+        for fd in self._listeners:
+            poll.register(fd, select.POLLIN)
         poll.register(self._control, select.POLLIN)
         while len(client.connection.outgoing) > _HIGH_WATER and not client.connection.is_closed:
             events = poll.poll(1000)
@@ -361,6 +367,9 @@ class Endpoint:
     ) -> dict[str, Any]:
         database = self.database
         used = bool(database.executed())
+        for client in self._waiting():  # nobody will free what they wait for
+            self._work_for(client, client.stop_at_end)
+            self._tidy(client)
         found = database.finish(
             test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over
         )
