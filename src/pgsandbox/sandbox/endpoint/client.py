@@ -15,7 +15,7 @@ from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.backend import Backend
 from pgsandbox.sandbox.endpoint.connection import ClientConnection, Unit
-from pgsandbox.sandbox.endpoint.failures import Waiting
+from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting
 from pgsandbox.sandbox.endpoint.server import ServerError, ServerLost
 from pgsandbox.sandbox.endpoint.settings import KEPT_AWAY, parse_options
 
@@ -52,7 +52,8 @@ class Client:
         self.waiting: Unit | None = None
         """What is left of a unit that waits for another client; empty if it is a text's rest."""
         self.waits_until: float | None = None
-        self._timeout = ("57014", "statement")
+        self._timeout = ("57014", "")
+        """How its wait ends then: SQLSTATE and message."""
         self._asked: dict[str, str] | None = None
         """Its start-up parameters, while it owes a password."""
         self._is_tcp = accepted.family != socket.AF_UNIX
@@ -131,11 +132,15 @@ class Client:
         self.connection.flush()
         self.waiting = waiting.unit
         if self.waits_until is None:
-            limits = backend.limits()
+            try:
+                limits = backend.limits()
+            except StatementFailed as failed:
+                self._stop_waiting(failed.response)
+                return
             if limits is not None:
                 seconds, code, what = limits
                 self.waits_until = time.monotonic() + seconds
-                self._timeout = code, what
+                self._timeout = code, f"canceling statement due to {what} timeout"
 
     def try_again(self) -> None:
         """Go on with what waited for another client."""
@@ -175,8 +180,12 @@ class Client:
 
     def time_is_over(self) -> None:
         """The client has waited for as long as its own settings allow."""
-        code, what = self._timeout
-        self.stop_waiting(code, f"canceling statement due to {what} timeout")
+        self.stop_waiting(*self._timeout)
+
+    def cancel_wait(self) -> None:
+        """Let the wait for another client end with its next turn; another may have one now."""
+        self.waits_until = 0.0
+        self._timeout = "57014", "canceling statement due to user request"
 
     def _send_away(self, response: bytes) -> None:
         self.connection.send(response)

@@ -252,8 +252,7 @@ class Endpoint:
         if client is None:
             return
         if client.waiting is not None and client.backend is not None:
-            self.database.advisory.waiting.pop(client.backend, None)
-            client.stop_waiting("57014", "canceling statement due to user request")
+            client.cancel_wait()
         elif client is self._serving and self.database.server is not None:
             self.database.server.cancel_for_client()
 

@@ -158,6 +158,17 @@ class SessionSettings:
             if setting.name not in self._untouched and setting.name not in _CLOCKS:
                 self._before[setting.name] = self._read_before(setting.name)
 
+    def own_role(self) -> list[str]:
+        """Return what gives the server's session its own role back, if a client has changed it.
+
+        Until the next client's values are put in force.
+        """
+        touched = {name: self._untouched[name] for name in _ROLES if name in self._untouched}
+        if not touched:
+            return []
+        self._in_force = None
+        return [f"SELECT {_assignments(touched, self._untouched)}"]
+
     def put_in_force(self, session: ClientSession) -> None:
         """Give *session* its own values."""
         if self._untouched and self._in_force is not session:
