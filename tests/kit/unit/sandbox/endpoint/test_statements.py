@@ -73,7 +73,9 @@ def test_savepoints(text: str, kind: Kind, name: str) -> None:
         "explain select 1",
         "set search_path to a",
         "SET LOCAL statement_timeout = '5s'",
+        "set constraints all deferred",
         "select set_config('a.b', 'c', true)",
+        "set session characteristics as transaction read only",
     ],
 )
 def test_what_leaves_nothing_to_undo(text: str) -> None:
@@ -108,7 +110,6 @@ def test_row_locks(text: str) -> None:
         "create table a ()",
         "do $$ begin end $$",
         "call a()",
-        "set constraints all deferred",
         "set search_path to a; commit",
         "copy a to stdout",
         "copy a from '/tmp/stdin'",
@@ -160,7 +161,6 @@ def test_snapshots(text: str) -> None:
     [
         "set transaction read only",
         "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE",
-        "set session characteristics as transaction read only",
     ],
 )
 def test_modes(text: str) -> None:
