@@ -164,11 +164,10 @@ class AdvisoryLocks:
 
     def __init__(self) -> None:
         self._held: dict[Key, dict[Backend, _Hold]] = {}
-        self.waiting: dict[Backend, Key] = {}
+        self.waiting: dict[Backend, tuple[Key, AdvisoryCall]] = {}
+        """What each client that waits has asked for."""
         self._left: set[tuple[Key, str]] = set()
         """What the server still holds for transactions of clients that have ended."""
-        self._wanted: dict[Backend, str] = {}
-        """In which mode each of those that wait wants its lock."""
 
     def decide(self, backend: Backend, call: AdvisoryCall, row: Row) -> Answer | Key | None:
         """Return the answer to *call*, or None where the server is to give it.
@@ -197,13 +196,15 @@ class AdvisoryLocks:
         if self._is_deadlock(backend, blockers):
             self.waiting.pop(backend, None)
             raise failure("40P01", "deadlock detected")
-        self.waiting[backend], self._wanted[backend] = key, call.mode
+        self.waiting[backend] = key, call
         raise Waiting(key)
 
     def is_free_for(self, backend: Backend) -> bool:
         """Whether what *backend* waits for may be free now."""
-        key = self.waiting.get(backend)
-        return key is None or not any(other is not backend for other in self._held.get(key, {}))
+        if backend not in self.waiting:
+            return True
+        key, call = self.waiting[backend]
+        return not self._blockers(backend, call, key)
 
     def _unlock(self, backend: Backend, call: AdvisoryCall, key: Key) -> Answer | None:
         hold = self._held.get(key, {}).get(backend)
@@ -246,7 +247,8 @@ class AdvisoryLocks:
                 return True
             if other not in seen and other in self.waiting:
                 seen.add(other)
-                todo.extend(self._held.get(self.waiting[other], {}))
+                key, call = self.waiting[other]
+                todo.extend(self._blockers(other, call, key))
         return False
 
     def transaction_ended(self, backend: Backend) -> None:
@@ -336,9 +338,8 @@ class AdvisoryLocks:
             for backend, hold in holders.items()
             for mode in sorted(hold.modes())
         ] + [
-            _line(key, mode, backend, is_granted=False)
-            for backend, key in self.waiting.items()
-            for mode in [self._wanted.get(backend, "ExclusiveLock")]
+            _line(key, call.mode, backend, is_granted=False)
+            for backend, (key, call) in self.waiting.items()
         ]
 
     def forget(self) -> None:

@@ -100,6 +100,8 @@ class Backend:
         self.notifications = Notifications(self)
         self.objects = SessionObjects(self)
         self.own_state = OwnState(self)
+        self._text = ""
+        """The text that is run."""
         self._rest: list[Statement] = []
         """What is left of a text whose statement waits: for a lock, or for the rows of a COPY."""
 
@@ -127,6 +129,8 @@ class Backend:
         if self.copy is not None:
             self.copy.take(unit)
             return
+        if kind in (b"Q", b"F") and self.extended.skips:
+            return  # up to its next Sync the client is not listened to
         if kind == b"Q":
             if _PING.fullmatch(body) and self._is_idle():
                 send(_ONE)
@@ -226,10 +230,11 @@ class Backend:
         return is_idle and server is not None and self.database.is_requested and not server.is_cut()
 
     def _simple_query(self, text: str) -> None:
+        self.extended.forget_unnamed()
         statements = split(text, has_escapes=self.has_escapes)
         if not statements:
             self.client.connection.send(messages.EMPTY_QUERY)
-        self._rest = list(statements)
+        self._text, self._rest = text, list(statements)
         is_alone = len(statements) == 1
         if self.session.has_failed or (not is_alone and any(map(_is_apart, statements))):
             try:
@@ -314,7 +319,8 @@ class Backend:
     def _run_together(self, statements: list[Statement]) -> None:
         if self.session.has_failed:
             raise aborted()
-        text = "; ".join(each.text for each in statements)
+        first, last = statements[0], statements[-1]
+        text = self._text[first.offset : last.offset + len(last.text)]
         for each in statements:
             self.record(each)
         combined = Statement(text, together(statements), offset=statements[0].offset)

@@ -55,6 +55,8 @@ class Prepared:
     """Whether it was prepared by PREPARE."""
     body: bytes = b""
     """Of its Parse message, as the client sent it, if it reads custom parameters."""
+    sent: Statement | None = None
+    """What the server was given in its place: with its own name for a cursor."""
 
 
 @dataclass(eq=False)
@@ -71,8 +73,10 @@ class _Segment:
     """Messages that go to the server together."""
 
     request: bytearray = field(default_factory=bytearray)
-    executed: list[Statement] = field(default_factory=list)
+    executed: list[Prepared] = field(default_factory=list)
     parsed: list[Prepared] = field(default_factory=list)
+    bound: list[bytes] = field(default_factory=list)
+    """The client's names of portals that are bound in it."""
     ensured: list[bytes] = field(default_factory=list)
     """Names of statements that are parsed again right before."""
 
@@ -143,6 +147,16 @@ class ExtendedQueries:
         backend.end_of_unit()
         backend.ready()
 
+    def forget_unnamed(self) -> None:
+        """Forget what is unnamed, which ends with the next simple query (manual, 53.2.3)."""
+        self._statements.pop(b"", None)
+        self._portals.pop(b"", None)
+
+    @property
+    def skips(self) -> bool:
+        """Whether everything is skipped up to the next Sync."""
+        return self._skips
+
     def skip_to_sync(self) -> None:
         """Skip what the client has sent, up to its next Sync."""
         self._skips = True
@@ -161,18 +175,20 @@ class ExtendedQueries:
         text = sql.decode("utf-8", "surrogateescape")
         found = split(text, has_escapes=self._backend.has_escapes)
         statement = found[0] if len(found) == 1 else Statement(text, together(found))
-        if self._backend.session.has_failed and statement.kind not in _EXITS:
+        if self._backend.session.has_failed and statement.kind not in _EXITS and found:
             self._flush_quietly()
             self._backend.check_syntax(text)
-        self._check(statement)
+        if found:
+            self._check(statement)
         if name and name in self._statements:
             self._flush()
             raise failure("42P05", f'prepared statement "{_shown(name)}" already exists')
         is_local = len(found) == 1 and statement.kind in ANSWERED_HERE
         prepared = Prepared(name, statement, messages.message(b"P", body), is_local=is_local)
-        self._statements[name] = prepared
         if is_local:
             self._flush()
+        self._statements[name] = prepared
+        if is_local:
             self._send(messages.PARSE_COMPLETE)
             return
         prepared.types = body[position + len(sql) + 1 :]
@@ -210,6 +226,7 @@ class ExtendedQueries:
         self._ensure(prepared)
         server_name = self._server_name(portal, unit)
         self._portals[portal] = _Portal(prepared, server_name, body[position:])
+        self._segment.bound.append(portal)
         request = server_name + b"\0" + name + b"\0" + body[position:]
         self._segment.request += messages.message(b"B", request)
 
@@ -230,6 +247,10 @@ class ExtendedQueries:
             self._flush()
             self._send(messages.NO_DATA)
             return
+        self._check(portal.prepared.statement if portal else _NOTHING)
+        if portal is None and not name:  # the server's may be another client's
+            self._flush()
+            raise failure("34000", 'portal "" does not exist')
         server_name = portal.name if portal else self._backend.objects.cursor_name(name)
         self._segment.request += messages.message(b"D", b"P" + server_name + b"\0")
 
@@ -280,12 +301,13 @@ class ExtendedQueries:
             )
             return
         self._segment.request += request
-        self._segment.executed.append(statement)
+        self._segment.executed.append(portal.prepared)
 
     def _close(self, body: bytes) -> None:
         what, (name, _) = body[:1], messages.string(body, 1)
         held = self._backend.database.held
         if what == b"S":
+            self._flush()  # where something before it fails, the server closes nothing
             prepared = self._statements.pop(name, None)
             if prepared is None or held.get(name) is prepared:
                 held.pop(name, None) if prepared is not None else None
@@ -312,12 +334,13 @@ class ExtendedQueries:
             return
         executed = segment.executed
         for each in executed:
-            self._backend.record(each)
-        if len(executed) == 1:
-            statement = executed[0]
-        elif executed:
-            text = "; ".join(each.text for each in executed)
-            statement = Statement(text, together(executed))
+            self._backend.record(each.statement)
+        statements = [each.sent or each.statement for each in executed]
+        if len(statements) == 1:
+            statement = statements[0]
+        elif statements:
+            text = "; ".join(each.text for each in statements)
+            statement = Statement(text, together(statements))
         else:
             statement = _NOTHING
         request = bytes(segment.request) + messages.SYNC
@@ -328,8 +351,13 @@ class ExtendedQueries:
             for prepared in segment.parsed[failed.parsed :]:
                 self._statements.pop(prepared.name, None)
                 held.pop(prepared.name, None)
+            for name in segment.bound:
+                self._portals.pop(name, None)
+            server = self._backend.database.server
             for name in segment.ensured:
                 held.pop(name, None)
+                if name and server is not None and not server.is_lost:
+                    server.queue_messages(messages.close(b"S", name))
             raise
 
     def _prepared(self, name: bytes) -> Prepared:
@@ -356,7 +384,12 @@ class ExtendedQueries:
             self._make_room(prepared)
             self._backend.current().server.queue_messages(request)
             return
-        if self._backend.database.held.get(prepared.name) is prepared:
+        segment = self._segment
+        if prepared.name:
+            is_there = self._backend.database.held.get(prepared.name) is prepared
+        else:  # a simple query ends it, and the savepoints that are queued are one
+            is_there = prepared in segment.parsed or b"" in segment.ensured
+        if is_there:
             return
         self._make_room(prepared)
         self._backend.current().server.queue_messages(prepared.request)
@@ -374,13 +407,12 @@ class ExtendedQueries:
         """Let the server have what EXECUTE names.
 
         Raises:
-            StatementFailed: only another client has it.
+            StatementFailed: the client has none of that name.
         """
-        key = (name or "").encode()
-        prepared = self._statements.get(key)
-        if prepared is None and key in self._backend.database.held:
+        prepared = self._statements.get(_encoded(name))
+        if prepared is None:
             raise failure("26000", f'prepared statement "{name}" does not exist')
-        if prepared is None or self._backend.database.held.get(prepared.name) is prepared:
+        if self._backend.database.held.get(prepared.name) is prepared:
             return
         if not prepared.is_sql:
             self._ensure(prepared)
@@ -407,7 +439,7 @@ class ExtendedQueries:
         Raises:
             StatementFailed: there is one of that name.
         """
-        name = (statement.name or "").encode()
+        name = _encoded(statement.name)
         if name in self._statements:
             raise failure("42P05", f'prepared statement "{_shown(name)}" already exists')
         request = statement.text.encode("utf-8", "surrogateescape")
@@ -420,7 +452,7 @@ class ExtendedQueries:
 
     def prepared_sql(self, name: str | None, *, has_failed: bool = False) -> None:
         """Remember that the server has what PREPARE prepared, or that it refused it."""
-        key = (name or "").encode()
+        key = _encoded(name)
         if has_failed:
             self._statements.pop(key, None)
         else:
@@ -435,7 +467,7 @@ class ExtendedQueries:
         if name is None:
             self.forget_statements()
             return
-        key = name.encode()
+        key = _encoded(name)
         prepared = self._statements.pop(key, None)
         if prepared is None:
             raise failure("26000", f'prepared statement "{name}" does not exist')
@@ -499,6 +531,10 @@ class ExtendedQueries:
         server = backend.current().server
         data = bytearray()
         rows: list[tuple[str | None, ...]] = []
+        # Where the client has waited, others have had unnamed statements since.
+        parsed = b"" if portal.prepared.name else portal.prepared.request
+        if parsed:
+            server.queue_messages(parsed)
 
         def send() -> Outcome:
             # The server's unnamed statement may be gone by now, or another's.
@@ -521,9 +557,8 @@ class ExtendedQueries:
 
         backend.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
         if not portal.name:  # it was the server's unnamed one, which is another's now
-            again = b"" if portal.prepared.name else portal.prepared.request
-            bound = b"\0" + portal.prepared.name + b"\0" + portal.bound
-            server.queue_messages(again + messages.message(b"B", bound))
+            again = b"\0" + portal.prepared.name + b"\0" + portal.bound
+            server.queue_messages(parsed + messages.message(b"B", again))
         return rows[0]
 
     # -- errors -------------------------------------------------------------------------------
@@ -554,6 +589,11 @@ def _each(data: bytearray) -> Iterator[tuple[bytes, bytes]]:
 
 def _unless_named(prepared: Prepared) -> bytes:
     return b"" if prepared.name else prepared.request
+
+
+def _encoded(name: str | None) -> bytes:
+    """Return *name* as the client wrote it, in whatever encoding."""
+    return (name or "").encode("utf-8", "surrogateescape")
 
 
 def _shown(name: bytes) -> str:

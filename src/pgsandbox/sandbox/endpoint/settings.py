@@ -173,7 +173,11 @@ class SessionSettings:
                 self._in_force = session
             self._untouched.update(self._before)
             self._before = {}
+        for name in set(_CLOCKS.findall(text.lower())):
+            self._server.rows(f"SELECT set_config('{name}', '0', false)")
         for setting in (*settings_of(text), *hidden):
+            if setting.name in self._before:
+                self._untouched[setting.name] = self._before[setting.name]
             values = self._values.setdefault(session, _Values())
             self._known.setdefault(session, set()).add(setting.name)
             self._remember(session, values)
@@ -335,6 +339,10 @@ def _escaped(value: str) -> str:
     return "E'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+_CLOCKS = re.compile(
+    r"\b(?:idle_in_transaction_session_timeout|transaction_timeout|idle_session_timeout)\b"
+)
+"""Those that run on after a statement; the transaction that holds the test must outlive them."""
 _WORD = re.compile(r"(?:\\.|[^\s\\])+")
 _MAY_SET = re.compile(r"\b(?:SET|RESET|SET_CONFIG)\b", re.IGNORECASE)
 _SPECIAL = {
