@@ -177,6 +177,7 @@ class Client:
     def cancel_wait(self) -> None:
         """End the wait for another client, as somebody has asked for."""
         self.stop_waiting("57014", "canceling statement due to user request")
+
     def stop_at_end(self) -> None:
         """The test is over, and nobody will free what the client waits for."""
         self.stop_waiting("57014", "canceling statement due to the end of the test")
@@ -184,11 +185,6 @@ class Client:
     def time_is_over(self) -> None:
         """The client has waited for as long as its own settings allow."""
         self.stop_waiting(*self._timeout)
-
-    def cancel_wait(self) -> None:
-        """Let the wait for another client end with its next turn; another may have one now."""
-        self.waits_until = 0.0
-        self._timeout = "57014", "canceling statement due to user request"
 
     def _send_away(self, response: bytes) -> None:
         self.connection.send(response)
