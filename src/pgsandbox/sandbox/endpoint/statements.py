@@ -109,24 +109,31 @@ class Statement:
         return lexer.without_literals(self.text, has_escapes=self.has_escapes)
 
     @cached_property
+    def is_ordinary(self) -> bool:
+        """Whether no word of it can belong to anything that the questions below are about."""
+        return _UNUSUAL.search(self.text) is None
+
+    @cached_property
     def may_define(self) -> bool:
         """Whether it may create, change or drop something that has a name."""
-        return self.kind is Kind.WRITE and _DEFINES.search(self.bare) is not None
+        if self.kind is not Kind.WRITE or self.is_ordinary:
+            return False
+        return _DEFINES.search(self.bare) is not None
 
     @cached_property
     def names_advisory_locks(self) -> bool:
         """Whether it may take a lock that outlives its transaction."""
-        return _ADVISORY.search(self.text) is not None
+        return not self.is_ordinary and _ADVISORY.search(self.text) is not None
 
     @cached_property
     def names_temporary(self) -> bool:
         """Whether it may make a temporary table."""
-        return _TEMPORARY.search(self.bare) is not None
+        return not self.is_ordinary and _TEMPORARY.search(self.bare) is not None
 
     @cached_property
     def names_sequence_state(self) -> bool:
         """Whether it asks for what sequences gave to this session."""
-        return _SEQUENCE_STATE.search(self.bare) is not None
+        return not self.is_ordinary and _SEQUENCE_STATE.search(self.bare) is not None
 
     @cached_property
     def takes_numbers(self) -> bool:
@@ -136,17 +143,17 @@ class Statement:
     @cached_property
     def names_own_state(self) -> bool:
         """Whether it asks for, or tells, what the server keeps for its own session."""
-        return own_state.NAMED.search(self.text) is not None
+        return not self.is_ordinary and own_state.NAMED.search(self.text) is not None
 
     @cached_property
     def writes_in_catalog_functions(self) -> bool:
         """Whether a read calls a function of PostgreSQL's own that writes what rolls back."""
-        return _WRITING_FUNCTIONS.search(self.bare) is not None
+        return not self.is_ordinary and _WRITING_FUNCTIONS.search(self.bare) is not None
 
     @cached_property
     def sets_constraints(self) -> bool:
         """Whether it is SET CONSTRAINTS, which holds until its transaction ends."""
-        return _SET_CONSTRAINTS.match(self.bare) is not None
+        return not self.is_ordinary and _SET_CONSTRAINTS.match(self.bare) is not None
 
     @cached_property
     def takes_snapshot(self) -> bool:
@@ -156,7 +163,7 @@ class Statement:
     @cached_property
     def is_set_local(self) -> bool:
         """Whether it is SET LOCAL, which does nothing outside of a transaction block."""
-        return _SET_LOCAL.match(self.bare) is not None
+        return not self.is_ordinary and _SET_LOCAL.match(self.bare) is not None
 
 
 def split(text: str, *, has_escapes: bool = False) -> tuple[Statement, ...]:
@@ -350,6 +357,12 @@ _WRITING_FUNCTIONS = re.compile(
     r"\b(?:lo_\w+|lowrite|dblink\w*|query_to_xml\w*|schema_to_xml\w*|database_to_xml\w*)\s*\(",
     re.IGNORECASE,
 )
+_UNUSUAL = re.compile(
+    r"advisory|temp|val\s*\(|pg_|txid|lo_|lowrite|dblink|_to_xml|constraints|\blocal\b|set"
+    r"|notify|inet_|\b(?:create|alter|drop|do|call|show|backend)\b",
+    re.IGNORECASE,
+)
+"""What stands in every text for which one of the questions about a statement is answered by yes."""
 _DEFINES = re.compile(r"\b(?:CREATE|ALTER|DROP|DO|CALL)\b", re.IGNORECASE)
 _ADVISORY = re.compile(r"pg_(?:try_)?advisory_", re.IGNORECASE)
 _TEMPORARY = re.compile(r"\b(?:TEMP|TEMPORARY|PG_TEMP)\b", re.IGNORECASE)
