@@ -134,13 +134,8 @@ class Client:
         if self.waits_until is None:
             try:
                 limits = backend.limits()
-<<<<<<< HEAD
             except StatementFailed:  # the client has cancelled it at this moment
                 self.stop_waiting("57014", "canceling statement due to user request")
-=======
-            except StatementFailed as failed:
-                self._stop_waiting(failed.response)
->>>>>>> wiremerge
                 return
             if limits is not None:
                 seconds, code, what = limits
@@ -179,24 +174,17 @@ class Client:
         if self.backend is not None and unit is not None:
             self.backend.stop_waiting(response, unit)
 
-<<<<<<< HEAD
     def cancel_wait(self) -> None:
         """End the wait for another client, as somebody has asked for."""
         self.stop_waiting("57014", "canceling statement due to user request")
-=======
+
     def stop_at_end(self) -> None:
         """The test is over, and nobody will free what the client waits for."""
         self.stop_waiting("57014", "canceling statement due to the end of the test")
->>>>>>> wiremerge
 
     def time_is_over(self) -> None:
         """The client has waited for as long as its own settings allow."""
         self.stop_waiting(*self._timeout)
-
-    def cancel_wait(self) -> None:
-        """Let the wait for another client end with its next turn; another may have one now."""
-        self.waits_until = 0.0
-        self._timeout = "57014", "canceling statement due to user request"
 
     def _send_away(self, response: bytes) -> None:
         self.connection.send(response)

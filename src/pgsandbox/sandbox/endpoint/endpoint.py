@@ -255,13 +255,8 @@ class Endpoint:
         client = self._by_key.get((pid, key))
         if client is None:
             return
-<<<<<<< HEAD
         if client.waiting is not None:
             self._stopped.append(client)  # the server may be at work for another one
-=======
-        if client.waiting is not None and client.backend is not None:
-            client.cancel_wait()
->>>>>>> wiremerge
         elif client is self._serving and self.database.server is not None:
             self.database.server.cancel_for_client()
 
@@ -276,14 +271,8 @@ class Endpoint:
                 if other.connection.has_input:
                     return
                 poll.register(other.connection, select.POLLIN)
-<<<<<<< HEAD
         for each in (self._control, *self._listeners.values()):
             poll.register(each, select.POLLIN)
-=======
-        for fd in self._listeners:
-            poll.register(fd, select.POLLIN)
-        poll.register(self._control, select.POLLIN)
->>>>>>> wiremerge
         while len(client.connection.outgoing) > _HIGH_WATER and not client.connection.is_closed:
             events = poll.poll(1000)
             client.connection.flush()
@@ -406,16 +395,10 @@ class Endpoint:
     ) -> dict[str, Any]:
         database = self.database
         used = bool(database.executed())
-<<<<<<< HEAD
-        found = database.finish(test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over)
-=======
         for client in self._waiting():  # nobody will free what they wait for
             self._work_for(client, client.stop_at_end)
             self._tidy(client)
-        found = database.finish(
-            test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over
-        )
->>>>>>> wiremerge
+        found = database.finish(test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over)
         return {
             "errors": _as_list(found),
             "is_in_doubt": database.is_in_doubt,

@@ -75,11 +75,7 @@ def test_savepoints(text: str, kind: Kind, name: str) -> None:
         "SET LOCAL statement_timeout = '5s'",
         "set constraints all deferred",
         "select set_config('a.b', 'c', true)",
-<<<<<<< HEAD
-        "set constraints all deferred",
-=======
         "set session characteristics as transaction read only",
->>>>>>> wiremerge
     ],
 )
 def test_what_leaves_nothing_to_undo(text: str) -> None:
@@ -165,11 +161,6 @@ def test_snapshots(text: str) -> None:
     [
         "set transaction read only",
         "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE",
-<<<<<<< HEAD
-        "SET transaction_read_only = on",
-        "set local transaction_deferrable to 'off'",
-=======
->>>>>>> wiremerge
     ],
 )
 def test_modes(text: str) -> None:
