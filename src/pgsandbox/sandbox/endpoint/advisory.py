@@ -166,6 +166,8 @@ class AdvisoryLocks:
         self._held: dict[Key, dict[Backend, _Hold]] = {}
         self.waiting: dict[Backend, tuple[Key, AdvisoryCall]] = {}
         """What each client that waits has asked for."""
+        self.last: tuple[Key, str, int] | None = None
+        """What was counted for the call that is sent: which lock, its mode, and how often."""
         self._left: set[tuple[Key, str]] = set()
         """What the server still holds for transactions of clients that have ended."""
 
@@ -181,6 +183,10 @@ class AdvisoryLocks:
         if call.is_for_all:
             self.release_all(backend)
             return Answer(call.column, _VOID, "")
+        self.last = None
+        if None in row:  # every one of these functions is strict
+            self.waiting.pop(backend, None)
+            return None
         key = tuple(int(each or 0) for each in row)
         if call.is_unlock:
             return self._unlock(backend, call, key)
@@ -212,6 +218,7 @@ class AdvisoryLocks:
             words = f"you don't own a lock of type {call.mode}"
             return Answer(call.column, _BOOL, "f", messages.warning("01000", words))
         hold.session[call.mode] -= 1
+        self.last = key, call.mode, -1
         self._drop_empty(key)
         return None
 
@@ -225,6 +232,16 @@ class AdvisoryLocks:
     def _take(self, backend: Backend, call: AdvisoryCall, key: Key) -> None:
         counts = self._hold(backend, key).session
         counts[call.mode] = counts.get(call.mode, 0) + 1
+        self.last = key, call.mode, 1
+
+    def call_failed(self, backend: Backend) -> None:
+        """The call that the server was to answer has failed, so it counts for nothing."""
+        if self.last is not None:
+            key, mode, count = self.last
+            self.last = None
+            counts = self._hold(backend, key).session
+            counts[mode] = max(0, counts.get(mode, 0) - count)
+            self._drop_empty(key)
 
     def _hold(self, backend: Backend, key: Key) -> _Hold:
         return self._held.setdefault(key, {}).setdefault(backend, _Hold())

@@ -55,8 +55,6 @@ class Prepared:
     """Whether it was prepared by PREPARE."""
     body: bytes = b""
     """Of its Parse message, as the client sent it, if it reads custom parameters."""
-    sent: Statement | None = None
-    """What the server was given in its place: with its own name for a cursor."""
 
 
 @dataclass(eq=False)
@@ -73,7 +71,7 @@ class _Segment:
     """Messages that go to the server together."""
 
     request: bytearray = field(default_factory=bytearray)
-    executed: list[Prepared] = field(default_factory=list)
+    executed: list[Statement] = field(default_factory=list)
     parsed: list[Prepared] = field(default_factory=list)
     bound: list[bytes] = field(default_factory=list)
     """The client's names of portals that are bound in it."""
@@ -97,6 +95,10 @@ class ExtendedQueries:
     def portals(self) -> list[str]:
         """The server's names of the portals that are open."""
         return [each.name.decode("utf-8", "replace") for each in self._portals.values()]
+
+    def has_portal(self, server_name: bytes) -> bool:
+        """Whether one of the open portals has that name on the server."""
+        return any(each.name == server_name for each in self._portals.values())
 
     def take(self, unit: Unit) -> None:
         """Answer the messages of *unit*, which ends with Sync or Flush.
@@ -215,6 +217,7 @@ class ExtendedQueries:
         self._check(prepared.statement)
         if prepared.is_local:
             self._flush()
+            _check_bound(body[position:])
             self._portals[portal] = _Portal(prepared, b"")
             self._send(messages.BIND_COMPLETE)
             return
@@ -282,13 +285,19 @@ class ExtendedQueries:
             self._flush()
             if not self._advisory(portal, statement):
                 return
+            self._segment.request += request
+            self._segment.executed.append(statement)
+            with backend.calling():
+                self._flush()
+            return
         elif statement.kind is Kind.READ and (arguments := notify_call(statement)) is not None:
             self._flush()
-            row = self._evaluate(portal, arguments)
-            backend.notifications.notify(row[0] or "", row[1] or "")
+            for row in self._evaluate(portal, arguments):
+                backend.notifications.notify(row[0] or "", row[1] or "")
         elif "set_config" in statement.text and (asked := settings_to_ask(statement.text)):
             self._flush()
-            backend.objects.set_next = asked_settings(self._evaluate(portal, asked))
+            rows = self._evaluate(portal, asked)
+            backend.objects.set_next = tuple(each for row in rows for each in asked_settings(row))
         if statement.kind is Kind.COPY_IN:
             backend.record(statement)
             segment, self._segment = self._segment, _Segment()
@@ -301,7 +310,7 @@ class ExtendedQueries:
             )
             return
         self._segment.request += request
-        self._segment.executed.append(portal.prepared)
+        self._segment.executed.append(statement)
 
     def _close(self, body: bytes) -> None:
         what, (name, _) = body[:1], messages.string(body, 1)
@@ -334,13 +343,12 @@ class ExtendedQueries:
             return
         executed = segment.executed
         for each in executed:
-            self._backend.record(each.statement)
-        statements = [each.sent or each.statement for each in executed]
-        if len(statements) == 1:
-            statement = statements[0]
-        elif statements:
-            text = "; ".join(each.text for each in statements)
-            statement = Statement(text, together(statements))
+            self._backend.record(each)
+        if len(executed) == 1:
+            statement = executed[0]
+        elif executed:
+            text = "; ".join(each.text for each in executed)
+            statement = Statement(text, together(executed))
         else:
             statement = _NOTHING
         request = bytes(segment.request) + messages.SYNC
@@ -383,6 +391,10 @@ class ExtendedQueries:
             prepared.request = request
             self._make_room(prepared)
             self._backend.current().server.queue_messages(request)
+            self._segment.ensured.append(prepared.name)
+            return
+        if prepared.is_sql:
+            self.ensure_sql(prepared.statement.name)
             return
         segment = self._segment
         if prepared.name:
@@ -443,7 +455,8 @@ class ExtendedQueries:
         if name in self._statements:
             raise failure("42P05", f'prepared statement "{_shown(name)}" already exists')
         request = statement.text.encode("utf-8", "surrogateescape")
-        prepared = Prepared(name, statement, request, is_sql=True)
+        bound = Statement(f"EXECUTE {_identifier(name)}", Kind.EXECUTE, statement.name)
+        prepared = Prepared(name, bound, request, is_sql=True)
         held = self._backend.database.held
         if held.get(name) is not None:
             self._backend.current().server.queue_messages(messages.close(b"S", name))
@@ -497,7 +510,15 @@ class ExtendedQueries:
     def _server_name(self, portal: bytes, unit: Unit) -> bytes:
         """Return a name for *portal* on the server that no other client's Bind overwrites."""
         if portal:
-            return self._backend.objects.cursor_name(portal)
+            server_name = self._backend.objects.cursor_name(portal)
+            backends = self._backend.database.backends
+            if len(backends) > 1 and any(
+                each.extended.has_portal(server_name)
+                for each in backends
+                if each is not self._backend
+            ):
+                server_name += f"_pgsandbox_{self._backend.client.number}".encode()
+            return server_name
         runs_to_its_end = unit[-1][0] == b"S" and all(
             body[-4:] == b"\0\0\0\0" for kind, body in unit if kind == b"E"
         )
@@ -515,8 +536,7 @@ class ExtendedQueries:
         call = call_of(statement)
         assert call is not None
         backend = self._backend
-        row = self._evaluate(portal, call.key_query)
-        answer = backend.decide(call, row)
+        answer = backend.decide(call, self._evaluate(portal, call.key_query))
         if answer is None:
             return True
         backend.record(statement)
@@ -524,17 +544,13 @@ class ExtendedQueries:
         self._send(answer.notice + answer.row(is_binary=is_binary))
         return False
 
-    def _evaluate(self, portal: _Portal, expressions: str) -> tuple[str | None, ...]:
-        """Return the values of *expressions*, with the parameters that *portal* was bound to."""
+    def _evaluate(self, portal: _Portal, expressions: str) -> list[tuple[str | None, ...]]:
+        """Return the rows of *expressions*, with the parameters that *portal* was bound to."""
         name = b"pgsandbox_evaluate"
         backend = self._backend
         server = backend.current().server
         data = bytearray()
         rows: list[tuple[str | None, ...]] = []
-        # Where the client has waited, others have had unnamed statements since.
-        parsed = b"" if portal.prepared.name else portal.prepared.request
-        if parsed:
-            server.queue_messages(parsed)
 
         def send() -> Outcome:
             # The server's unnamed statement may be gone by now, or another's.
@@ -557,9 +573,10 @@ class ExtendedQueries:
 
         backend.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
         if not portal.name:  # it was the server's unnamed one, which is another's now
-            again = b"\0" + portal.prepared.name + b"\0" + portal.bound
-            server.queue_messages(parsed + messages.message(b"B", again))
-        return rows[0]
+            again = b"" if portal.prepared.name else portal.prepared.request
+            bound = b"\0" + portal.prepared.name + b"\0" + portal.bound
+            server.queue_messages(again + messages.message(b"B", bound))
+        return rows
 
     # -- errors -------------------------------------------------------------------------------
 
@@ -596,8 +613,36 @@ def _encoded(name: str | None) -> bytes:
     return (name or "").encode("utf-8", "surrogateescape")
 
 
+def _identifier(name: bytes) -> str:
+    """Return *name* as SQL writes it."""
+    return '"' + name.decode("utf-8", "surrogateescape").replace('"', '""') + '"'
+
+
 def _shown(name: bytes) -> str:
     return name.decode("utf-8", "replace")
+
+
+def _check_bound(bound: bytes) -> None:
+    """Refuse what a Bind of a statement without parameters can't say after its names.
+
+    Raises:
+        StatementFailed: with what the server says.
+    """
+    try:
+        (formats,) = struct.unpack_from("!h", bound)
+        (count,) = struct.unpack_from("!h", bound, 2 + 2 * formats)
+        end = _parameters_end(bound)
+        (results,) = struct.unpack_from("!h", bound, end)
+    except struct.error:
+        raise failure("08P01", "insufficient data left in message") from None
+    if formats > 1 and formats != count:
+        words = f"bind message has {formats} parameter formats but {count} parameters"
+        raise failure("08P01", words)
+    if count:
+        words = f"bind message supplies {count} parameters, but the prepared statement requires 0"
+        raise failure("08P01", words)
+    if len(bound) != end + 2 + 2 * results:
+        raise failure("08P01", "invalid message format")
 
 
 def _parameters_end(bound: bytes) -> int:

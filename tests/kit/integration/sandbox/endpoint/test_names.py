@@ -306,8 +306,10 @@ def test_a_client_leaves_with_its_temporary_tables_after_the_server_did(sandbox:
     """There is nothing to drop any more, and the endpoint lives."""
     client = sandbox.client()
     client.run("CREATE TEMP TABLE mine (a int)")
-    (pid,) = client.rows("SELECT pg_backend_pid()")[0]
-    sandbox.outside(f"SELECT pg_terminate_backend({pid}, 5000)")
+    sandbox.outside(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        f"WHERE datname = '{sandbox.database}'"
+    )
     client.vanish()
     said = sandbox.finish()
     sandbox.process.tell("enter", test="the next one")
