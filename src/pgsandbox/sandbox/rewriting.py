@@ -116,7 +116,7 @@ def asyncpg(asked: Mapping[str, Any], to: Destination) -> dict[str, Any]:
     more = dict(to.more)
     if "sslmode" in more:
         given["ssl"] = more["sslmode"]
-    settings = given.get("server_settings") or {}
+    settings = given.pop("server_settings", None) or {}
     settings = {name: value for name, value in settings.items() if name not in IDENTITY}
     if to.token is not None:
         settings[CLIENT] = to.token

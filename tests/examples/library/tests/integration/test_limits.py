@@ -115,10 +115,10 @@ def test_an_engine_made_for_another_level_runs_at_read_committed(pg):
 # --8<-- [start:vacuum]
 def test_what_needs_no_transaction_is_refused(db_engine):
     """PostgreSQL runs VACUUM outside of transactions only."""
-    with db_engine.connect() as connection, pytest.raises(NotSupportedError) as refused:
+    refusal = pytest.raises(NotSupportedError, match="VACUUM")
+    with db_engine.connect() as connection, refusal as refused:
         connection.execute(text("VACUUM authors"))
 
-    assert refused.value.orig.pgcode == "0A000"
     assert isinstance(refused.value.orig.__cause__, NotInSandbox)
 
 
