@@ -2,9 +2,9 @@
 
 All clients share one session on the server, which grants itself every lock again. So who holds what
 is kept here, for calls that stand alone in their statement (``SELECT pg_advisory_lock(...)``), as
-applications send them; `larger_locks` has those in larger queries. The locks are taken on the server
-as well, so that other sessions see them: all of them for the session, since a client's transaction
-ends before the server's does.
+applications send them; `larger_locks` has those in larger queries. The locks are taken on the
+server as well, so that other sessions see them: all of them for the session, since a client's
+transaction ends before the server's does.
 """
 
 from __future__ import annotations
@@ -308,7 +308,7 @@ class AdvisoryLocks:
     def reconcile(
         self, backend: Backend, found: set[tuple[Key, str]], *, is_of_transaction: bool
     ) -> None:
-        """Let *backend* hold what was *found* on the server while nobody else held anything there."""
+        """Let *backend* hold what was *found* on the server, where nobody else held anything."""
         mine = {(key, mode) for key, hold in self._of(backend) for mode in hold.modes()}
         self._left &= found
         for key, mode in found - mine - self._left:

@@ -1,9 +1,10 @@
 """Values that a test adds to an enum, which PostgreSQL uses only after a real commit.
 
-The server remembers the oids of the values that its transaction has added (``pg_enum.c``, uncommitted
-enum values). Nothing can have been written with one of them. So when a client commits that has added
-some, they get other oids, which the server takes for committed; odd ones, which it compares by the
-catalog's order. Where the role in force may not write to the catalog, the server's error stays.
+The server remembers the oids of the values that its transaction has added (``pg_enum.c``,
+uncommitted enum values). Nothing can have been written with one of them. So when a client commits
+that has added some, they get other oids, which the server takes for committed; odd ones, which it
+compares by the catalog's order. Where the role in force may not write to the catalog, the server's
+error stays.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from pgsandbox.sandbox.endpoint.statements import Statement
 _ADDS = re.compile(r"\bALTER\s+TYPE\b.*\bADD\s+VALUE\b", re.IGNORECASE | re.DOTALL)
 _LOOK = "SELECT oid FROM pg_catalog.pg_enum WHERE oid >= 16384"
 _RENUMBER = """UPDATE pg_catalog.pg_enum SET oid = (SELECT number::oid FROM (
-    SELECT pg_catalog.pg_nextoid('pg_catalog.pg_enum', 'oid', 'pg_catalog.pg_enum_oid_index')::bigint
-    AS number FROM pg_catalog.generate_series(1, 9)) numbers WHERE number % 2 = 1 LIMIT 1)
+    SELECT pg_catalog.pg_nextoid(
+        'pg_catalog.pg_enum', 'oid', 'pg_catalog.pg_enum_oid_index')::bigint AS number
+    FROM pg_catalog.generate_series(1, 9)) numbers WHERE number % 2 = 1 LIMIT 1)
     WHERE oid = {oid}"""
 
 

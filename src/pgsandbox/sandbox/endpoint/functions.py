@@ -1,4 +1,4 @@
-"""Functions and triggers of the database, of which a statement's text does not show what they do."""
+"""Functions and triggers of the database, whose doings a statement's text does not show."""
 
 from __future__ import annotations
 

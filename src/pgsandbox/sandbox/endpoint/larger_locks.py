@@ -2,9 +2,9 @@
 
 Which locks such a statement takes, nobody can read from it. So while it runs, what other clients
 hold is held by another session, which conflicts with the server's own as it would in production;
-afterwards what the server's own has belongs to the client. Only a test in which another client holds
-a lock at that moment pays for the session. A statement that would have to wait for another client is
-refused by name: that client has no turn meanwhile.
+afterwards what the server's own has belongs to the client. Only a test in which another client
+holds a lock at that moment pays for the session. A statement that would have to wait for another
+client is refused by name: that client has no turn meanwhile.
 """
 
 from __future__ import annotations
@@ -51,6 +51,11 @@ class LargerLocks:
         self._holder.rows(f"SELECT {', '.join(taken)}")
         if self._timeout == "0":
             server.queue(f"SELECT set_config('lock_timeout', '{_PATIENCE}', false)")
+
+    def abandon(self) -> None:
+        """The test's transaction is over."""
+        if self._holder is not None:
+            self._holder.close()
 
     def take_back(self, server: ServerConnection, outcome: Outcome) -> None:
         """Let the server's own session hold them again, and see what the statement has taken.

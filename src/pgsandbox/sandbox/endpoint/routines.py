@@ -2,10 +2,10 @@
 
 A notification waits in the server's own session for a commit that never comes, where nothing can
 read it. So while a client of the test listens, the routines that call pg_notify, or say NOTIFY, are
-replaced by copies that also set a parameter. That happens in the savepoint of the statement that may
-run them: it is undone with it, and with the test, and nobody outside ever sees it. A NOTIFY in a
-text that a routine puts together (EXECUTE) stays unheard, and so does one in a body by BEGIN ATOMIC
-or in another language than SQL and PL/pgSQL.
+replaced by copies that also set a parameter. That happens in the savepoint of the statement that
+may run them: it is undone with it, and with the test, and nobody outside ever sees it. A NOTIFY in
+a text that a routine puts together (EXECUTE) stays unheard, and so does one in a body by BEGIN
+ATOMIC or in another language than SQL and PL/pgSQL.
 """
 
 from __future__ import annotations
