@@ -32,26 +32,26 @@ _NAMES = ("factories.py", "factories/__init__.py")
 def generate_factories(settings: Settings) -> generating.Generated:
     """Return a module with a factory for each model of the project; no database is needed."""
     run = Run(settings)
-    run.door.install()
+    run.interceptor.install()
     try:
         _ = run.app  # whose factory may be what imports the models
         metadatas = [each for _, each in _metadatas(settings)]
         return generating.generate(metadatas, settings.root)
     finally:
-        run.door.remove()
+        run.interceptor.remove()
 
 
 def check_factories(settings: Settings) -> Report:
     """Build the project's databases, check its factories in them, and drop them again."""
     run = Run(settings)
-    run.door.install()
+    run.interceptor.install()
     try:
         run.start()
         with _connections(run) as connections:
             return FactoryChecks(run, connections[DEFAULT], connections).all()
     finally:
         run.stop()
-        run.door.remove()
+        run.interceptor.remove()
 
 
 @dataclass(frozen=True)

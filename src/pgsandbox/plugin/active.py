@@ -79,7 +79,9 @@ class ActivePlugin:
         given = getattr(config, "workerinput", {})
         self.run.worker = given.get("workerid")
         self.run.uid = given.get("testrunuid", self.run.uid)
-        self.run.interceptor.running = "pytest starts, and calls the hooks of conftest files and plugins"
+        self.run.interceptor.running = (
+            "pytest starts, and calls the hooks of conftest files and plugins"
+        )
         if self.run.worker is None:
             self._termination.install()
 
@@ -235,7 +237,7 @@ class ActivePlugin:
         if is_own and "async_db_session" in names and "db_session" not in names:
             source = functools.partial(_fixture, item, "async_db_session")
             factories.use_session_source(
-                lambda: source().sync_session, self.engines.perform_in(lambda: source())
+                lambda: source().sync_session, self.engines.perform_in(source)
             )
         else:
             factories.use_session_source(lambda: _fixture(item, "db_session"))

@@ -47,9 +47,10 @@ class Pg:
 
     @property
     def tcp_url(self) -> str:
-        """The same as ``pg.url`` for programs of other languages: ``postgresql://`` and a password.
+        """The same URL for programs that know no Unix sockets: ``postgresql://``, with a password.
 
-        It goes to the loopback address, and the password is of this run.
+        It goes to the loopback address; in a test with a database of its own, to wherever the
+        server is, which may be a socket.
         """
         return self._run.tcp_url().render_as_string(hide_password=False)
 

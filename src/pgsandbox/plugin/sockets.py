@@ -70,7 +70,11 @@ class Sockets:
     def _judge(self, opened: socket.socket, address: Any) -> None:
         __tracebackhide__ = True
         item = self._item
-        if item is None or self._interceptor.is_requested or item.get_closest_marker("pgsandbox_sockets"):
+        if (
+            item is None
+            or self._interceptor.is_requested
+            or item.get_closest_marker("pgsandbox_sockets")
+        ):
             return
         raise SocketRefused(
             "A test that did not ask for the database opened a socket, which was refused before "

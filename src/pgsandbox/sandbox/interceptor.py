@@ -295,20 +295,22 @@ class ConnectionInterceptor:
         __tracebackhide__ = True
         building = self._building
         if building is not None:
-            return _destination(building.url), building
+            return rewriting.destination_of(building.url), building
         target = guard.target_of(args, parameters, os.environ)
         if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
             return None
         database = self._database_of(target)
-        url = _url_of(dialect.driver, target)
+        url = refused_connections.url_of(dialect.driver, target)
         if not self.is_requested:
             raise self._not_requested(url, dialect)
         if database is None:
             raise self._foreign(url, dialect)
         if database.clone is not None:
-            return _destination(database.clone.url), database.clone
+            return rewriting.destination_of(database.clone.url), database.clone
         is_arranging = dialect in self._arranging
-        label = "the test's own session" if is_arranging else f"an engine used at {call_sites.place()}"
+        label = (
+            "the test's own session" if is_arranging else f"an engine used at {call_sites.place()}"
+        )
         beside = self._shared.get(dialect)
         shared = self._last_routes.get(beside) if beside is not None else None
         route, to = database.route(
@@ -388,16 +390,16 @@ class ConnectionInterceptor:
         known = (*self._allowed, *([building.target] if building else []))
         if any(guard.is_same_database(target, each) for each in known):
             return None
-        url = _url_of(driver, target)
+        url = refused_connections.url_of(driver, target)
         if not self.is_requested:
             raise self._not_requested(url)
         database = self._database_of(target)
         if database is None:
             raise self._foreign(url)
         if database.clone is not None:
-            return _destination(database.clone.url)
-        _, to = database.route(f"a connection of {driver} made at {call_sites.place()}", is_raw=True)
-        return to
+            return rewriting.destination_of(database.clone.url)
+        label = f"a connection of {driver} made at {call_sites.place()}"
+        return database.route(label, is_raw=True)[1]
 
     # -- decisions ----------------------------------------------------------------------------
 
@@ -438,7 +440,7 @@ class ConnectionInterceptor:
                     route.loop = weakref.ref(asyncio.get_running_loop())
                 return route
         cleanup.close_real(connection)
-        url = _url_of(driver_connections.driver_of(connection), target)
+        url = refused_connections.url_of(driver_connections.driver_of(connection), target)
         raise self._foreign(url) if self.is_requested else self._not_requested(url)
 
     def close_sessions(self) -> None:
@@ -475,30 +477,3 @@ class ConnectionInterceptor:
     def _refused(self, error: E) -> E:
         self.refused.append(error)
         return error
-
-
-def _destination(url: URL) -> Destination:
-    """Return where *url* leads, on a server of the kit's own or a given one."""
-    query = {name: str(value) for name, value in url.query.items()}
-    host = query.pop("host", None) or url.host or "localhost"
-    port = int(query.pop("port", None) or url.port or guard.DEFAULT_PORT)
-    return Destination(
-        host,
-        port,
-        url.username or "postgres",
-        url.database or "",
-        str(url.password) if url.password is not None else None,
-        tuple(query.items()),
-    )
-
-
-def _url_of(driver: str | None, target: guard.Target) -> URL:
-    is_socket = bool(target.host) and str(target.host).startswith("/")
-    return URL.create(
-        f"postgresql+{driver}",
-        username=target.user,
-        host=None if is_socket else target.host,
-        port=None if is_socket else target.port,
-        database=target.database or (str(target) if target.unknown else None),
-        query={"host": str(target.host), "port": str(target.port)} if is_socket else {},
-    )

@@ -39,6 +39,19 @@ class Attempt:
         return [Fact("running", self.running), url, *made, Fact("opened at", call_sites.place())]
 
 
+def url_of(driver: str | None, target: guard.Target) -> URL:
+    """Return how a message spells *target*, which *driver* was to open."""
+    is_socket = bool(target.host) and str(target.host).startswith("/")
+    return URL.create(
+        f"postgresql+{driver}",
+        username=target.user,
+        host=None if is_socket else target.host,
+        port=None if is_socket else target.port,
+        database=target.database or (str(target) if target.unknown else None),
+        query={"host": str(target.host), "port": str(target.port)} if is_socket else {},
+    )
+
+
 def not_requested(attempt: Attempt) -> DatabaseNotRequested:
     """Refuse a connection while no test runs that asked for the database."""
     return DatabaseNotRequested(

@@ -168,7 +168,7 @@ class TestDatabase:
             self.url.drivername,
             username=to.user,
             database=to.database,
-            query={"host": to.host, "port": str(to.port)},
+            query={"host": str(to.host), "port": str(to.port)},
         )
 
     def tcp_url(self) -> URL:
@@ -286,7 +286,9 @@ class TestDatabase:
             loop, connection = route.loop(), route.connection()
             record = route.record() if route.record is not None else None
             is_pinged = (
-                record is not None and not record.in_use and record._ConnectionRecord__pool._pre_ping
+                record is not None
+                and not record.in_use
+                and record._ConnectionRecord__pool._pre_ping
             )
             is_over = loop is None or loop.is_closed() or (is_pinged and not loop.is_running())
             if connection is not None and is_over:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
 from pgsandbox.wiring.application import Application
 from pgsandbox.wiring.choosing import choose_server, find_running
-from pgsandbox.wiring.run import DEFAULT, Home, Run
+from pgsandbox.wiring.homes import Home
+from pgsandbox.wiring.run import DEFAULT, Run
 
 __all__ = ["DEFAULT", "Application", "Home", "Run", "choose_server", "find_running", "target_of"]

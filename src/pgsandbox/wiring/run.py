@@ -6,7 +6,6 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from pgsandbox.sandbox.endpoint_process import EndpointProcess
 from pgsandbox.sandbox.test_database import TestDatabase
 from pgsandbox.wiring.application import Application, application_of, context_of
 from pgsandbox.wiring.choosing import choose_server
+from pgsandbox.wiring.homes import Home, endpoint_parameters
 from pgsandbox.wiring.recipes import Templates
 from pgsandbox.wiring.sources import (
     addresses_of,
@@ -42,19 +42,6 @@ DEFAULT = "default"
 
 _LINGERING = 600.0
 """Seconds for which an embedded server, and with it the templates, waits for the next run."""
-
-
-@dataclass
-class Home:
-    """One test database of this run: who owns it, what fills it, how tests reach it."""
-
-    database: TestDatabase
-    owned: databases.OwnedDatabase
-    builder: schema.Builder
-    application: str
-    """The name that its own name is made from."""
-    template: databases.Template | None = None
-    """What it is a copy of; None where the schema was built in it."""
 
 
 class Run:
@@ -234,7 +221,7 @@ class Run:
                 remedy="Another database has the template's name. Start the run again.",
             )
         home.template = template
-        home.database.open(self._endpoint_parameters(home.owned.name))
+        home.database.open(endpoint_parameters(self.find_server(), home.owned.name))
         return template
 
     def stop(self) -> list[PgSandboxError]:
@@ -300,28 +287,6 @@ class Run:
         if database.clone is not None:
             return database.clone.url.set(drivername="postgresql")
         return database.tcp_url()
-
-    def _endpoint_parameters(self, database: str) -> dict[str, str]:
-        """Return how the endpoint connects to *database*: as libpq has found its way to the server.
-
-        A password may come from a file or a variable that only libpq reads.
-        """
-        server = self.find_server()
-        with databases.administration(server) as connection:
-            info = connection.info
-            found = {
-                "host": info.host or "localhost",
-                "port": str(info.port),
-                "user": info.user,
-                "password": info.password or "",
-                "database": database,
-            }
-            if not info.ssl_in_use:
-                return found
-        query = {name: str(value) for name, value in server.url.query.items()}
-        tls = ("sslrootcert", "sslcert", "sslkey")
-        found["sslmode"] = query.get("sslmode", "prefer")
-        return found | {name: query[name] for name in tls if name in query}
 
     def application_url(self) -> URL | None:
         """Return the application's own URL, as far as the settings know one."""
@@ -414,7 +379,7 @@ class Run:
         try:
             if template is None:
                 self._build(builder, owned.name)
-            database.open(self._endpoint_parameters(owned.name))
+            database.open(endpoint_parameters(server, owned.name))
         except BaseException:
             database.close()
             owned.drop()
@@ -455,7 +420,7 @@ class Run:
         else:
             home.owned.recreate()
             self._build(home.builder, home.owned.name)
-        home.database.open(self._endpoint_parameters(home.owned.name))
+        home.database.open(endpoint_parameters(self.find_server(), home.owned.name))
 
     def _redirect(self) -> None:
         if not self.settings.redirect:
@@ -518,9 +483,4 @@ class Run:
 
     def describe_databases(self) -> str:
         """Return the names of this run's databases, each with the names that were not free."""
-        return ", ".join(_described(home.owned) for home in self.homes.values())
-
-
-def _described(owned: databases.OwnedDatabase) -> str:
-    why = "; ".join(f"{each.name}: {each.reason}" for each in owned.passed_over[:3])
-    return f"{owned.name} ({why})" if why else owned.name
+        return ", ".join(home.description for home in self.homes.values())

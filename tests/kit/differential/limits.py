@@ -12,6 +12,7 @@ _LEVELS = "all transactions share one, at READ COMMITTED"
 
 LIMITS: dict[str, str] = {
     "limits.now_of_two_transactions": "now() stands still",
+    "limits.custom_settings_in_functions": "a custom setting of another connection is empty",
     "limits.transaction_numbers": "the whole test is one transaction",
     "limits.a_repeatable_snapshot": _LEVELS,
     "limits.serializable_conflicts": _LEVELS,

@@ -25,6 +25,7 @@ from pgsandbox.wiring.sources import place_of
 SOURCE = Path(pgsandbox.__file__).parent
 
 SHOWS_THE_PASSWORD = {
+    ("plugin/pg.py", "tcp_url"): "the fixture's value, which other programs connect by",
     ("plugin/pg.py", "url_of"): "the fixture's value, which tests connect by",
     ("schema/builders.py", "alembic_config"): "Alembic's sqlalchemy.url, which env.py connects by",
     ("wiring/run.py", "_tell_children"): "the variables that child processes connect by",
@@ -93,7 +94,7 @@ def test_a_url_without_its_password_is_masked_as_well():
     }
 
     # Both texts there go into the headline and a fact of one error.
-    assert unmasked <= {"sandbox/trespass.py: _foreign"}
+    assert unmasked <= {"sandbox/refused_connections.py: _foreign"}
 
 
 URLS = [

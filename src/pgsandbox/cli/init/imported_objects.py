@@ -106,7 +106,7 @@ def _without_password(url: URL) -> str:
     bare = URL.create(
         url.drivername, url.username, None, url.host, url.port, url.database, url.query
     )
-    return bare.render_as_string()
+    return guard.masked(bare.render_as_string())  # an option may hold one as well
 
 
 def _with_engines(names: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

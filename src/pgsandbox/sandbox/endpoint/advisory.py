@@ -308,7 +308,7 @@ class AdvisoryLocks:
     def reconcile(
         self, backend: Backend, found: set[tuple[Key, str]], *, is_of_transaction: bool
     ) -> None:
-        """Let *backend* hold what was *found* on the server, where nobody else held anything."""
+        """Let *backend* hold what was *found* on the server while nobody else held anything."""
         mine = {(key, mode) for key, hold in self._of(backend) for mode in hold.modes()}
         self._left &= found
         for key, mode in found - mine - self._left:

@@ -49,7 +49,7 @@ def with_tls(raw: socket.socket, parameters: Mapping[str, str]) -> socket.socket
     return context.wrap_socket(raw, server_hostname=parameters.get("host"))
 
 
-def authenticate(send: Send, receive: Receive, user: str, password: str) -> None:
+def authenticate(send: Send, receive: Receive, user: str, password: str) -> None:  # noqa: C901  # one answer a way
     """Answer what the server asks until it says AuthenticationOk.
 
     Raises:

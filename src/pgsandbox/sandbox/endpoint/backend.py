@@ -7,6 +7,7 @@ in `extended`, COPY is in `copying`.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -185,9 +186,13 @@ class Backend:
         self.notifications.deliver()
         server = self.database.server
         transaction = self.transaction
-        if transaction is not None and server is not None and not transaction.is_finished:
-            if server.reports != self._reports or transaction.settings.are_touched:
-                self._report(transaction)
+        if (
+            transaction is not None
+            and server is not None
+            and not transaction.is_finished
+            and (server.reports != self._reports or transaction.settings.are_touched)
+        ):
+            self._report(transaction)
         self.client.connection.send(messages.ready(self.status))
 
     def _report(self, transaction: TestTransaction) -> None:
@@ -522,6 +527,7 @@ class Backend:
             self.notifications.forget()
 
     def record(self, statement: Statement) -> None:
+        """Remember *statement* as sent by the client."""
         if self.is_set_up and statement.text.strip("; \n\t"):  # a driver's ping holds nothing
             transaction = self.current()
             transaction.record(self.session, statement.text)
@@ -581,10 +587,9 @@ class Backend:
     def rollback_quietly(self) -> None:
         """Undo what is in no transaction block."""
         if self.transaction is not None and not self.transaction.is_finished:
-            try:
+            # What is wrong is among the violations.
+            with contextlib.suppress(PgSandboxError, ServerError):
                 self.transaction.rollback(self.session)
-            except (PgSandboxError, ServerError):
-                pass  # it is among the violations
         self.session.ended()
 
     def control(self, statement: Statement, *, is_alone: bool = True) -> None:
@@ -728,7 +733,9 @@ class Backend:
 
     # -- what belongs to the session -----------------------------------------------------------
 
-    def answer(self, statement: Statement, *, is_alone: bool = True) -> bytes:
+    def answer(  # noqa: C901, PLR0911  # one answer a kind
+        self, statement: Statement, *, is_alone: bool = True
+    ) -> bytes:
         """Return the answer to a statement that is not sent.
 
         Raises:
@@ -938,7 +945,7 @@ def _begin_tag(text: str) -> str:
 
 
 _PATIENCE_IN_BYTES = 1024 * 1024
-"""How much of an answer waits for a client that does not read it before the server is waited for."""
+"""How much of an answer waits for a client that does not read it before the server waits."""
 _LONGEST_NAME = 63
 """Bytes of an identifier that count (PostgreSQL manual, 4.1.1)."""
 _UNDEFINED = "42704"

@@ -22,7 +22,7 @@ from pgsandbox.sandbox.endpoint.settings import KEPT_AWAY, parse_options
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.endpoint import Endpoint
 
-TOKEN = "pgsandbox.client"
+TOKEN = "pgsandbox.client"  # noqa: S105  # the name of an option
 """The start-up option by which the test process says whose connection it is."""
 
 _FIRST_PID = 1_000_000
@@ -172,6 +172,10 @@ class Client:
         self.waits_until = None
         if self.backend is not None and unit is not None:
             self.backend.stop_waiting(response, unit)
+
+    def cancel_wait(self) -> None:
+        """End the wait for another client, as somebody has asked for."""
+        self.stop_waiting("57014", "canceling statement due to user request")
 
     def time_is_over(self) -> None:
         """The client has waited for as long as its own settings allow."""
@@ -340,4 +344,3 @@ def _parameters(packet: bytes) -> dict[str, str]:
         value, position = messages.string(packet, position)
         found[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
     return found
-

@@ -2,8 +2,8 @@
 
 The server's one connection can't wait in the middle of a COPY while other clients go on, and the
 same thread may use another connection there. So the endpoint begins the COPY to learn what the
-server would say, takes it back, keeps the rows, on disk where they are many, and runs it when all of
-them are there.
+server would say, takes it back, keeps the rows, on disk where they are many, and runs it when all
+of them are there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class CopyIn:
     def begun(
         cls, backend: Backend, statement: Statement, request: bytes, *, again: bytes | None = None
     ) -> CopyIn | None:
-        """Let the server begin the COPY of *request*, and take that back; None if there are no rows.
+        """Let the server begin the COPY of *request*, and take that back; None if it has no rows.
 
         *again* is what begins it for good, if it is not the same.
 
@@ -123,4 +123,3 @@ class CopyIn:
 
 def _nobody(_: bytes | memoryview) -> None:
     """Drop what the client has heard already."""
-

@@ -33,7 +33,7 @@ class TestDatabaseSession:
 
     __test__ = False
 
-    def __init__(self, wait: Wait) -> None:
+    def __init__(self, wait: Wait) -> None:  # noqa: PLR0915  # one fact a line
         self.server: ServerConnection | None = None
         self.parameters: dict[str, str] = {}
         self.running = "no test is running"

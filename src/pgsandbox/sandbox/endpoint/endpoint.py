@@ -61,6 +61,8 @@ class Endpoint:
         self._listeners: dict[int, socket.socket] = {}
         self._unserved: list[Client] = []
         """Clients that came while the server worked, and whose turn comes next."""
+        self._stopped: list[Client] = []
+        """Clients whose wait for a lock is to be cancelled."""
         self._urgent_clients: dict[int, Client] = {}
         """Clients that have not said yet whether they want to cancel, by descriptor."""
         self._watched: ServerConnection | None = None
@@ -179,6 +181,12 @@ class Endpoint:
         return [each for each in self._clients.values() if each.waiting is not None]
 
     def _look_after_waiting(self) -> None:
+        stopped, self._stopped = self._stopped, []
+        for client in stopped:
+            if client.waiting is not None and client.backend is not None:
+                self.database.advisory.waiting.pop(client.backend, None)
+                self._work_for(client, client.cancel_wait)
+                self._tidy(client)
         for client in self._waiting():
             backend = client.backend
             if client.connection.is_closed or backend is None:
@@ -247,9 +255,8 @@ class Endpoint:
         client = self._by_key.get((pid, key))
         if client is None:
             return
-        if client.waiting is not None and client.backend is not None:
-            self.database.advisory.waiting.pop(client.backend, None)
-            client.stop_waiting("57014", "canceling statement due to user request")
+        if client.waiting is not None:
+            self._stopped.append(client)  # the server may be at work for another one
         elif client is self._serving and self.database.server is not None:
             self.database.server.cancel_for_client()
 
@@ -340,7 +347,9 @@ class Endpoint:
 
     # What the test process may call, each with the arguments that it sends.
 
-    def do_open(self, parameters: dict[str, str], restarts_sequences: bool, limit: float = 15.0) -> None:
+    def do_open(
+        self, parameters: dict[str, str], restarts_sequences: bool, limit: float = 15.0
+    ) -> None:
         self.database.limit = limit
         self.database.open(parameters, restarts_sequences=restarts_sequences)
         if self.database.server is not None:
@@ -382,9 +391,7 @@ class Endpoint:
     ) -> dict[str, Any]:
         database = self.database
         used = bool(database.executed())
-        found = database.finish(
-            test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over
-        )
+        found = database.finish(test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over)
         return {
             "errors": _as_list(found),
             "is_in_doubt": database.is_in_doubt,
@@ -489,9 +496,10 @@ def as_json(error: PgSandboxError) -> dict[str, Any]:
 def from_json(said: dict[str, Any]) -> PgSandboxError:
     """Return the error that `as_json` wrote down."""
     kind: Callable[..., PgSandboxError] = getattr(errors, said["class"])
-    return kind(said["headline"], facts=[Fact(*each) for each in said["facts"]], remedy=said["remedy"])
+    return kind(
+        said["headline"], facts=[Fact(*each) for each in said["facts"]], remedy=said["remedy"]
+    )
 
 
 def _as_list(found: list[PgSandboxError]) -> list[dict[str, Any]]:
     return [{"id": id(error), **as_json(error)} for error in found]
-

@@ -18,8 +18,8 @@ _ADDS = re.compile(r"\bALTER\s+TYPE\b.*\bADD\s+VALUE\b", re.IGNORECASE | re.DOTA
 _LOOK = "SELECT oid FROM pg_catalog.pg_enum WHERE oid >= 16384"
 _RENUMBER = """UPDATE pg_catalog.pg_enum SET oid = (SELECT number::oid FROM (
     SELECT pg_catalog.pg_nextoid(
-        'pg_catalog.pg_enum', 'oid', 'pg_catalog.pg_enum_oid_index')::bigint AS number
-    FROM pg_catalog.generate_series(1, 9)) numbers WHERE number % 2 = 1 LIMIT 1)
+    'pg_catalog.pg_enum', 'oid', 'pg_catalog.pg_enum_oid_index')::bigint
+    AS number FROM pg_catalog.generate_series(1, 9)) numbers WHERE number % 2 = 1 LIMIT 1)
     WHERE oid = {oid}"""
 
 

@@ -567,7 +567,7 @@ def _shown(name: bytes) -> str:
 def _parameters_end(bound: bytes) -> int:
     """Return where the codes of the result's formats begin in what follows a Bind's names."""
     (formats,) = struct.unpack_from("!h", bound)
-    position = 2 + 2 * formats
+    position: int = 2 + 2 * formats
     (count,) = struct.unpack_from("!h", bound, position)
     position += 2
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""Functions and triggers of the database, whose doings a statement's text does not show."""
+"""Functions and triggers of the database: a statement's text does not show what they do."""
 
 from __future__ import annotations
 

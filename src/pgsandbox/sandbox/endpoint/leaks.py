@@ -115,7 +115,8 @@ class LeakDetector:
         except ServerError as error:
             if error.sqlstate != _LOCK_NOT_AVAILABLE:
                 raise
-            facts.append(Fact("lock", f"another session holds one on a table, after {_LOCK_TIMEOUT}"))
+            said = f"another session holds one on a table, after {_LOCK_TIMEOUT}"
+            facts.append(Fact("lock", said))
             return facts + self._others(server)
         for table, changed in now.rows.items():
             before = self._before.rows.get(table)
@@ -152,7 +153,8 @@ def _contents(server: ServerConnection, since: int | None) -> Contents:
     )
     # In one message, hence one transaction: the limit ends with it (PostgreSQL manual, 55.2.2.1).
     limited = f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'; {counts}"
-    rows = {tables[int(n or 0)]: int(count or 0) for n, count in server.rows(limited)} if tables else {}
+    found = server.rows(limited) if tables else []
+    rows = {tables[int(n or 0)]: int(count or 0) for n, count in found}
     objects = {
         str(catalog): (int(number or 0), int(greatest or 0))
         for catalog, number, greatest in server.rows(_CATALOGS)

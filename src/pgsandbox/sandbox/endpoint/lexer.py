@@ -85,7 +85,7 @@ def _end_of_comment(text: str, position: int) -> int:
     return position
 
 
-def statements(text: str, *, has_escapes: bool = False) -> list[tuple[int, str]]:
+def statements(text: str, *, has_escapes: bool = False) -> list[tuple[int, str]]:  # noqa: C901  # one loop
     """Return each statement of *text* with the number of characters before it; empty ones not."""
     if ";" not in text:
         return [(0, text)] if _has_content(text) else []

@@ -105,8 +105,8 @@ def sequence_state(text: str, label: str, test: str) -> NotInSandbox:
 def cursor_closed(name: str, label: str, test: str) -> NotInSandbox:
     """Say that another client's rollback has closed a cursor of this one."""
     return NotInSandbox(
-        f'Another connection\'s rollback has closed the cursor "{name}", which was opened after that '
-        "connection wrote: both share one transaction here.",
+        f'Another connection\'s rollback has closed the cursor "{name}", which was opened after '
+        "that connection wrote: both share one transaction here.",
         facts=[Fact("test", test), Fact("connection", label)],
         remedy=CLONE,
     )

@@ -249,7 +249,7 @@ class SavepointStack:
         *,
         may_wait: bool = False,
     ) -> Steps:
-        """Go back to the lowest dirty savepoint of *savepoints*; leave the clean ones without an owner."""
+        """Go back to the lowest dirty savepoint of *savepoints*; leave the clean ones unowned."""
         __tracebackhide__ = True
         savepoints = [savepoint for savepoint in savepoints if savepoint.is_open]
         if self._is_top(savepoints) and not any(savepoint.buried for savepoint in savepoints):
@@ -261,7 +261,9 @@ class SavepointStack:
         if not any(savepoint.is_dirty for savepoint in self.savepoints):
             yield from self._clear_up(savepoints)
         dirty = [
-            place for place, savepoint in enumerate(self.savepoints) if savepoint in savepoints and savepoint.wrote
+            place
+            for place, savepoint in enumerate(self.savepoints)
+            if savepoint in savepoints and savepoint.wrote
         ]
         for savepoint in savepoints:
             savepoint.owner = None
@@ -271,7 +273,8 @@ class SavepointStack:
         others = [
             savepoint
             for savepoint in above
-            if savepoint.buried or (savepoint.wrote and not savepoint.is_doomed and savepoint not in savepoints)
+            if savepoint.buried
+            or (savepoint.wrote and not savepoint.is_doomed and savepoint not in savepoints)
         ]
         if others and arranging:
             self._seal(savepoints, _name_of(others[0]))
@@ -305,7 +308,9 @@ class SavepointStack:
         return list(itertools.dropwhile(lambda savepoint: not savepoint.is_doomed, self.savepoints))
 
     def _is_above_doomed(self, session: ClientSession) -> bool:
-        return any(savepoint.is_dirty for savepoint in self._from_doomed_on() if savepoint.owner is session)
+        return any(
+            savepoint.is_dirty for savepoint in self._from_doomed_on() if savepoint.owner is session
+        )
 
     def _drop(self, place: int) -> Steps:
         """Go back to the savepoint at *place*, above which nothing of value stands."""
@@ -325,7 +330,7 @@ class SavepointStack:
             savepoint.owner.savepoints.remove(savepoint)
 
     def _release_ownerless(self) -> Steps:
-        """Release the savepoints on top that nobody owns, merging their writes into the next below."""
+        """Release the savepoints on top that nobody owns; their writes are then the next one's."""
         place = len(self.savepoints)
         while place and self.savepoints[place - 1].owner is None:
             place -= 1
@@ -339,7 +344,7 @@ class SavepointStack:
             self.savepoints[-1].buried = self.savepoints[-1].buried or buried
 
     def _seal_below(self, place: int, who: str) -> None:
-        """Make the arranging session's savepoints below *place* stand, so that *who*'s commit does."""
+        """Make the arranging session's savepoints below *place* stand, for *who*'s commit."""
         for savepoint in self.savepoints[:place]:
             owner = savepoint.owner
             if owner is not None and owner.is_arranging:
@@ -352,7 +357,8 @@ class SavepointStack:
     def _seal(self, savepoints: list[Savepoint], who: str) -> None:
         for savepoint in savepoints:
             if savepoint.wrote:
-                savepoint.buried, savepoint.wrote = savepoint.buried or "the test's own session", False
+                savepoint.buried = savepoint.buried or "the test's own session"
+                savepoint.wrote = False
                 note = f"rows that the test's own session flushed stay, because {who} came after"
                 if note not in self.notes:
                     self.notes.append(note)
@@ -390,7 +396,11 @@ class SavepointStack:
         The test's own session at the bottom is left out: what it read there, nobody undoes.
         """
         bottom = next(
-            (place for place, savepoint in enumerate(self.savepoints) if not _is_arranging(savepoint)),
+            (
+                place
+                for place, savepoint in enumerate(self.savepoints)
+                if not _is_arranging(savepoint)
+            ),
             len(self.savepoints),
         )
         return self.savepoints[bottom:]
@@ -400,15 +410,19 @@ class SavepointStack:
     ) -> Steps:
         """Keep row locks and plain reads in savepoints of their own.
 
-        Both leave nothing to undo, but in one savepoint the transaction id that a lock takes would hide
-        whether a function that a read called has written.
+        Both leave nothing to undo, but in one savepoint the transaction id that a lock takes would
+        hide whether a function that a read called has written.
         """
         if statement.kind is Kind.READ and savepoint.locked_rows and not savepoint.wrote:
             yield from self._push(Savepoint("", session))
         elif statement.kind is Kind.LOCKING_READ and savepoint.unclear:
             yield from self._clear_up([savepoint])
             below = session.savepoints[-2:-1]
-            if below and self._is_top([*below, savepoint]) and not (savepoint.wrote or savepoint.given_name):
+            if (
+                below
+                and self._is_top([*below, savepoint])
+                and not (savepoint.wrote or savepoint.given_name)
+            ):
                 session.savepoints.pop()
                 yield from self._merge(below[0], [savepoint])
 
@@ -447,7 +461,8 @@ def _interleaved(undone: str, other: str) -> TransactionsInterleaved:
 
 def _closed_at_end(savepoints: list[Savepoint]) -> list[Savepoint]:
     """Return the savepoints to be set again: those that no open savepoint stands above."""
-    return list(itertools.takewhile(lambda savepoint: not savepoint.is_open, reversed(savepoints)))[::-1]
+    free = itertools.takewhile(lambda savepoint: not savepoint.is_open, reversed(savepoints))
+    return [*free][::-1]
 
 
 def _is_arranging(savepoint: Savepoint) -> bool:
@@ -455,4 +470,6 @@ def _is_arranging(savepoint: Savepoint) -> bool:
 
 
 def _name_of(savepoint: Savepoint) -> str:
-    return savepoint.buried or (savepoint.owner.describe() if savepoint.owner else "a committed transaction")
+    return savepoint.buried or (
+        savepoint.owner.describe() if savepoint.owner else "a committed transaction"
+    )

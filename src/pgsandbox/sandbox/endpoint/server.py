@@ -256,7 +256,7 @@ class ServerConnection:
         else:
             self._is_to_cancel = True
 
-    def forward_answers(self, forward: Forward) -> Outcome:  # noqa: C901 - one loop over messages
+    def forward_answers(self, forward: Forward) -> Outcome:  # noqa: C901, PLR0912  # one loop over messages
         """Forward messages up to the next ReadyForQuery, or to a request for rows."""
         outcome = Outcome()
         buffer = self._buffer

@@ -140,7 +140,9 @@ class SessionSettings:
         found = self._values.get(session)
         return dict(found.session) if found else {}
 
-    def inherit(self, session: ClientSession, other: SessionSettings, origin: ClientSession) -> None:
+    def inherit(
+        self, session: ClientSession, other: SessionSettings, origin: ClientSession
+    ) -> None:
         """Give *session* what *origin* has set, whose transaction stands beneath."""
         values = other._values.get(origin)
         if values is not None:

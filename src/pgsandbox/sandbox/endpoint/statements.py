@@ -226,7 +226,7 @@ def _classified(text: str, offset: int, has_escapes: bool) -> Statement:
     return Statement(text, kind, name, offset, has_escapes)
 
 
-def _kind_of(bare: str) -> tuple[Kind, str | None]:  # noqa: PLR0911  # one answer a line
+def _kind_of(bare: str) -> tuple[Kind, str | None]:  # noqa: C901, PLR0911, PLR0912  # one answer a line
     word = _FIRST_WORD.match(bare)
     first = word.group(1).lower() if word else ""
     if first == "select":
@@ -315,9 +315,7 @@ _NAMING = {
     ),
     Kind.PREPARE: re.compile(rf"PREPARE\s+{_NAME}", re.IGNORECASE),
     Kind.EXECUTE: re.compile(rf"EXECUTE\s+{_NAME}", re.IGNORECASE),
-    Kind.DEALLOCATE: re.compile(
-        rf"DEALLOCATE\s+(?:PREPARE\s+)?(?:ALL\Z|{_NAME}\Z)", re.IGNORECASE
-    ),
+    Kind.DEALLOCATE: re.compile(rf"DEALLOCATE\s+(?:PREPARE\s+)?(?:ALL\Z|{_NAME}\Z)", re.IGNORECASE),
     Kind.DISCARD: re.compile(
         r"DISCARD\s+(?:ALL|PLANS|SEQUENCES|TEMP|TEMPORARY)\Z()", re.IGNORECASE
     ),

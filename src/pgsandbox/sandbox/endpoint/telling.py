@@ -1,4 +1,4 @@
-"""What the endpoint tells the server of a client whose statement asks for its own session."""
+"""What the endpoint tells the server of one client, for statements that ask for their session."""
 
 from __future__ import annotations
 

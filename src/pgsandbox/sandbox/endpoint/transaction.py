@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Callable
@@ -68,7 +69,7 @@ class TestTransaction:
         self._detector = detector
         self._may_hold_locks = False
         """Whether a statement may have taken a lock that outlives a rollback."""
-        self._outer = OuterTransaction(beneath._outer.depth + 1 if beneath else 0)
+        self._outer: OuterTransaction = OuterTransaction(beneath._outer.depth + 1 if beneath else 0)
         server.queue(self._outer.begin)
         self.constraints = constraints or constraints_of(server)
         self.stack = SavepointStack(self.constraints, places_below=self._outer.places)
@@ -147,7 +148,9 @@ class TestTransaction:
         self._constraint_modes = wanted
         constraints = self.stack.constraints
         if constraints.initially_deferred:
-            self.server.queue(f"SET CONSTRAINTS {', '.join(constraints.initially_deferred)} DEFERRED")
+            self.server.queue(
+                f"SET CONSTRAINTS {', '.join(constraints.initially_deferred)} DEFERRED"
+            )
         if constraints.initially_immediate:
             names = ", ".join(constraints.initially_immediate)
             self._try_constraint_mode(f"SET CONSTRAINTS {names} IMMEDIATE")
@@ -260,10 +263,9 @@ class TestTransaction:
     def close(self, session: ClientSession) -> None:
         """The client is gone: undo what it has not committed."""
         if session.in_transaction and not self.is_finished:
-            try:
+            # What is wrong is among the violations.
+            with contextlib.suppress(PgSandboxError, ServerError):
                 self.rollback(session)
-            except (PgSandboxError, ServerError):
-                pass  # it is among the violations
 
     def set_savepoint(self, session: ClientSession, statement: Statement) -> None:
         """Set a savepoint of the application's own."""

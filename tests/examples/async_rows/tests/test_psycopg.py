@@ -1,6 +1,5 @@
 """What applications do with psycopg's own asynchronous connection."""
 
-
 import psycopg
 import pytest
 from psycopg.rows import dict_row

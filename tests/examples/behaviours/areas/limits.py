@@ -23,6 +23,21 @@ def now_of_two_transactions(stage, driver):
 
 
 @on(*SYNC)
+def custom_settings_in_functions(stage, driver):
+    """A function asks for what only the other one has set."""
+    one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
+    _play(
+        stage,
+        one,
+        "CREATE FUNCTION tenant() RETURNS text LANGUAGE sql AS"
+        " $$ SELECT current_setting('my.tenant', true) $$",
+        "SET my.tenant = 'one'",
+        "SELECT tenant() IS NULL",
+    )
+    _play(stage, two, "SELECT tenant() = 'one'", "SELECT tenant() IS NULL")
+
+
+@on(*SYNC)
 def now_within_a_transaction(stage, driver):
     """It stands still, clock_timestamp() goes on."""
     one = stage.open(driver)

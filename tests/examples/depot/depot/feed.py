@@ -6,10 +6,13 @@ import asyncpg
 # --8<-- [start:feed]
 async def deliver(dsn, codes):
     """Mark the parcels as delivered, all or none."""
-    async with asyncpg.create_pool(dsn, min_size=1) as pool, pool.acquire() as connection:
-        async with connection.transaction():
-            update = "update parcels set is_delivered = true where code = $1"
-            await connection.executemany(update, [(code,) for code in codes])
+    async with (
+        asyncpg.create_pool(dsn, min_size=1) as pool,
+        pool.acquire() as connection,
+        connection.transaction(),
+    ):
+        update = "update parcels set is_delivered = true where code = $1"
+        await connection.executemany(update, [(code,) for code in codes])
 
 
 # --8<-- [end:feed]

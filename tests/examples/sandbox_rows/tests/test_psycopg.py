@@ -130,7 +130,8 @@ def test_pipelines(raw, db_session):
         raw.execute(ADD, ["1"])
         counted = raw.execute("select count(*) from items")
     raw.commit()
-    with pytest.raises(psycopg.errors.UniqueViolation), raw.pipeline():
+    violations = pytest.raises(psycopg.errors.UniqueViolation)
+    with violations, raw.pipeline():  # raised at the end of the pipeline
         raw.execute(ADD, ["2"])
         raw.execute(ADD, ["1"])
     raw.rollback()

@@ -26,6 +26,7 @@ class Counting(psycopg2.extensions.connection):
     cursors = 0
 
     def cursor(self, *args, **kwargs):
+        """Count it."""
         self.cursors += 1
         return super().cursor(*args, **kwargs)
 

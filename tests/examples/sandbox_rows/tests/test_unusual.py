@@ -58,11 +58,9 @@ def test_what_needs_no_transaction_names_the_clone(autocommit, db_session, state
 @pytest.mark.parametrize("level", ["SERIALIZABLE", "REPEATABLE READ"])
 def test_a_snapshot_of_ones_own_names_the_clone(pg, level):
     """One connection in use can't be given a level that the shared transaction does not have."""
-    engine = create_engine(pg.url)
-    with engine.connect() as connection:
-        connection = connection.execution_options(isolation_level=level)
-        with pytest.raises(DBAPIError, match=f"(?s)NotInSandbox.*{level}"):
-            connection.execute(COUNT)
+    connection = create_engine(pg.url).connect().execution_options(isolation_level=level)
+    with connection, pytest.raises(DBAPIError, match=f"(?s)NotInSandbox.*{level}"):
+        connection.execute(COUNT)
 
 
 @pytest.mark.parametrize("level", ["SERIALIZABLE", "REPEATABLE READ", "READ COMMITTED"])
@@ -82,7 +80,7 @@ def test_two_phase_commit_names_the_clone(pg):
     with create_engine(pg.url).connect() as connection:
         transaction = connection.begin_twophase()
         connection.execute(insert(Item).values(name="lamp"))
-        with pytest.raises(DBAPIError, match="NotInSandbox: .*two-phase"):
+        with pytest.raises(DBAPIError, match=r"NotInSandbox: .*two-phase"):
             transaction.prepare()
         connection.invalidate()
 

@@ -40,9 +40,7 @@ class Busy:
 
     def _work(self) -> None:
         to = self.database.destination
-        connection = psycopg2.connect(
-            host=to.host, port=to.port, user=to.user, dbname=to.database
-        )
+        connection = psycopg2.connect(host=to.host, port=to.port, user=to.user, dbname=to.database)
         with closing(connection), connection.cursor() as cursor:
             try:
                 cursor.execute("select pg_sleep(3600)")

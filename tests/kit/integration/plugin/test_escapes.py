@@ -1,4 +1,4 @@
-"""What a test changes past the endpoint is found after that very test, and healed before the next."""
+"""What a test changes past the endpoint is found after it, and healed before the next begins."""
 
 from __future__ import annotations
 

@@ -179,13 +179,14 @@ def test_a_session_that_sits_in_the_database(make_project: MakeProject, server: 
         import subprocess
         import sys
 
-        from sqlalchemy import text
+        from sqlalchemy import make_url, text
 
         visitors = []
 
         def test_visited(db_session, pg):
             db_session.execute(text("select 1"))
-            url = pg.url.replace("+psycopg2", "")
+            url = pg.server.url_of(make_url(pg.url).database, "postgresql")
+            url = url.render_as_string(hide_password=False)
             visitor = subprocess.Popen(
                 [sys.executable, "outsider.py", url],
                 stdin=subprocess.PIPE,

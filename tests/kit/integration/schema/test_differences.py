@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 
+import psycopg2
 import pytest
 
 from pgsandbox.schema.compare import Difference, compare
@@ -18,8 +19,9 @@ from tests.kit.integration.schema.differences import Laboratory, Seeded, seeded
 def laboratory(running_server: LocalServer) -> Iterator[Laboratory]:
     """A database with a schema that has something of everything."""
     running_server.run("create database {} template template0", "laboratory")
-    with closing(running_server.connect("laboratory")) as connection:
-        connection.autocommit = False
+    where = {"host": str(running_server.directory), "user": running_server.role}
+    # Not as the kit connects, which is in autocommit: each change is in a transaction.
+    with closing(psycopg2.connect(**where, dbname="laboratory")) as connection:
         yield Laboratory(connection)
     running_server.run("drop database {} with (force)", "laboratory")
 

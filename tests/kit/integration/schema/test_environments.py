@@ -192,17 +192,17 @@ def test_a_database_of_another_kind(shop: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("app", "said"),
+    ("named", "said"),
     [
         ("shop:fail", "app refers to shop:fail, and calling it failed."),
         ("shop:db", "app gives no application: what is there has no app_context()."),
     ],
 )
-def test_what_is_no_application(shop: Project, app: str, said: str) -> None:
+def test_what_is_no_application(shop: Project, named: str, said: str) -> None:
     """It is said what the setting names, before anything is built."""
     with (shop.path / "shop.py").open("a") as file:
         file.write("\ndef fail():\n    raise RuntimeError('no configuration')\n")
-    configure(shop, f'app = "{app}"')
+    configure(shop, f'app = "{named}"')
     outcome = shop.run()
 
     assert outcome.code == 4

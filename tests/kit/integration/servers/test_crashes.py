@@ -27,6 +27,7 @@ _PRIVATE = places.bases()[0] / f"pgsandbox-{os.geteuid()}"
 
 _ORPHAN = """
 import fcntl, signal, sys
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # nohup ignores it, which PostgreSQL undoes as well
 lock = open(sys.argv[1], "r+")
 fcntl.flock(lock, fcntl.LOCK_EX)
 print("locked", flush=True)

@@ -50,15 +50,6 @@ def test_drivers():
     attempt("asyncpg.connect()", lambda: asyncio.run(asyncpg.connect(PLAIN)))
 
 
-def test_the_test_database_itself(pg):
-    """Right database, wrong way."""
-    plain = make_url(pg.url).set(drivername="postgresql")
-    attempt(
-        "psycopg2.connect() to the test database",
-        lambda: psycopg2.connect(plain.render_as_string(hide_password=False)),
-    )
-
-
 def test_sqlite():
     """It is not what production runs on."""
     attempt("A test uses SQLite", lambda: create_engine("sqlite://").connect())

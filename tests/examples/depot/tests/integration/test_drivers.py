@@ -110,7 +110,7 @@ def test_a_connection_that_is_not_committed(db_session):
 # --8<-- [start:foreign]
 def test_another_database_is_refused(db_session):
     """Before anybody is asked for it."""
-    with pytest.raises(ForeignDatabase, match="old.example.com"):
+    with pytest.raises(ForeignDatabase, match=r"old\.example\.com"):
         of_the_old_depot()
 
 

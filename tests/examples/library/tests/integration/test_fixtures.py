@@ -1,5 +1,8 @@
 """Each fixture, at its smallest."""
 
+import subprocess
+import sys
+
 from library.archive import OldLoan
 from library.audit import AuditTrail
 from library.lending import lend
@@ -7,7 +10,7 @@ from library.models import Author, Loan, Shelf
 from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.orm import Session
 
-from tests.integration.factories import BookFactory
+from tests.integration.factories import AuthorFactory, BookFactory
 
 
 # --8<-- [start:session]
@@ -55,6 +58,24 @@ def test_pg_url_is_for_code_that_makes_its_own_engine(pg, db_session):
 
 
 # --8<-- [end:url]
+
+
+LISTING = """
+import psycopg2, sys
+cursor = psycopg2.connect(sys.argv[1]).cursor()
+cursor.execute("select name from authors")
+print(*cursor.fetchone())
+"""
+
+
+def test_pg_tcp_url_is_for_programs_that_know_no_socket(pg, db_session):
+    """A process by itself, in any language: it sees what the test has committed."""
+    AuthorFactory(name="Jane Austen")
+    db_session.commit()
+    command = [sys.executable, "-c", LISTING, pg.tcp_url]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert run.stdout == "Jane Austen\n"
 
 
 # --8<-- [start:outside]

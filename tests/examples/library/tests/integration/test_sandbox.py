@@ -1,8 +1,13 @@
-"""What several transactions of one test do to each other."""
+"""What several transactions of one test do to each other, and in another process."""
+
+import subprocess
+import sys
 
 from library.models import Author
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+
+from tests.integration.factories import AuthorFactory
 
 NAMES = select(Author.name).order_by(Author.name)
 
@@ -38,3 +43,13 @@ def test_arranged_rows_stay_once_the_application_has_committed(db_session, db_en
 
 
 # --8<-- [end:sealed]
+
+
+def test_another_process_joins_the_test(db_session, pg):
+    """It sees what the test has committed, by the URL that it is given."""
+    AuthorFactory(name="Jane Austen")
+    db_session.commit()
+    command = [sys.executable, "-m", "library.catalogue", pg.url]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert run.stdout == "Jane Austen\n"

@@ -153,7 +153,9 @@ class Ledger:
             case "rollback":
                 return self.stack.rollback(connection)
             case "savepoint":
-                return self.stack.set_savepoint(connection, Statement("", Kind.SAVEPOINT, step.name))
+                return self.stack.set_savepoint(
+                    connection, Statement("", Kind.SAVEPOINT, step.name)
+                )
             case "release":
                 return self.stack.release(connection, Statement("", Kind.RELEASE, step.name))
             case _:

@@ -74,6 +74,7 @@ def test_savepoints(text: str, kind: Kind, name: str) -> None:
         "set search_path to a",
         "SET LOCAL statement_timeout = '5s'",
         "select set_config('a.b', 'c', true)",
+        "set constraints all deferred",
     ],
 )
 def test_what_leaves_nothing_to_undo(text: str) -> None:
@@ -108,7 +109,6 @@ def test_row_locks(text: str) -> None:
         "create table a ()",
         "do $$ begin end $$",
         "call a()",
-        "set constraints all deferred",
         "set search_path to a; commit",
         "copy a to stdout",
         "copy a from '/tmp/stdin'",
@@ -160,7 +160,8 @@ def test_snapshots(text: str) -> None:
     [
         "set transaction read only",
         "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE",
-        "set session characteristics as transaction read only",
+        "SET transaction_read_only = on",
+        "set local transaction_deferrable to 'off'",
     ],
 )
 def test_modes(text: str) -> None:
@@ -284,3 +285,11 @@ def test_a_long_text_is_not_kept() -> None:
 def test_what_may_define_something(text: str, defines: bool) -> None:
     """After it, which constraints there are is asked again."""
     assert classify(text).may_define is defines
+
+
+def test_strings_with_escapes_everywhere() -> None:
+    """With standard_conforming_strings off, a backslash keeps a string open."""
+    text = r"SELECT 'a\'b; COMMIT; --'"
+
+    assert [each.text for each in split(text, has_escapes=True)] == [text]
+    assert len(split(text)) == 2
