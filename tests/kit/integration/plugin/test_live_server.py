@@ -110,6 +110,29 @@ def test_the_application_may_be_that_of_the_settings(make_project: MakeProject) 
     assert (outcome.code, outcome.counts) == (0, {"passed": 3})
 
 
+_KEPT = """
+import socket
+
+from asking import ask
+
+kept = []
+
+
+@pytest.mark.parametrize("time", range(2))
+def test_a_client_keeps_its_connection(live_server, time):
+    host, port = live_server.url.removeprefix("http://").split(":")
+    kept.append(socket.create_connection((host, int(port))))
+    assert ask(f"{live_server.url}/items") == "0"
+"""
+
+
+def test_a_client_may_keep_its_connection(make_project: MakeProject) -> None:
+    """As a browser does that connects ahead; nobody waits for a request that it might send."""
+    outcome = make_project(files_with(_KEPT)).run()
+
+    assert outcome.counts == {"passed": 2}, outcome.text
+
+
 _ASGI = """
 from contextlib import asynccontextmanager
 
@@ -257,9 +280,12 @@ def test_a_server_that_nobody_asks_for_is_not_started(trouble: Outcome) -> None:
 
 _OF_ITS_OWN = """
 import sys
+from urllib.error import URLError
 
 from asking import ask
 from models import Item
+
+urls = []
 
 
 @pytest.mark.parametrize("time", range(2))
@@ -267,8 +293,12 @@ def test_a_server_of_its_own(live_server, db_session, pg, time):
     db_session.add(Item(name="tea"))
     db_session.flush()
     command = [sys.executable, "-m", "flask", "--app", "served", "run", "--port", "{port}"]
-    url = live_server.start(command, environ={"PYTHONPATH": "."})
+    url, before = live_server.start(command, environ={"PYTHONPATH": "."}), urls[-1:]
+    urls.append(url)
 
+    for ended in before:
+        with pytest.raises(URLError):
+            ask(f"{ended}/items")
     assert ask(f"{url}/items/milk", "POST") == "added"
     assert ask(f"{live_server.url}/items") == ask(f"{url}/items") == "2"
     assert pg.outside("select count(*) from items") == 0

@@ -3,8 +3,8 @@
 import subprocess
 import sys
 from pathlib import Path
-from urllib.request import Request, urlopen
 
+import httpx
 import pytest
 from depot import web
 from depot.models import Parcel
@@ -30,9 +30,9 @@ def test_a_parcel_is_handed_in(live_server, db_session, pg):
     """Over a real socket, and in the test's transaction."""
     ParcelFactory(code="A1")
 
-    with urlopen(Request(f"{live_server.url}/parcels/B2", method="POST")) as answer:
-        assert answer.status == 201
+    answer = httpx.post(f"{live_server.url}/parcels/B2")
 
+    assert answer.status_code == 201
     assert db_session.scalars(select(Parcel.code).order_by(Parcel.code)).all() == ["A1", "B2"]
     assert pg.outside("select count(*) from parcels") == 0
 
@@ -61,8 +61,7 @@ def test_a_server_that_is_a_process_of_its_own(live_server, db_session):
     command = [sys.executable, "-m", "flask", "--app", "depot.web", "run", "--port", "{port}"]
     url = live_server.start(command, cwd=ROOT)
 
-    with urlopen(url) as answer:
-        assert answer.read() == b"A1"
+    assert httpx.get(url).text == "A1"
 
 
 # --8<-- [end:child]
