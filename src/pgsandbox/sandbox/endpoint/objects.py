@@ -108,9 +108,7 @@ class SessionObjects:
         found, self.set_next = self.set_next, ()
         return found + self._backend.database.settings_in_functions(statement)
 
-    def before(
-        self, transaction: TestTransaction, statement: Statement
-    ) -> None:
+    def before(self, transaction: TestTransaction, statement: Statement) -> None:
         """Let the server's session be this client's, as far as *statement* can tell.
 
         Raises:
