@@ -67,7 +67,7 @@ class AdvisoryCall:
 def function_of(key: Key, mode: str, name: str) -> str:
     """Return a call of the function *name*, of the server's session, for a lock of this mode."""
     suffix = "_shared" if mode == "ShareLock" else ""
-    return f"pg_catalog.{name}{suffix}({', '.join(map(str, key))})"
+    return f"{name}{suffix}({', '.join(map(str, key))})"
 
 
 def call_of(statement: Statement) -> AdvisoryCall | None:
@@ -203,7 +203,13 @@ class AdvisoryLocks:
     def is_free_for(self, backend: Backend) -> bool:
         """Whether what *backend* waits for may be free now."""
         key = self.waiting.get(backend)
-        return key is None or not any(other is not backend for other in self._held.get(key, {}))
+        if key is None:
+            return True
+        is_shared = self._wanted.get(backend) == "ShareLock"
+        return not any(
+            other is not backend and (not is_shared or "ExclusiveLock" in hold.modes())
+            for other, hold in self._held.get(key, {}).items()
+        )
 
     def _unlock(self, backend: Backend, call: AdvisoryCall, key: Key) -> Answer | None:
         hold = self._held.get(key, {}).get(backend)

@@ -29,6 +29,7 @@ class _Client:
 
     def __init__(self, server: _Server) -> None:
         self.database = SimpleNamespace(server=server)
+        self.session = SimpleNamespace(depth=lambda: 0)
 
 
 class _Table:
@@ -48,6 +49,9 @@ class _Table:
             return "waits"
         except StatementFailed as failed:
             return "deadlock" if b"40P01" in failed.response else "another error"
+        if isinstance(answer, tuple):
+            self.locks.take_for_transaction(self.clients[who], call, answer, "t")
+            return "server"
         return "server" if answer is None else answer.value
 
     def is_free_for(self, who: str) -> bool:
