@@ -123,6 +123,12 @@ SETTINGS: tuple[Setting, ...] = (
         kinds.several(kinds.url, "a list of URLs without passwords"),
         (),
     ),
+    Setting(
+        "allow-memory-sqlite",
+        "Let SQLite be opened in memory where no test has asked for the database.",
+        kinds.switch(),
+        False,
+    ),
     _everywhere(
         "refuse-sockets",
         "Refuse every connect of a Python socket in tests that do not ask for the database.",

@@ -64,6 +64,8 @@ class Settings:
     """Whether connections to ``url`` go to the test database."""
     allow: tuple[str, ...]
     """URLs of databases that may be opened untouched."""
+    allow_memory_sqlite: bool
+    """Whether SQLite may be opened in memory where no test has asked for the database."""
     refuse_sockets: bool
     """Whether tests that do not ask for the database may open no socket."""
     extensions: tuple[str, ...]

@@ -8,6 +8,7 @@ more happens: no marker, no fixture, no output.
 from __future__ import annotations
 
 import os
+import sys
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from pgsandbox import config
 
 _NAME = "pgsandbox-active"
 _ROOT = pytest.StashKey[Path | None]()
+_RUNS: list[pytest.Config] = []
+"""The runs of pytest that go on in this process: one, and those that its tests start inside."""
 _SEARCH = pytest.StashKey[Any]()
 
 
@@ -62,6 +65,13 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
 def _activate(pytest_config: pytest.Config, options: Any) -> None:
     if pytest_config.pluginmanager.hasplugin(_NAME):
         return
+    if pytest_config not in _RUNS:
+        _RUNS.append(pytest_config)
+        pytest_config.add_cleanup(lambda: _RUNS.remove(pytest_config))
+    is_nested = len(_RUNS) > 1
+    ended = sys.modules.get("pgsandbox.plugin.active")
+    if ended is not None and not is_nested:
+        ended.make_room()
     flags = {
         setting.key: getattr(options, setting.dest, None)
         for setting in config.SETTINGS
@@ -79,6 +89,7 @@ def _activate(pytest_config: pytest.Config, options: Any) -> None:
         from pgsandbox.plugin.active import ActivePlugin
 
         plugin = ActivePlugin(pytest_config, settings)
+        plugin.is_nested = is_nested
     except Exception as error:  # noqa: BLE001 - what is not ours goes on
         raise pytest.UsageError(_message_of(error)) from None
     pytest_config.stash[_ROOT] = settings.root

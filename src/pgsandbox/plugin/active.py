@@ -23,6 +23,7 @@ from pgsandbox.plugin.pg import Pg
 from pgsandbox.plugin.reporting import Closing
 from pgsandbox.plugin.scopes import Scopes
 from pgsandbox.plugin.stopping import Termination
+from pgsandbox.sandbox.interceptor import ConnectionInterceptor
 from pgsandbox.wiring import Run
 
 _FIXTURES = frozenset(
@@ -33,6 +34,16 @@ _FIXTURES = frozenset(
 )
 _LOOKS = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow", "setupplan")
 """Options with which pytest shows something and runs no test."""
+
+
+_outliving: list[ConnectionInterceptor] = []
+"""The interceptor of the run that has ended in this process, which refuses all to its end."""
+
+
+def make_room() -> None:
+    """Let the next run of pytest in this process decide what may be opened."""
+    while _outliving:
+        _outliving.pop().remove()
 
 
 class ActivePlugin:
@@ -54,6 +65,8 @@ class ActivePlugin:
         self.engines = Engines(self.run)
         self._termination = Termination(lambda: self.run.interceptor.wind_down(timeout=0))
         self._is_announced = False
+        self.is_nested = False
+        """Whether another run of pytest goes on in this process, whose end is not this one's."""
         self._unusable: PgSandboxError | None = None
         """Why there is no database, once that has turned out."""
         self.scopes = Scopes(self)
@@ -337,6 +350,9 @@ class ActivePlugin:
         if self.is_controller and self.run.has_server:
             self.run.reap()  # what crashed workers left
         self._stop()
+        self.run.interceptor.running = (
+            "pytest ends, and calls the last hooks of conftest files and plugins"
+        )
         self._closing.figures.removal += time.perf_counter() - began
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
@@ -356,9 +372,16 @@ class ActivePlugin:
         reporting.summary(terminalreporter, self._closing)
 
     def pytest_unconfigure(self) -> None:
-        """Leave every engine alone again; and nothing behind where no session came to its end."""
-        self.run.interceptor.remove()
+        """Leave nothing behind, also where no session came to its end; and go on refusing.
+
+        A run inside of another one, as `pytester` starts it, leaves every engine alone again.
+        """
         self._stop()
+        if self.is_nested:
+            self.run.interceptor.remove()
+        else:
+            self.run.interceptor.outlive_the_run()
+            _outliving.append(self.run.interceptor)
         self._termination.remove()
         for line in self._closing.problems:
             sys.stderr.write(f"pgsandbox: {line}\n")

@@ -3,11 +3,7 @@
 In the test process: `interceptor` judges every connection and sends it to where it belongs,
 `driver_hooks` brings it those that drivers make by themselves, `rewriting` changes where they go,
 `test_database` stands for one test database and talks to its `endpoint_process`, `clones` for a
-<<<<<<< HEAD
 test's own, `forks` lets a child keep no connection of its parent's, `fixture_data` and
-=======
-test's own, `forks` lets a child keep none of its parent's connections, `fixture_data` and
->>>>>>> live
 `orm_objects` are for what fixtures of wider scopes have made.
 
 In a process of its own: `endpoint`, which speaks PostgreSQL's protocol and holds the one

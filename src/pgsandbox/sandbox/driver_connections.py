@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 from sqlalchemy.engine import AdaptedConnection
@@ -29,6 +30,26 @@ def target_of(connection: Any) -> guard.Target:
         return guard.Target(host, int(port), driver._params.database, driver._params.user)
     info = connection.info
     return guard.Target(info.host or None, int(info.port), info.dbname, info.user)
+
+
+def name_of(connection: Any) -> str:
+    """Return the package of the driver whose *connection* this is, known or not."""
+    driver = connection._connection if is_async(connection) else connection
+    return next(each.__module__ for each in type(driver).__mro__).partition(".")[0]
+
+
+def files_of_sqlite(connection: Any) -> list[str] | None:
+    """Return the files that a *connection* of SQLite's has open; None if it is another's.
+
+    In memory, and in a temporary file that nobody else can open, it has none.
+    """
+    if not isinstance(connection, sqlite3.Connection):
+        return None
+    cursor = sqlite3.Cursor(connection)  # whatever rows the application wants to have
+    cursor.execute("pragma database_list")
+    found = [str(file) for _, _, file in cursor.fetchall() if file]
+    cursor.close()
+    return found
 
 
 def is_async(connection: Any) -> bool:

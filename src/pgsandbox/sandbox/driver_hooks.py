@@ -15,7 +15,8 @@ psycopg    ``conninfo_attempts`` and its       ``connect`` of Connection, AsyncC
 asyncpg    ``asyncpg.connect_utils._connect``  ``connect``, ``create_pool``
 =========  ==================================  ===================================================
 
-A driver that is not imported yet is wrapped when it is. What goes past these functions is C:
+A driver that is not imported yet is wrapped when it is, and so is one that is imported anew or
+reloaded. Where a call goes is read as the driver reads it. What goes past these functions is C:
 ``psycopg2.extensions.connection(dsn)`` called as a class, and ``psycopg.pq.PGconn``.
 """
 
@@ -24,10 +25,12 @@ from __future__ import annotations
 import contextlib
 import importlib.abc
 import importlib.machinery
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -90,11 +93,56 @@ def target_of_url(url: URL) -> guard.Target:
     return guard.target_of((), given, os.environ)
 
 
+def target_of_call(
+    driver: str, args: tuple[Any, ...], parameters: Mapping[str, Any]
+) -> guard.Target:
+    """Return what *driver* opens when it is called so, by its own reading of the arguments.
+
+    Raises what the driver itself would raise, where it can't read them.
+    """
+    if driver != "asyncpg" and _TEXTS.isdisjoint(parameters):
+        read = rewriting.from_text(args)
+        args, parameters = (() if read else args), {**read, **parameters}
+    said = guard.target_of(args, parameters, os.environ)
+    return said if said.unknown or driver != "asyncpg" else _target_of_asyncpg(parameters, said)
+
+
+_TEXTS = frozenset({"dsn", "conninfo"})
+
+
+def _target_of_asyncpg(asked: Mapping[str, Any], said: guard.Target) -> guard.Target:
+    """Read *asked* as asyncpg does, which differs from libpq, whose reading *said* is.
+
+    The path of a URL goes before ``?dbname=``, and what ``server_settings`` holds is sent to the
+    server beside the database's name (PostgreSQL manual, 54.7, StartupMessage).
+    """
+    from asyncpg import connect_utils
+
+    read = connect_utils._parse_connect_dsn_and_args
+    names = inspect.signature(read).parameters
+    addresses, parameters = read(**{name: asked.get(name) for name in names})
+    settings = parameters.server_settings or {}
+    if not rewriting.IDENTITY.isdisjoint(settings):
+        return replace(said, unknown="server_settings names a database or a role of its own")
+    host, port = said.host, said.port
+    if len(addresses) == 1:
+        (address,) = addresses
+        host, port = address if isinstance(address, tuple) else _of_socket(address)
+    elif host is not None:
+        return replace(said, unknown="host has several values")
+    return guard.Target(host, int(port), parameters.database, parameters.user)
+
+
+def _of_socket(file: str) -> tuple[str, int]:
+    directory, _, port = str(file).rpartition("/.s.PGSQL.")
+    return directory, int(port)
+
+
 def _ask(arguments: Mapping[str, Any], driver: str) -> Destination | None:
     __tracebackhide__ = True
     if _is_ours.get() or call_sites.caller_past(__name__, "psycopg2") == _ADMINISTRATION:
         return None
-    target = guard.target_of((), arguments, os.environ)
+    target = target_of_call(driver, (), arguments)
     found = None
     for judge in tuple(_judges):
         found = judge(target, driver) or found
@@ -179,7 +227,7 @@ def _asyncpg(connect: Any) -> Any:
     return _connect
 
 
-_DECIDE = ("dsn", "host", "port", "user", "database", "service", "servicefile")
+_DECIDE = ("dsn", "host", "port", "user", "database", "service", "servicefile", "server_settings")
 """Those arguments of ``asyncpg.connect`` that say where it goes."""
 
 _WRAPPERS: dict[str, tuple[str, _Wrapper]] = {
@@ -191,21 +239,25 @@ _WRAPPERS: dict[str, tuple[str, _Wrapper]] = {
 }
 """For each module the function in it, and what makes the wrapper."""
 
-_wrapped: dict[str, Any] = {}
+_wrapped: list[tuple[ModuleType, Any, Any]] = []
+"""Each module, its function and the wrapper; a driver that is imported anew is another module."""
 
 
 def _wrap(module: ModuleType) -> None:
     name, make = _WRAPPERS[module.__name__]
     original = getattr(module, name, None)
-    if module.__name__ not in _wrapped and original is not None:
-        _wrapped[module.__name__] = original
-        setattr(module, name, make(original))
+    if original is None or any(original is wrapper for _, _, wrapper in _wrapped):
+        return
+    wrapper = make(original)
+    _wrapped.append((module, original, wrapper))
+    setattr(module, name, wrapper)
 
 
 def _unwrap() -> None:
-    for name, original in _wrapped.items():
-        if name in sys.modules:
-            setattr(sys.modules[name], _WRAPPERS[name][0], original)
+    for module, original, wrapper in _wrapped:
+        name, _ = _WRAPPERS[module.__name__]
+        if getattr(module, name, None) is wrapper:
+            setattr(module, name, original)
     _wrapped.clear()
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +23,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
 
 from pgsandbox import guard
-from pgsandbox.errors import DatabaseNotRequested, Fact, ForeignDatabase, PgSandboxError
+from pgsandbox.errors import DatabaseNotRequested, Fact, ForeignDatabase, GuardError, PgSandboxError
 from pgsandbox.sandbox import (
     call_sites,
     cleanup,
@@ -43,6 +42,8 @@ from pgsandbox.sandbox.test_database import ROUTE, Route, TestDatabase
 E = TypeVar("E", bound=PgSandboxError)
 
 _ALLOWED = "allowed"
+_PLAIN = frozenset({"host", "port", "user", "password", "database"})
+"""Arguments that every driver of PostgreSQL reads alike."""
 _LOCK_TIMEOUT = "SET lock_timeout = '3s'"
 
 
@@ -64,7 +65,11 @@ class ConnectionInterceptor:
     """Decides for every new connection: the test's transaction, its clone, or refusal."""
 
     def __init__(
-        self, *, allowed: tuple[guard.Target, ...] = (), files: tuple[URL, ...] = ()
+        self,
+        *,
+        allowed: tuple[guard.Target, ...] = (),
+        files: tuple[URL, ...] = (),
+        allows_memory: bool = False,
     ) -> None:
         self.databases: list[TestDatabase] = []
         """The test databases of this run; empty until the first test asks for one."""
@@ -83,6 +88,8 @@ class ConnectionInterceptor:
         self._allowed = allowed
         self._files = files
         """Databases of other kinds, such as SQLite's, that may be opened untouched."""
+        self._allows_memory = allows_memory
+        """Whether SQLite may be opened in memory where no test has asked for the database."""
         self._arranging: weakref.WeakSet[Dialect] = weakref.WeakSet()
         self._shared: weakref.WeakKeyDictionary[Dialect, Dialect] = weakref.WeakKeyDictionary()
         """For a dialect that blocks, the asynchronous one whose transactions it shares."""
@@ -123,6 +130,10 @@ class ConnectionInterceptor:
         for stop in self._watching:
             stop()
         self._watching.clear()
+
+    def outlive_the_run(self) -> None:
+        """Stay in everybody's way to the end of the process: handlers at exit, threads, hooks."""
+        self.say("pytest has ended, and its process goes on", is_requested=False)
 
     def free_the_drivers(self) -> None:
         """Judge engines only, and no longer what calls a driver's own connect."""
@@ -255,18 +266,21 @@ class ConnectionInterceptor:
                 if made is not None:
                     return made
         if dialect.name != "postgresql":
-            return self._connect_another_kind(dialect, args, parameters)
+            self._judge_another_kind(dialect, args, parameters)
+            return self._allowed_connection(dialect, record, args, parameters)
+        if dialect.driver not in driver_connections.SUPPORTED:
+            self._judge_another_driver(dialect, args, parameters)
+            return self._allowed_connection(dialect, record, args, parameters)
         found = self._decide(dialect, tuple(args), parameters)
         if found is None:
-            self._made[id(record)] = _ALLOWED
-            return dialect.connect(*args, **parameters)
+            return self._allowed_connection(dialect, record, args, parameters)
         to, what = found
-        self._made[id(record)] = what
         if isinstance(what, Route):
             self._last_routes[dialect] = what
         given = rewriting.of_dialect(dialect, tuple(args), parameters, to)
         with driver_hooks.ours():
             made = dialect.connect(**given)
+        self._made[id(record)] = what
         if isinstance(what, Clone):
             what.track(made)
         elif isinstance(what, _Building):
@@ -276,13 +290,36 @@ class ConnectionInterceptor:
             made.commit()
         return made
 
-    def _connect_another_kind(
+    def _allowed_connection(
+        self, dialect: Dialect, record: Any, args: list[Any], parameters: dict[str, Any]
+    ) -> Any:
+        made = dialect.connect(*args, **parameters)
+        self._made[id(record)] = _ALLOWED
+        return made
+
+    def _judge_another_kind(
         self, dialect: Dialect, args: list[Any], parameters: dict[str, Any]
     ) -> None:
+        __tracebackhide__ = True
         url = refused_connections.url_of_another_kind(dialect, args, parameters)
-        is_judged = self.is_requested or self._building is not None
-        if is_judged and not any(refused_connections.is_same(url, each) for each in self._files):
-            raise self._foreign(url, dialect)
+        is_known = any(refused_connections.is_same(url, each) for each in self._files)
+        is_memory = refused_connections.is_in_memory(dialect, args, parameters)
+        if not is_known and not (is_memory and self._may_be_in_memory):
+            raise self._another_kind(url, dialect)
+
+    def _judge_another_driver(
+        self, dialect: Dialect, args: list[Any], parameters: dict[str, Any]
+    ) -> None:
+        """Let a driver that is not known pass to what `allow` names, if its arguments say all."""
+        __tracebackhide__ = True
+        target = guard.target_of(tuple(args), parameters, {})
+        is_plain = parameters.keys() <= _PLAIN and parameters.keys() >= {"host", "database"}
+        if not is_plain or not any(guard.is_same_database(target, each) for each in self._allowed):
+            raise self._not_judged(refused_connections.url_of(dialect.driver, target), dialect.driver, dialect)
+
+    @property
+    def _may_be_in_memory(self) -> bool:
+        return self._allows_memory and not self.is_requested and self._building is None
 
     def _decide(
         self, dialect: Dialect, args: tuple[Any, ...], parameters: dict[str, Any]
@@ -296,7 +333,7 @@ class ConnectionInterceptor:
         building = self._building
         if building is not None:
             return rewriting.destination_of(building.url), building
-        target = guard.target_of(args, parameters, os.environ)
+        target = driver_hooks.target_of_call(dialect.driver, args, parameters)
         if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
             return None
         database = self._database_of(target)
@@ -329,8 +366,9 @@ class ConnectionInterceptor:
         made = self._made.pop(id(record), None)
         if made is None and driver_connections.driver_of(connection) is not None:
             made = self._judge(connection)
-        if made is not None:
-            record.info[ROUTE] = made
+        elif made is None:
+            made = self._judge_stranger(connection)
+        record.info[ROUTE] = made
         if isinstance(made, Route):
             made.database.remember(made, connection, record)
 
@@ -443,6 +481,30 @@ class ConnectionInterceptor:
         url = refused_connections.url_of(driver_connections.driver_of(connection), target)
         raise self._foreign(url) if self.is_requested else self._not_requested(url)
 
+    def _judge_stranger(self, connection: Any) -> Any:
+        """Let a connection pass that an engine's ``creator`` made, if it is SQLite's and may be.
+
+        Raises:
+            GuardError: it may not, or it can't be told where it goes; it was closed.
+        """
+        __tracebackhide__ = True
+        files = driver_connections.files_of_sqlite(connection)
+        urls = [URL.create("sqlite", database=each) for each in files or ()]
+        urls = urls or [URL.create("sqlite")]
+        strange = [
+            url
+            for url in urls
+            if not any(refused_connections.is_same(url, each) for each in self._files)
+        ]
+        if files is not None and (not strange or (not files and self._may_be_in_memory)):
+            return _ALLOWED
+        with contextlib.suppress(Exception):
+            cleanup.close_real(connection)
+        if files is not None:
+            raise self._another_kind(strange[0])
+        driver = driver_connections.name_of(connection)
+        raise self._not_judged(URL.create(driver), driver)
+
     def close_sessions(self) -> None:
         """Close the sessions that the running test has used, unless a wider fixture shares them."""
         for session, thread in list(self._sessions.items()):
@@ -464,6 +526,18 @@ class ConnectionInterceptor:
 
     def _foreign(self, url: URL, dialect: Dialect | None = None) -> ForeignDatabase:
         return self._refused(refused_connections.foreign(self._attempt(url, dialect)))
+
+    def _another_kind(self, url: URL, dialect: Dialect | None = None) -> GuardError:
+        is_requested = self.is_requested or self._building is not None
+        attempt = self._attempt(url, dialect)
+        return self._refused(
+            refused_connections.of_another_kind(attempt, is_requested=is_requested)
+        )
+
+    def _not_judged(self, url: URL, driver: str, dialect: Dialect | None = None) -> GuardError:
+        attempt = self._attempt(url, dialect)
+        error = refused_connections.not_judged(attempt, driver, is_requested=self.is_requested)
+        return self._refused(error)
 
     def _attempt(self, url: URL, dialect: Dialect | None) -> refused_connections.Attempt:
         return refused_connections.Attempt(

@@ -13,6 +13,7 @@ from pgsandbox.errors import (
     DatabaseNotRequested,
     Fact,
     ForeignDatabase,
+    GuardError,
 )
 from pgsandbox.sandbox import call_sites
 
@@ -81,6 +82,46 @@ def foreign(attempt: Attempt) -> ForeignDatabase:
     )
 
 
+def not_judged(attempt: Attempt, driver: str, *, is_requested: bool) -> GuardError:
+    """Refuse a connection of a *driver* that nothing is known of, wherever it goes."""
+    kind = ForeignDatabase if is_requested else DatabaseNotRequested
+    return kind(
+        f"An engine was connected by {driver}, a driver that pgsandbox does not know, so that "
+        "nobody can say to which database; the connection was refused before anything was sent.",
+        facts=[*attempt.facts(), Fact("driver", driver), *attempt.settings],
+        remedy=(
+            "Let the engine of the tests connect by psycopg2, psycopg or asyncpg: give the "
+            "application a setting for its `creator` or its URL. A database that tests may open as "
+            "it is, is named in `allow`, and opened by one of these drivers."
+        ),
+    )
+
+
+def of_another_kind(attempt: Attempt, *, is_requested: bool) -> GuardError:
+    """Refuse an engine of SQLite, or of another server than PostgreSQL."""
+    allowed = f'allow = ["{guard.masked(attempt.url.render_as_string(hide_password=True))}"]'
+    if is_requested:
+        return foreign(attempt)
+    in_memory = attempt.url.get_backend_name() == "sqlite" and attempt.url.database is None
+    more = (
+        " In memory it may be opened by tests that do not ask for the database where "
+        "`allow-memory-sqlite = true` is set."
+        if in_memory
+        else ""
+    )
+    return DatabaseNotRequested(
+        f"An engine of {attempt.url.get_backend_name()} was about to open "
+        f'"{attempt.url.database or "a database in memory"}" where no running test has asked for a '
+        "database, so it was refused.",
+        facts=[*attempt.facts(), *(each for each in attempt.settings if each.name == "allow")],
+        remedy=(
+            "A database is refused whatever its kind: somebody may work with this one. Give the "
+            "application another URL in tests, or let it wait until a test runs. To let it be "
+            f"opened as it is, name it in `allow`, in [tool.pgsandbox]: {allowed}.{more}"
+        ),
+    )
+
+
 def _foreign(attempt: Attempt, remedy: str) -> ForeignDatabase:
     homes = ", ".join(url.render_as_string() for url in attempt.databases)
     name = attempt.url.database or attempt.url.render_as_string()
@@ -110,6 +151,21 @@ def url_of_another_kind(dialect: Dialect, args: Any, parameters: dict[str, Any])
         port=int(port) if port else None,
         database=None if database in (None, ":memory:") else str(database),
     )
+
+
+def is_in_memory(dialect: Dialect, args: Any, parameters: dict[str, Any]) -> bool:
+    """Whether an engine of SQLite's opens nothing but memory, or a file that has no name."""
+    if dialect.name != "sqlite":
+        return False
+    named = args[0] if args else parameters.get("database")
+    if named in ("", ":memory:"):
+        return True
+    # Only with uri=True is it more than a file's name (SQLite's manual, "URI Filenames").
+    if not isinstance(named, str) or not named.startswith("file:") or not parameters.get("uri"):
+        return False
+    path, _, query = named.partition("?")
+    given = [each for each in query.split("&") if each and not each.startswith("cache=")]
+    return given == ["mode=memory"] or (path == "file::memory:" and not given)
 
 
 def is_same(url: URL, allowed: URL) -> bool:

@@ -45,6 +45,9 @@ _PROOFS = (
     "ssl",
     "direct_tls",
 )
+IDENTITY = frozenset({"database", "user"})
+"""What asyncpg's ``server_settings`` may name beside its arguments."""
+
 _LEFT_OUT = frozenset({*_PLACES, *_PROOFS, "dbname", "database", "load_balance_hosts"})
 
 
@@ -113,8 +116,9 @@ def asyncpg(asked: Mapping[str, Any], to: Destination) -> dict[str, Any]:
     more = dict(to.more)
     if "sslmode" in more:
         given["ssl"] = more["sslmode"]
-    if to.token is not None:
-        given["server_settings"] = {**(given.get("server_settings") or {}), CLIENT: to.token}
+    settings = given.get("server_settings") or {}
+    settings = {name: value for name, value in settings.items() if name not in IDENTITY}
+    given["server_settings"] = settings if to.token is None else {**settings, CLIENT: to.token}
     return given
 
 
@@ -124,11 +128,11 @@ def of_dialect(
     """Return the keyword arguments with which *dialect* connects to *to* instead."""
     if dialect.driver == "asyncpg":
         return asyncpg(parameters, to)
-    return libpq({**_from_text(args), **parameters}, to)
+    return libpq({**from_text(args), **parameters}, to)
 
 
-def _from_text(args: tuple[Any, ...]) -> dict[str, Any]:
-    """Return what a connection string among *args* says."""
+def from_text(args: tuple[Any, ...]) -> dict[str, Any]:
+    """Return what a connection string among *args* says, as libpq reads it."""
     if not args or not isinstance(args[0], str) or not args[0]:
         return {}
     from psycopg2.extensions import parse_dsn

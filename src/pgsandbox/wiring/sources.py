@@ -44,6 +44,7 @@ def interceptor_of(settings: Settings) -> ConnectionInterceptor:
     interceptor = ConnectionInterceptor(
         allowed=tuple(target_of(checked(each, "allow")) for each in urls if each not in others),
         files=tuple(others),
+        allows_memory=settings.allow_memory_sqlite,
     )
     interceptor.settings = tuple(
         Fact(name, shown(settings.values[key].value, settings.root), settings.source_of(key))

@@ -67,7 +67,7 @@ class AdvisoryCall:
 def function_of(key: Key, mode: str, name: str) -> str:
     """Return a call of the function *name*, of the server's session, for a lock of this mode."""
     suffix = "_shared" if mode == "ShareLock" else ""
-    return f"{name}{suffix}({', '.join(map(str, key))})"
+    return f"pg_catalog.{name}{suffix}({', '.join(map(str, key))})"
 
 
 def call_of(statement: Statement) -> AdvisoryCall | None:
@@ -164,11 +164,12 @@ class AdvisoryLocks:
 
     def __init__(self) -> None:
         self._held: dict[Key, dict[Backend, _Hold]] = {}
-        self.waiting: dict[Backend, Key] = {}
+        self.waiting: dict[Backend, tuple[Key, AdvisoryCall]] = {}
+        """What each client that waits has asked for."""
+        self.last: tuple[Key, str, int] | None = None
+        """What was counted for the call that is sent: which lock, its mode, and how often."""
         self._left: set[tuple[Key, str]] = set()
         """What the server still holds for transactions of clients that have ended."""
-        self._wanted: dict[Backend, str] = {}
-        """In which mode each of those that wait wants its lock."""
 
     def decide(self, backend: Backend, call: AdvisoryCall, row: Row) -> Answer | Key | None:
         """Return the answer to *call*, or None where the server is to give it.
@@ -182,6 +183,10 @@ class AdvisoryLocks:
         if call.is_for_all:
             self.release_all(backend)
             return Answer(call.column, _VOID, "")
+        self.last = None
+        if None in row:  # every one of these functions is strict
+            self.waiting.pop(backend, None)
+            return None
         key = tuple(int(each or 0) for each in row)
         if call.is_unlock:
             return self._unlock(backend, call, key)
@@ -197,19 +202,15 @@ class AdvisoryLocks:
         if self._is_deadlock(backend, blockers):
             self.waiting.pop(backend, None)
             raise failure("40P01", "deadlock detected")
-        self.waiting[backend], self._wanted[backend] = key, call.mode
+        self.waiting[backend] = key, call
         raise Waiting(key)
 
     def is_free_for(self, backend: Backend) -> bool:
         """Whether what *backend* waits for may be free now."""
-        key = self.waiting.get(backend)
-        if key is None:
+        if backend not in self.waiting:
             return True
-        is_shared = self._wanted.get(backend) == "ShareLock"
-        return not any(
-            other is not backend and (not is_shared or "ExclusiveLock" in hold.modes())
-            for other, hold in self._held.get(key, {}).items()
-        )
+        key, call = self.waiting[backend]
+        return not self._blockers(backend, call, key)
 
     def _unlock(self, backend: Backend, call: AdvisoryCall, key: Key) -> Answer | None:
         hold = self._held.get(key, {}).get(backend)
@@ -217,6 +218,7 @@ class AdvisoryLocks:
             words = f"you don't own a lock of type {call.mode}"
             return Answer(call.column, _BOOL, "f", messages.warning("01000", words))
         hold.session[call.mode] -= 1
+        self.last = key, call.mode, -1
         self._drop_empty(key)
         return None
 
@@ -230,6 +232,16 @@ class AdvisoryLocks:
     def _take(self, backend: Backend, call: AdvisoryCall, key: Key) -> None:
         counts = self._hold(backend, key).session
         counts[call.mode] = counts.get(call.mode, 0) + 1
+        self.last = key, call.mode, 1
+
+    def call_failed(self, backend: Backend) -> None:
+        """The call that the server was to answer has failed, so it counts for nothing."""
+        if self.last is not None:
+            key, mode, count = self.last
+            self.last = None
+            counts = self._hold(backend, key).session
+            counts[mode] = max(0, counts.get(mode, 0) - count)
+            self._drop_empty(key)
 
     def _hold(self, backend: Backend, key: Key) -> _Hold:
         return self._held.setdefault(key, {}).setdefault(backend, _Hold())
@@ -252,7 +264,8 @@ class AdvisoryLocks:
                 return True
             if other not in seen and other in self.waiting:
                 seen.add(other)
-                todo.extend(self._held.get(self.waiting[other], {}))
+                key, call = self.waiting[other]
+                todo.extend(self._blockers(other, call, key))
         return False
 
     def transaction_ended(self, backend: Backend) -> None:
@@ -342,9 +355,8 @@ class AdvisoryLocks:
             for backend, hold in holders.items()
             for mode in sorted(hold.modes())
         ] + [
-            _line(key, mode, backend, is_granted=False)
-            for backend, key in self.waiting.items()
-            for mode in [self._wanted.get(backend, "ExclusiveLock")]
+            _line(key, call.mode, backend, is_granted=False)
+            for backend, (key, call) in self.waiting.items()
         ]
 
     def forget(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pgsandbox.errors import PgSandboxError
@@ -87,6 +87,8 @@ class Backend:
         """What it was told of transactions that it wanted to prepare, by their identifiers."""
         self._tells = False
         """Whether its statement may have run a routine that notifies."""
+        self._takes_several = False
+        """Whether its statement is a call for several advisory locks."""
         self.is_cut = False
         """Whether its transaction ended with its test while another thread was at work in it."""
         self._session = ClientSession(label, is_arranging)
@@ -100,6 +102,8 @@ class Backend:
         self.notifications = Notifications(self)
         self.objects = SessionObjects(self)
         self.own_state = OwnState(self)
+        self._text = ""
+        """The text that is run."""
         self._rest: list[Statement] = []
         """What is left of a text whose statement waits: for a lock, or for the rows of a COPY."""
 
@@ -127,6 +131,8 @@ class Backend:
         if self.copy is not None:
             self.copy.take(unit)
             return
+        if kind in (b"Q", b"F") and self.extended.skips:
+            return  # up to its next Sync the client is not listened to
         if kind == b"Q":
             if _PING.fullmatch(body) and self._is_idle():
                 send(_ONE)
@@ -157,7 +163,7 @@ class Backend:
 
         None if it may wait for ever.
         """
-        row = self._evaluate(
+        (row,) = self._evaluate(
             "extract(epoch from current_setting('lock_timeout')::interval), "
             "extract(epoch from current_setting('statement_timeout')::interval)"
         )
@@ -226,10 +232,11 @@ class Backend:
         return is_idle and server is not None and self.database.is_requested and not server.is_cut()
 
     def _simple_query(self, text: str) -> None:
+        self.extended.forget_unnamed()
         statements = split(text, has_escapes=self.has_escapes)
         if not statements:
             self.client.connection.send(messages.EMPTY_QUERY)
-        self._rest = list(statements)
+        self._text, self._rest = text, list(statements)
         is_alone = len(statements) == 1
         if self.session.has_failed or (not is_alone and any(map(_is_apart, statements))):
             try:
@@ -314,7 +321,8 @@ class Backend:
     def _run_together(self, statements: list[Statement]) -> None:
         if self.session.has_failed:
             raise aborted()
-        text = "; ".join(each.text for each in statements)
+        first, last = statements[0], statements[-1]
+        text = self._text[first.offset : last.offset + len(last.text)]
         for each in statements:
             self.record(each)
         combined = Statement(text, together(statements), offset=statements[0].offset)
@@ -349,8 +357,8 @@ class Backend:
             self._advisory(call, statement)
             return
         if statement.kind is Kind.READ and (arguments := notify_call(statement)) is not None:
-            row = self._evaluate(arguments)
-            self.notifications.notify(row[0] or "", row[1] or "")
+            for row in self._evaluate(arguments):
+                self.notifications.notify(row[0] or "", row[1] or "")
         if statement.kind is Kind.COPY_IN:
             self.record(statement)
             request = messages.query(statement.text)
@@ -440,7 +448,9 @@ class Backend:
     def _larger_locks(self, statement: Statement) -> LargerLocks | None:
         """Return the locks around *statement*, if it may take any that can't be read from it."""
         if statement.names_advisory_locks:
-            return LargerLocks(self, statement) if call_of(statement) is None else None
+            is_larger, self._takes_several = self._takes_several, False
+            is_larger = is_larger or call_of(statement) is None
+            return LargerLocks(self, statement) if is_larger else None
         locking, is_write = self.database.locking, statement.kind is not Kind.READ
         if locking is None or not locking.may_run(statement, is_write=is_write):
             return None
@@ -724,9 +734,10 @@ class Backend:
     def _cut(self, statement: Statement) -> Statement:
         """Return *statement* with a name of the length that PostgreSQL's have."""
         name = statement.name or ""
-        if len(name) <= _LONGEST_NAME // 4 or len(name.encode()) <= _LONGEST_NAME:
+        encoded = name.encode("utf-8", "surrogateescape")
+        if len(encoded) <= _LONGEST_NAME:
             return statement
-        cut = name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+        cut = encoded[:_LONGEST_NAME].decode(errors="ignore")
         words = f'identifier "{name}" will be truncated to "{cut}"'
         self.client.connection.send(messages.report(b"N", "NOTICE", "42622", words))
         return Statement(statement.text, statement.kind, cut, statement.offset)
@@ -817,7 +828,8 @@ class Backend:
             self.objects.discard_sequences()
         return messages.complete(f"DISCARD {'TEMP' if what == 'TEMPORARY' else what}")
 
-    def _evaluate(self, expressions: str) -> tuple[str | None, ...]:
+    def _evaluate(self, expressions: str) -> list[tuple[str | None, ...]]:
+        """Return the rows that *expressions* are: one, unless one of them returns a set."""
         server = self.current().server
         rows: list[tuple[str | None, ...]] = []
 
@@ -826,28 +838,45 @@ class Backend:
             return Outcome()
 
         self.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
-        return rows[0]
+        return rows
 
     def _advisory(self, call: AdvisoryCall, statement: Statement) -> None:
         answer = self.decide(call, self._evaluate(call.key_query))
         if answer is None:
-            self.send_statement(statement, messages.query(statement.text))
+            with self.calling():
+                self.send_statement(statement, messages.query(statement.text))
         else:
             self.record(statement)
             self.client.connection.send(answer.described())
 
-    def decide(self, call: AdvisoryCall, row: tuple[str | None, ...]) -> Answer | None:
+    @contextlib.contextmanager
+    def calling(self) -> Iterator[None]:
+        """Let a call that the server answers count for nothing if it fails."""
+        try:
+            yield
+        except (StatementFailed, ServerError):
+            self.database.advisory.call_failed(self)
+            raise
+        finally:
+            self.database.advisory.last = None
+
+    def decide(self, call: AdvisoryCall, rows: list[tuple[str | None, ...]]) -> Answer | None:
         """Return the answer to *call*, or None where the server is to give it.
+
+        *rows* are its keys: one, unless its argument returns a set.
 
         Raises:
             Waiting: another client holds the lock.
             StatementFailed: each waits for the other.
         """
+        if len(rows) != 1:
+            self._takes_several = bool(rows)
+            return None
         advisory = self.database.advisory
-        found = advisory.decide(self, call, row)
+        found = advisory.decide(self, call, rows[0])
         if not isinstance(found, tuple):
             return found
-        value = self._evaluate(f"{call.of_session(found)}::text")[0]
+        ((value,),) = self._evaluate(f"{call.of_session(found)}::text")
         return advisory.take_for_transaction(self, call, found, _as_bool(value))
 
     def _function_call(self, body: bytes) -> None:

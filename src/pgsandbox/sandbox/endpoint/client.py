@@ -52,7 +52,8 @@ class Client:
         self.waiting: Unit | None = None
         """What is left of a unit that waits for another client; empty if it is a text's rest."""
         self.waits_until: float | None = None
-        self._timeout = ("57014", "statement")
+        self._timeout = ("57014", "")
+        """How its wait ends then: SQLSTATE and message."""
         self._asked: dict[str, str] | None = None
         """Its start-up parameters, while it owes a password."""
         self._is_tcp = accepted.family != socket.AF_UNIX
@@ -139,7 +140,7 @@ class Client:
             if limits is not None:
                 seconds, code, what = limits
                 self.waits_until = time.monotonic() + seconds
-                self._timeout = code, what
+                self._timeout = code, f"canceling statement due to {what} timeout"
 
     def try_again(self) -> None:
         """Go on with what waited for another client."""
@@ -177,10 +178,13 @@ class Client:
         """End the wait for another client, as somebody has asked for."""
         self.stop_waiting("57014", "canceling statement due to user request")
 
+    def stop_at_end(self) -> None:
+        """The test is over, and nobody will free what the client waits for."""
+        self.stop_waiting("57014", "canceling statement due to the end of the test")
+
     def time_is_over(self) -> None:
         """The client has waited for as long as its own settings allow."""
-        code, what = self._timeout
-        self.stop_waiting(code, f"canceling statement due to {what} timeout")
+        self.stop_waiting(*self._timeout)
 
     def _send_away(self, response: bytes) -> None:
         self.connection.send(response)

@@ -262,10 +262,14 @@ class Endpoint:
 
     def wait_for_reader(self, client: Client) -> None:
         """Wait until *client* has read some of what waits for it, unless others want their turn."""
+        if self._calls:
+            return
         poll = select.poll()
         poll.register(client.connection, select.POLLOUT)
         for other in self._clients.values():
             if other is not client:
+                if other.connection.has_input:
+                    return
                 poll.register(other.connection, select.POLLIN)
         for each in (self._control, *self._listeners.values()):
             poll.register(each, select.POLLIN)
@@ -391,7 +395,12 @@ class Endpoint:
     ) -> dict[str, Any]:
         database = self.database
         used = bool(database.executed())
-        found = database.finish(test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over)
+        for client in self._waiting():  # nobody will free what they wait for
+            self._work_for(client, client.stop_at_end)
+            self._tidy(client)
+        found = database.finish(
+            test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over
+        )
         return {
             "errors": _as_list(found),
             "is_in_doubt": database.is_in_doubt,

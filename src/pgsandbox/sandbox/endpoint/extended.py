@@ -73,6 +73,8 @@ class _Segment:
     request: bytearray = field(default_factory=bytearray)
     executed: list[Statement] = field(default_factory=list)
     parsed: list[Prepared] = field(default_factory=list)
+    bound: list[bytes] = field(default_factory=list)
+    """The client's names of portals that are bound in it."""
     ensured: list[bytes] = field(default_factory=list)
     """Names of statements that are parsed again right before."""
 
@@ -93,6 +95,10 @@ class ExtendedQueries:
     def portals(self) -> list[str]:
         """The server's names of the portals that are open."""
         return [each.name.decode("utf-8", "replace") for each in self._portals.values()]
+
+    def has_portal(self, server_name: bytes) -> bool:
+        """Whether one of the open portals has that name on the server."""
+        return any(each.name == server_name for each in self._portals.values())
 
     def take(self, unit: Unit) -> None:
         """Answer the messages of *unit*, which ends with Sync or Flush.
@@ -143,6 +149,16 @@ class ExtendedQueries:
         backend.end_of_unit()
         backend.ready()
 
+    def forget_unnamed(self) -> None:
+        """Forget what is unnamed, which ends with the next simple query (manual, 53.2.3)."""
+        self._statements.pop(b"", None)
+        self._portals.pop(b"", None)
+
+    @property
+    def skips(self) -> bool:
+        """Whether everything is skipped up to the next Sync."""
+        return self._skips
+
     def skip_to_sync(self) -> None:
         """Skip what the client has sent, up to its next Sync."""
         self._skips = True
@@ -161,19 +177,21 @@ class ExtendedQueries:
         text = sql.decode("utf-8", "surrogateescape")
         found = split(text, has_escapes=self._backend.has_escapes)
         statement = found[0] if len(found) == 1 else Statement(text, together(found))
-        if self._backend.session.has_failed and statement.kind not in _EXITS:
+        if self._backend.session.has_failed and statement.kind not in _EXITS and found:
             self._flush_quietly()
             self._backend.check_syntax(text)
-        self._check(statement)
+        if found:
+            self._check(statement)
         if name and name in self._statements:
             self._flush()
             raise failure("42P05", f'prepared statement "{_shown(name)}" already exists')
         self._set_apart(statement)
         is_local = len(found) == 1 and statement.kind in ANSWERED_HERE
         prepared = Prepared(name, statement, messages.message(b"P", body), is_local=is_local)
-        self._statements[name] = prepared
         if is_local:
             self._flush()
+        self._statements[name] = prepared
+        if is_local:
             self._send(messages.PARSE_COMPLETE)
             return
         prepared.types = body[position + len(sql) + 1 :]
@@ -207,6 +225,7 @@ class ExtendedQueries:
         self._set_apart(prepared.statement)
         if prepared.is_local:
             self._flush()
+            _check_bound(body[position:])
             self._portals[portal] = _Portal(prepared, b"")
             self._send(messages.BIND_COMPLETE)
             return
@@ -218,6 +237,7 @@ class ExtendedQueries:
         self._ensure(prepared)
         server_name = self._server_name(portal, unit)
         self._portals[portal] = _Portal(prepared, server_name, body[position:])
+        self._segment.bound.append(portal)
         request = server_name + b"\0" + name + b"\0" + body[position:]
         self._segment.request += messages.message(b"B", request)
 
@@ -238,6 +258,10 @@ class ExtendedQueries:
             self._flush()
             self._send(messages.NO_DATA)
             return
+        self._check(portal.prepared.statement if portal else _NOTHING)
+        if portal is None and not name:  # the server's may be another client's
+            self._flush()
+            raise failure("34000", 'portal "" does not exist')
         server_name = portal.name if portal else self._backend.objects.cursor_name(name)
         self._segment.request += messages.message(b"D", b"P" + server_name + b"\0")
 
@@ -265,13 +289,19 @@ class ExtendedQueries:
             self._flush()
             if not self._advisory(portal, statement):
                 return
+            self._segment.request += request
+            self._segment.executed.append(statement)
+            with backend.calling():
+                self._flush()
+            return
         elif statement.kind is Kind.READ and (arguments := notify_call(statement)) is not None:
             self._flush()
-            row = self._evaluate(portal, arguments)
-            backend.notifications.notify(row[0] or "", row[1] or "")
+            for row in self._evaluate(portal, arguments):
+                backend.notifications.notify(row[0] or "", row[1] or "")
         elif "set_config" in statement.text and (asked := settings_to_ask(statement.text)):
             self._flush()
-            backend.objects.set_next = asked_settings(self._evaluate(portal, asked))
+            rows = self._evaluate(portal, asked)
+            backend.objects.set_next = tuple(each for row in rows for each in asked_settings(row))
         if statement.kind is Kind.COPY_IN:
             backend.record(statement)
             segment, self._segment = self._segment, _Segment()
@@ -290,6 +320,7 @@ class ExtendedQueries:
         what, (name, _) = body[:1], messages.string(body, 1)
         held = self._backend.database.held
         if what == b"S":
+            self._flush()  # where something before it fails, the server closes nothing
             prepared = self._statements.pop(name, None)
             if prepared is None or held.get(name) is prepared:
                 held.pop(name, None) if prepared is not None else None
@@ -332,8 +363,13 @@ class ExtendedQueries:
             for prepared in segment.parsed[failed.parsed :]:
                 self._statements.pop(prepared.name, None)
                 held.pop(prepared.name, None)
+            for name in segment.bound:
+                self._portals.pop(name, None)
+            server = self._backend.database.server
             for name in segment.ensured:
                 held.pop(name, None)
+                if name and server is not None and not server.is_lost:
+                    server.queue_messages(messages.close(b"S", name))
             raise
 
     def _prepared(self, name: bytes) -> Prepared:
@@ -359,8 +395,17 @@ class ExtendedQueries:
             prepared.request = request
             self._make_room(prepared)
             self._backend.current().server.queue_messages(request)
+            self._segment.ensured.append(prepared.name)
             return
-        if self._backend.database.held.get(prepared.name) is prepared:
+        if prepared.is_sql:
+            self.ensure_sql(prepared.statement.name)
+            return
+        segment = self._segment
+        if prepared.name:
+            is_there = self._backend.database.held.get(prepared.name) is prepared
+        else:  # a simple query ends it, and the savepoints that are queued are one
+            is_there = prepared in segment.parsed or b"" in segment.ensured
+        if is_there:
             return
         self._make_room(prepared)
         self._backend.current().server.queue_messages(prepared.request)
@@ -378,13 +423,12 @@ class ExtendedQueries:
         """Let the server have what EXECUTE names.
 
         Raises:
-            StatementFailed: only another client has it.
+            StatementFailed: the client has none of that name.
         """
-        key = (name or "").encode()
-        prepared = self._statements.get(key)
-        if prepared is None and key in self._backend.database.held:
+        prepared = self._statements.get(_encoded(name))
+        if prepared is None:
             raise failure("26000", f'prepared statement "{name}" does not exist')
-        if prepared is None or self._backend.database.held.get(prepared.name) is prepared:
+        if self._backend.database.held.get(prepared.name) is prepared:
             return
         if not prepared.is_sql:
             self._ensure(prepared)
@@ -411,11 +455,12 @@ class ExtendedQueries:
         Raises:
             StatementFailed: there is one of that name.
         """
-        name = (statement.name or "").encode()
+        name = _encoded(statement.name)
         if name in self._statements:
             raise failure("42P05", f'prepared statement "{_shown(name)}" already exists')
         request = statement.text.encode("utf-8", "surrogateescape")
-        prepared = Prepared(name, statement, request, is_sql=True)
+        bound = Statement(f"EXECUTE {_identifier(name)}", Kind.EXECUTE, statement.name)
+        prepared = Prepared(name, bound, request, is_sql=True)
         held = self._backend.database.held
         if held.get(name) is not None:
             self._backend.current().server.queue_messages(messages.close(b"S", name))
@@ -424,7 +469,7 @@ class ExtendedQueries:
 
     def prepared_sql(self, name: str | None, *, has_failed: bool = False) -> None:
         """Remember that the server has what PREPARE prepared, or that it refused it."""
-        key = (name or "").encode()
+        key = _encoded(name)
         if has_failed:
             self._statements.pop(key, None)
         else:
@@ -439,7 +484,7 @@ class ExtendedQueries:
         if name is None:
             self.forget_statements()
             return
-        key = name.encode()
+        key = _encoded(name)
         prepared = self._statements.pop(key, None)
         if prepared is None:
             raise failure("26000", f'prepared statement "{name}" does not exist')
@@ -469,7 +514,15 @@ class ExtendedQueries:
     def _server_name(self, portal: bytes, unit: Unit) -> bytes:
         """Return a name for *portal* on the server that no other client's Bind overwrites."""
         if portal:
-            return self._backend.objects.cursor_name(portal)
+            server_name = self._backend.objects.cursor_name(portal)
+            backends = self._backend.database.backends
+            if len(backends) > 1 and any(
+                each.extended.has_portal(server_name)
+                for each in backends
+                if each is not self._backend
+            ):
+                server_name += f"_pgsandbox_{self._backend.client.number}".encode()
+            return server_name
         runs_to_its_end = unit[-1][0] == b"S" and all(
             body[-4:] == b"\0\0\0\0" for kind, body in unit if kind == b"E"
         )
@@ -487,8 +540,7 @@ class ExtendedQueries:
         call = call_of(statement)
         assert call is not None
         backend = self._backend
-        row = self._evaluate(portal, call.key_query)
-        answer = backend.decide(call, row)
+        answer = backend.decide(call, self._evaluate(portal, call.key_query))
         if answer is None:
             return True
         backend.record(statement)
@@ -496,8 +548,8 @@ class ExtendedQueries:
         self._send(answer.notice + answer.row(is_binary=is_binary))
         return False
 
-    def _evaluate(self, portal: _Portal, expressions: str) -> tuple[str | None, ...]:
-        """Return the values of *expressions*, with the parameters that *portal* was bound to."""
+    def _evaluate(self, portal: _Portal, expressions: str) -> list[tuple[str | None, ...]]:
+        """Return the rows of *expressions*, with the parameters that *portal* was bound to."""
         name = b"pgsandbox_evaluate"
         backend = self._backend
         server = backend.current().server
@@ -528,7 +580,7 @@ class ExtendedQueries:
             again = b"" if portal.prepared.name else portal.prepared.request
             bound = b"\0" + portal.prepared.name + b"\0" + portal.bound
             server.queue_messages(again + messages.message(b"B", bound))
-        return rows[0]
+        return rows
 
     # -- errors -------------------------------------------------------------------------------
 
@@ -560,8 +612,41 @@ def _unless_named(prepared: Prepared) -> bytes:
     return b"" if prepared.name else prepared.request
 
 
+def _encoded(name: str | None) -> bytes:
+    """Return *name* as the client wrote it, in whatever encoding."""
+    return (name or "").encode("utf-8", "surrogateescape")
+
+
+def _identifier(name: bytes) -> str:
+    """Return *name* as SQL writes it."""
+    return '"' + name.decode("utf-8", "surrogateescape").replace('"', '""') + '"'
+
+
 def _shown(name: bytes) -> str:
     return name.decode("utf-8", "replace")
+
+
+def _check_bound(bound: bytes) -> None:
+    """Refuse what a Bind of a statement without parameters can't say after its names.
+
+    Raises:
+        StatementFailed: with what the server says.
+    """
+    try:
+        (formats,) = struct.unpack_from("!h", bound)
+        (count,) = struct.unpack_from("!h", bound, 2 + 2 * formats)
+        end = _parameters_end(bound)
+        (results,) = struct.unpack_from("!h", bound, end)
+    except struct.error:
+        raise failure("08P01", "insufficient data left in message") from None
+    if formats > 1 and formats != count:
+        words = f"bind message has {formats} parameter formats but {count} parameters"
+        raise failure("08P01", words)
+    if count:
+        words = f"bind message supplies {count} parameters, but the prepared statement requires 0"
+        raise failure("08P01", words)
+    if len(bound) != end + 2 + 2 * results:
+        raise failure("08P01", "invalid message format")
 
 
 def _parameters_end(bound: bytes) -> int:

@@ -24,15 +24,15 @@ class Token(NamedTuple):
 
 _LETTER = r"A-Za-z_\x80-\U0010ffff"
 """Whatever is not ASCII is a letter to the server (``ident_start`` in its scan.l)."""
-_ESCAPED = r"(?:[^'\\]|\\.|'')*"
-_CONTINUED = r"(?:[ \t\f\v]|--[^\r\n]*)*[\r\n](?:[ \t\r\n\f\v]|--[^\r\n]*[\r\n])*"
+_ESCAPED = r"[^'\\]*(?:(?:\\.|'')[^'\\]*)*"
+_CONTINUED = r"[ \t\f\v]*(?:--[^\r\n]*)?[\r\n](?:[ \t\r\n\f\v]|--[^\r\n]*[\r\n])*"
 """What may stand between the parts of one string (manual, 4.1.2.1)."""
 _TOKEN = re.compile(
     r"(?P<space>[ \t\r\n\f\v]+)"
     rf"|(?P<escaped>[eE]'{_ESCAPED}(?:'{_CONTINUED}'{_ESCAPED})*(?:'|\Z))"
     rf"|(?P<word>[{_LETTER}][0-9${_LETTER}]*)"
-    r"|(?P<string>'(?:[^']|'')*(?:'|\Z))"
-    r'|(?P<quoted>"(?:[^"]|"")*(?:"|\Z))'
+    r"|(?P<string>'[^']*(?:''[^']*)*(?:'|\Z))"
+    r'|(?P<quoted>"[^"]*(?:""[^"]*)*(?:"|\Z))'
     rf"|(?P<dollar>\$(?P<tag>(?:[{_LETTER}][0-9{_LETTER}]*)?)\$.*?(?:\$(?P=tag)\$|\Z))"
     r"|(?P<line>--[^\r\n]*)"
     r"|(?P<block>/\*)"

@@ -50,7 +50,7 @@ def _arguments_of(text: str) -> str | None:
 
 def cut(name: str | None) -> tuple[bytes, str | None]:
     """Return *name* as the server cuts it (PostgreSQL manual, 4.1.1), and what it says of that."""
-    encoded = (name or "").encode()
+    encoded = (name or "").encode("utf-8", "surrogateescape")
     if len(encoded) <= _LONGEST_NAME:
         return b"", name
     short = encoded[:_LONGEST_NAME].decode(errors="ignore")

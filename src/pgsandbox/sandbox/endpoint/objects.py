@@ -402,6 +402,8 @@ class TemporaryTables:
         if commands:
             # Those that hide come first: a name has to be free before another takes it.
             commands.sort(key=lambda each: "pgsandbox_hidden" not in each.partition(" TO ")[2])
+            # Whatever role a client has taken, the tables are renamed by the session's own.
+            commands = [*transaction.settings.own_role(), *commands]
             transaction.server.queue("; ".join(commands))
 
     def commit(self, backend: Backend) -> None:

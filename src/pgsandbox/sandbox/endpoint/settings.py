@@ -16,11 +16,13 @@ from itertools import pairwise
 from pgsandbox.sandbox.endpoint.server import ServerConnection
 from pgsandbox.sandbox.endpoint.sessions import ClientSession
 
-KEPT_AWAY = frozenset(
+_CLOCKS = frozenset(
+    {"idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"}
+)
+"""Those that run on after a statement; the transaction that holds the test must outlive them."""
+_NAMED_CLOCK = re.compile(rf"\b(?:{'|'.join(sorted(_CLOCKS))})\b", re.IGNORECASE)
+KEPT_AWAY = _CLOCKS | frozenset(
     {
-        "idle_in_transaction_session_timeout",
-        "idle_session_timeout",
-        "transaction_timeout",
         "transaction_isolation",
         "transaction_read_only",
         "transaction_deferrable",
@@ -155,8 +157,19 @@ class SessionSettings:
         self.put_in_force(session)
         self._before = {}
         for setting in (*settings_of(text), *hidden):
-            if setting.name not in self._untouched:
+            if setting.name not in self._untouched and setting.name not in _CLOCKS:
                 self._before[setting.name] = self._read_before(setting.name)
+
+    def own_role(self) -> list[str]:
+        """Return what gives the server's session its own role back, if a client has changed it.
+
+        Until the next client's values are put in force.
+        """
+        touched = {name: self._untouched[name] for name in _ROLES if name in self._untouched}
+        if not touched:
+            return []
+        self._in_force = None
+        return [f"SELECT {_assignments(touched, self._untouched)}"]
 
     def put_in_force(self, session: ClientSession) -> None:
         """Give *session* its own values."""
@@ -173,7 +186,11 @@ class SessionSettings:
                 self._in_force = session
             self._untouched.update(self._before)
             self._before = {}
+        clocks = clocks_of(text)
         for setting in (*settings_of(text), *hidden):
+            if setting.name in _CLOCKS:
+                clocks |= {setting.name}
+                continue
             values = self._values.setdefault(session, _Values())
             self._known.setdefault(session, set()).add(setting.name)
             self._remember(session, values)
@@ -190,6 +207,8 @@ class SessionSettings:
             else:
                 values.local.pop(setting.name, None)
                 values.session[setting.name] = value
+        for name in clocks:
+            self._server.rows(f"SELECT set_config('{name}', '0', false)")
 
     def reset_all(self, session: ClientSession) -> None:
         """Give *session* back what it asked for when it connected."""
@@ -311,7 +330,13 @@ def asked_settings(row: tuple[str | None, ...]) -> tuple[Setting, ...]:
     """Return what the values of `settings_to_ask` say."""
     pairs = zip(row[::2], row[1::2], strict=True)
     found = (Setting((name or "").lower(), local == "true") for name, local in pairs)
-    return tuple(each for each in found if each.name not in KEPT_AWAY)
+    return tuple(each for each in found if each.name in _CLOCKS or each.name not in KEPT_AWAY)
+
+
+@lru_cache(maxsize=2048)
+def clocks_of(text: str) -> frozenset[str]:
+    """Return which of the clocks that run on after a statement *text* names."""
+    return frozenset(match.lower() for match in _NAMED_CLOCK.findall(text))
 
 
 def parse_options(options: str) -> dict[str, str]:

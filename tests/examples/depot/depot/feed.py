@@ -6,19 +6,12 @@ import asyncpg
 # --8<-- [start:feed]
 async def deliver(dsn, codes):
     """Mark the parcels as delivered, all or none."""
-<<<<<<< HEAD
-=======
     update = "update parcels set is_delivered = true where code = $1"
->>>>>>> live
     async with (
         asyncpg.create_pool(dsn, min_size=1) as pool,
         pool.acquire() as connection,
         connection.transaction(),
     ):
-<<<<<<< HEAD
-        update = "update parcels set is_delivered = true where code = $1"
-=======
->>>>>>> live
         await connection.executemany(update, [(code,) for code in codes])
 
 

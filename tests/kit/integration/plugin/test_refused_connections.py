@@ -116,7 +116,7 @@ _FILES = {
             survivors.end()
             raise survivors.refused[0]
 
-        def test_sqlite_is_none_of_our_business():
+        def test_sqlite_in_memory_is_allowed_by_its_setting():
             with sqlalchemy.create_engine("sqlite://").connect() as connection:
                 assert connection.exec_driver_sql("select 1").scalar() == 1
     """,
@@ -153,6 +153,7 @@ def project(make_project: MakeProject, server: Server, allowed: str) -> Project:
     }
     settings = (
         f'url = "{_DEVELOPMENT}"\nserver = "embedded"\nallow = ["{url}", "sqlite:///allowed.db"]'
+        "\nallow-memory-sqlite = true"
     )
     return make_project(files, settings)
 

@@ -95,6 +95,7 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
         migrations=None,
         paths=(tmp_path / "tests/integration",),
         redirect=False,
+        allow_memory_sqlite=False,
         refuse_sockets=False,
         allow=(),
         extensions=(),

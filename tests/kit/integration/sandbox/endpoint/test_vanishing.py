@@ -186,7 +186,6 @@ def test_a_client_may_vanish_in_every_state(
     assert errors(witness.run("INSERT INTO items VALUES (2)")) == []
 
 
-@pytest.mark.xfail(strict=True, reason="the endpoint dies: that role must not rename the table")
 def test_a_client_may_vanish_with_a_role_and_a_temporary_table(
     sandbox: Sandbox, witness: Wire
 ) -> None:

@@ -44,14 +44,15 @@ class _Table:
         """What *who* gets: ``server``, ``waits``, ``deadlock``, or the value of the answer."""
         call = _call(f"SELECT pg_{function}({'' if function.endswith('all') else key})")
         try:
-            answer = self.locks.decide(self.clients[who], call, (str(key),))
+            client = self.clients[who]
+            answer = self.locks.decide(client, call, (str(key),))
+            if isinstance(answer, tuple):  # of a transaction: the server was asked for the session's
+                self.locks.take_for_transaction(client, call, answer, "t")
+                return "server"
         except Waiting:
             return "waits"
         except StatementFailed as failed:
             return "deadlock" if b"40P01" in failed.response else "another error"
-        if isinstance(answer, tuple):
-            self.locks.take_for_transaction(self.clients[who], call, answer, "t")
-            return "server"
         return "server" if answer is None else answer.value
 
     def is_free_for(self, who: str) -> bool:
@@ -83,6 +84,25 @@ def test_a_lock_belongs_to_its_holder(table: _Table) -> None:
     assert table.do("b", "advisory_lock") == "server"
     assert table.is_free_for("b")
     assert table.do("a", "advisory_unlock") == "f"
+
+
+def test_no_key_is_no_lock(table: _Table) -> None:
+    """The functions are strict, and the server says what comes of it."""
+    call = _call("SELECT pg_advisory_lock(NULL)")
+
+    assert table.locks.decide(table.clients["a"], call, (None,)) is None
+    assert table.do("b", "try_advisory_lock", 0) == "server"
+
+
+def test_a_call_that_failed_counts_for_nothing(table: _Table) -> None:
+    """Neither a lock nor its end."""
+    table.do("a", "advisory_lock")
+    table.locks.call_failed(table.clients["a"])
+    assert table.do("b", "try_advisory_lock") == "server"
+
+    table.do("b", "advisory_unlock")
+    table.locks.call_failed(table.clients["b"])
+    assert table.do("a", "try_advisory_lock") == "f"
 
 
 def test_readers_share(table: _Table) -> None:
@@ -121,9 +141,9 @@ def test_who_goes_gives_back_what_it_held(table: _Table) -> None:
     table.locks.release_all(table.clients["a"])
 
     assert table.server.queued == [
-        "SELECT pg_advisory_unlock(1)",
-        "SELECT pg_advisory_unlock(1)",
-        "SELECT pg_advisory_unlock_shared(1)",
+        "SELECT pg_catalog.pg_advisory_unlock(1)",
+        "SELECT pg_catalog.pg_advisory_unlock(1)",
+        "SELECT pg_catalog.pg_advisory_unlock_shared(1)",
     ]
     assert table.do("b", "try_advisory_lock", 1) == "server"
     assert table.do("a", "try_advisory_lock", 2) == "f"

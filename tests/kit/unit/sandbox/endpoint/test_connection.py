@@ -120,10 +120,10 @@ def test_a_request_to_cancel_is_known_by_its_code(
     """As soon as all of it is there."""
     client, connection = ends
     packet = messages.cancel(1, b"\0\0\0\2")
-    client.sendall(packet[:15])
+    client.sendall(packet[:-1])
     connection.receive()
     assert connection.startup_code() is None
-    client.sendall(packet[15:])
+    client.sendall(packet[-1:])
     connection.receive()
 
     assert connection.startup_code() == messages.CANCEL_REQUEST

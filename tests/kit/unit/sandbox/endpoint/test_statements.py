@@ -73,8 +73,9 @@ def test_savepoints(text: str, kind: Kind, name: str) -> None:
         "explain select 1",
         "set search_path to a",
         "SET LOCAL statement_timeout = '5s'",
-        "select set_config('a.b', 'c', true)",
         "set constraints all deferred",
+        "select set_config('a.b', 'c', true)",
+        "set session characteristics as transaction read only",
     ],
 )
 def test_what_leaves_nothing_to_undo(text: str) -> None:
@@ -160,8 +161,6 @@ def test_snapshots(text: str) -> None:
     [
         "set transaction read only",
         "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE",
-        "SET transaction_read_only = on",
-        "set local transaction_deferrable to 'off'",
     ],
 )
 def test_modes(text: str) -> None:
