@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import URL
 
+from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import masked, masked_place, masked_sql
 from pgsandbox.wiring import DEFAULT, Run
 
@@ -86,7 +87,10 @@ def sections(run: Run) -> list[tuple[str, str]]:
     """Return what a failing test did with the database, as sections of its report."""
     found = []
     for name, home in run.homes.items():
-        executed = home.database.executed()
+        try:
+            executed = home.database.executed()
+        except PgSandboxError:
+            continue  # its own error says what became of it
         if not executed:
             continue
         shown = executed[-_SHOWN:]

@@ -315,7 +315,9 @@ class ConnectionInterceptor:
         target = guard.target_of(tuple(args), parameters, {})
         is_plain = parameters.keys() <= _PLAIN and parameters.keys() >= {"host", "database"}
         if not is_plain or not any(guard.is_same_database(target, each) for each in self._allowed):
-            raise self._not_judged(refused_connections.url_of(dialect.driver, target), dialect.driver, dialect)
+            raise self._not_judged(
+                refused_connections.url_of(dialect.driver, target), dialect.driver, dialect
+            )
 
     @property
     def _may_be_in_memory(self) -> bool:

@@ -118,7 +118,10 @@ def asyncpg(asked: Mapping[str, Any], to: Destination) -> dict[str, Any]:
         given["ssl"] = more["sslmode"]
     settings = given.get("server_settings") or {}
     settings = {name: value for name, value in settings.items() if name not in IDENTITY}
-    given["server_settings"] = settings if to.token is None else {**settings, CLIENT: to.token}
+    if to.token is not None:
+        settings[CLIENT] = to.token
+    if settings or given.get("server_settings"):
+        given["server_settings"] = settings
     return given
 
 

@@ -398,9 +398,7 @@ class Endpoint:
         for client in self._waiting():  # nobody will free what they wait for
             self._work_for(client, client.stop_at_end)
             self._tidy(client)
-        found = database.finish(
-            test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over
-        )
+        found = database.finish(test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over)
         return {
             "errors": _as_list(found),
             "is_in_doubt": database.is_in_doubt,

@@ -294,7 +294,7 @@ class ExtendedQueries:
             with backend.calling():
                 self._flush()
             return
-        elif statement.kind is Kind.READ and (arguments := notify_call(statement)) is not None:
+        if statement.kind is Kind.READ and (arguments := notify_call(statement)) is not None:
             self._flush()
             for row in self._evaluate(portal, arguments):
                 backend.notifications.notify(row[0] or "", row[1] or "")

@@ -46,7 +46,9 @@ class _Table:
         try:
             client = self.clients[who]
             answer = self.locks.decide(client, call, (str(key),))
-            if isinstance(answer, tuple):  # of a transaction: the server was asked for the session's
+            if isinstance(
+                answer, tuple
+            ):  # of a transaction: the server was asked for the session's
                 self.locks.take_for_transaction(client, call, answer, "t")
                 return "server"
         except Waiting:
