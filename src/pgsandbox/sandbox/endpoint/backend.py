@@ -431,13 +431,15 @@ class Backend:
         try:
             outcome = transaction.perform(self.session, _as_sent(statement), send, hidden=hidden)
         except PgSandboxError as error:
+            if locks is not None:
+                locks.abandon()
             raise StatementFailed(refusals.as_message(error)) from error
         if locks is not None:
             locks.take_back(transaction.server, outcome)
         if outcome.error is not None:
             response = self._explained(outcome.error, statement, transaction)
             raise StatementFailed(response, parsed=outcome.parsed)
-        if self._tells or (statement.names_own_state and "notify" in statement.text.lower()):
+        if self._tells or statement.writes_notifications_down:
             self._tells = False
             if outcome.copy_in is None:
                 self.notifications.gather(transaction.server)

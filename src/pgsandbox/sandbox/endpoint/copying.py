@@ -52,7 +52,7 @@ class CopyIn:
             return server.converse(request, backend.forward)
 
         backend.objects.before(backend.current(), copy._statement)
-        outcome = backend.perform(copy._statement, send)
+        outcome = backend.perform(copy._statement, send, is_our_own=True)
         if outcome.copy_in is None:
             server.queue("RELEASE SAVEPOINT pgsandbox_copy")
             return None

@@ -185,6 +185,7 @@ class ExtendedQueries:
         if name and name in self._statements:
             self._flush()
             raise failure("42P05", f'prepared statement "{_shown(name)}" already exists')
+        self._set_apart(statement)
         is_local = len(found) == 1 and statement.kind in ANSWERED_HERE
         prepared = Prepared(name, statement, messages.message(b"P", body), is_local=is_local)
         if is_local:
@@ -202,6 +203,12 @@ class ExtendedQueries:
         self._segment.request += prepared.request
         self._segment.parsed.append(prepared)
 
+    def _set_apart(self, statement: Statement) -> None:
+        """Let the server answer what was collected, if *statement* can't be sent with it."""
+        executed = self._segment.executed
+        if executed and (_is_apart(statement) or _is_apart(executed[-1])):
+            self._flush()
+
     def _map(self, prepared: Prepared) -> bool:
         """Let *prepared* name what the server has; return whether that has changed."""
         mapped = self._backend.objects.prepared(prepared.statement)
@@ -215,6 +222,7 @@ class ExtendedQueries:
         name, position = messages.string(body, position)
         prepared = self._prepared(name)
         self._check(prepared.statement)
+        self._set_apart(prepared.statement)
         if prepared.is_local:
             self._flush()
             _check_bound(body[position:])
@@ -257,7 +265,7 @@ class ExtendedQueries:
         server_name = portal.name if portal else self._backend.objects.cursor_name(name)
         self._segment.request += messages.message(b"D", b"P" + server_name + b"\0")
 
-    def _execute(self, body: bytes) -> None:  # noqa: C901  # one step after another
+    def _execute(self, body: bytes) -> None:
         name, position = messages.string(body)
         portal = self._portals.get(name)
         if portal is None:
@@ -273,10 +281,6 @@ class ExtendedQueries:
                 backend.record(statement)
                 self._send(backend.answer(statement, is_alone=False))
             return
-        if self._segment.executed and (
-            _is_apart(statement) or _is_apart(self._segment.executed[-1])
-        ):
-            self._flush()
         request = messages.message(b"E", portal.name + b"\0" + body[position:])
         if statement.is_set_local or statement.sets_constraints or statement.kind in _NEEDS_BLOCK:
             self._flush()

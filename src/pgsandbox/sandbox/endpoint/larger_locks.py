@@ -52,6 +52,11 @@ class LargerLocks:
         if self._timeout == "0":
             server.queue(f"SELECT set_config('lock_timeout', '{_PATIENCE}', false)")
 
+    def abandon(self) -> None:
+        """The test's transaction is over."""
+        if self._holder is not None:
+            self._holder.close()
+
     def take_back(self, server: ServerConnection, outcome: Outcome) -> None:
         """Let the server's own session hold them again, and see what the statement has taken.
 

@@ -108,27 +108,14 @@ class SessionObjects:
         found, self.set_next = self.set_next, ()
         return found + self._backend.database.settings_in_functions(statement)
 
-    def before(  # noqa: C901  # one answer a kind
-        self, transaction: TestTransaction, statement: Statement
-    ) -> None:
+    def before(self, transaction: TestTransaction, statement: Statement) -> None:
         """Let the server's session be this client's, as far as *statement* can tell.
 
         Raises:
             StatementFailed: it can't be.
         """
-        backend, kind = self._backend, statement.kind
-        if kind is Kind.EXECUTE:
-            backend.extended.ensure_sql(statement.name)
-        elif kind is Kind.PREPARE:
-            backend.extended.prepare_sql(statement)
-        elif kind is Kind.CURSOR and statement.name is not None:
-            self._check_cursor(statement.name)
-        elif (
-            kind is Kind.DECLARE
-            and statement.name in self._cursors
-            and self._cursors[statement.name].server_name != statement.name
-        ):
-            raise failure("42P03", f'cursor "{statement.name}" already exists')
+        backend = self._backend
+        self._check_names(statement)
         temporary = backend.database.temporary
         if temporary.are_any and (
             temporary.may_be_named_in(statement) or backend.database.may_call(statement)
@@ -136,14 +123,7 @@ class SessionObjects:
             temporary.show_to(backend, transaction)
         if statement.names_sequence_state:
             self._tell_sequences(transaction, statement)
-        if kind is Kind.WRITE:
-            if statement.may_define:
-                self._enum_values.before(transaction.server, statement)
-            backend.database.sequence_values.taken(
-                backend, transaction.server, is_certain=statement.takes_numbers
-            )
-        elif statement.takes_numbers or backend.database.may_call(statement):
-            backend.database.sequence_values.taken(backend, transaction.server)
+        self._take_numbers(transaction, statement)
         name = backend.application_name
         if (
             name is not None
@@ -157,6 +137,31 @@ class SessionObjects:
             )
         if statement.names_own_state:
             backend.own_state.tell(transaction, statement)
+
+    def _check_names(self, statement: Statement) -> None:
+        """Let the server have what *statement* names, and only if it is the client's own."""
+        backend, kind = self._backend, statement.kind
+        if kind is Kind.EXECUTE:
+            backend.extended.ensure_sql(statement.name)
+        elif kind is Kind.PREPARE:
+            backend.extended.prepare_sql(statement)
+        elif kind is Kind.CURSOR and statement.name is not None:
+            self._check_cursor(statement.name)
+        elif kind is Kind.DECLARE:
+            cursor = self._cursors.get(statement.name or "")
+            if cursor is not None and cursor.server_name != statement.name:
+                raise failure("42P03", f'cursor "{statement.name}" already exists')
+
+    def _take_numbers(self, transaction: TestTransaction, statement: Statement) -> None:
+        backend = self._backend
+        if statement.kind is Kind.WRITE:
+            if statement.may_define:
+                self._enum_values.before(transaction.server, statement)
+            backend.database.sequence_values.taken(
+                backend, transaction.server, is_certain=statement.takes_numbers
+            )
+        elif statement.takes_numbers or backend.database.may_call(statement):
+            backend.database.sequence_values.taken(backend, transaction.server)
 
     def after(self, transaction: TestTransaction, statement: Statement) -> None:
         """Remember what *statement*, which succeeded, has made."""
@@ -277,7 +282,7 @@ class SessionObjects:
     # -- temporary tables ---------------------------------------------------------------------
 
     def before_commit(self) -> None:
-        """Do what ON COMMIT of the client's temporary tables says, and what it does to enums."""
+        """Do what ON COMMIT of temporary tables says, and what a commit does to enums."""
         session = self._backend.session
         temporary = self._backend.database.temporary
         if temporary.are_any and session.in_transaction:
@@ -344,7 +349,7 @@ class TemporaryTables:
         return bool(self._tables)
 
     def may_be_named_in(self, statement: Statement) -> bool:
-        """Whether *statement* may find one of them; renaming is a write, and better avoided."""
+        """Whether *statement* may find one of them: renaming is a write, and better avoided."""
         text = statement.text
         if statement.kind is not Kind.READ or not text or _CATALOGS.search(text):
             return True

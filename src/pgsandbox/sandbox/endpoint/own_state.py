@@ -3,8 +3,7 @@
 All clients share one session there, so its process id, its cursors, its prepared statements, its
 locks and the channels that it listens to are not one client's. Such a statement is sent in other
 words: the catalog's view is shadowed by a query of the same name, a call by an expression of the
-same name. Both read what the endpoint knows of the client from parameters that it sets right
-before.
+same name. Both read what the endpoint knows of the client from parameters that it sets before.
 """
 
 from __future__ import annotations
@@ -186,32 +185,12 @@ def _as_item(
 
 
 _NO_ALIASES = frozenset(
-    [
-        "where",
-        "group",
-        "order",
-        "having",
-        "limit",
-        "offset",
-        "fetch",
-        "join",
-        "left",
-        "right",
-        "full",
-        "inner",
-        "cross",
-        "natural",
-        "union",
-        "except",
-        "intersect",
-        "for",
-        "window",
-        "on",
-        "using",
-        "returning",
-        "with",
-    ]
-)
+    {
+        "where", "group", "order", "having", "limit", "offset", "fetch", "join", "left", "right",
+        "full", "inner", "cross", "natural", "union", "except", "intersect", "for", "window",
+        "on", "using", "returning", "with",
+    }
+)  # fmt: skip
 
 
 def _arguments(inside: str) -> list[str]:
@@ -238,9 +217,9 @@ def _notified(inside: str) -> str:
     channel, payload = (_inner(each) for each in given)
     return (
         f"(SELECT pg_notify FROM (SELECT ({channel})::text AS pgsandbox_channel, ({payload})::text"
-        " AS pgsandbox_payload OFFSET 0) AS pgsandbox_said"
-        " CROSS JOIN LATERAL pg_catalog.set_config("
-        "'pgsandbox.notified', concat(pg_catalog.current_setting('pgsandbox.notified', true),"
+        " AS pgsandbox_payload OFFSET 0) AS pgsandbox_said CROSS JOIN LATERAL"
+        " pg_catalog.set_config('pgsandbox.notified', concat("
+        "pg_catalog.current_setting('pgsandbox.notified', true),"
         " pg_catalog.json_build_array(pgsandbox_channel, pgsandbox_payload), E'\\n'), false)"
         " AS pgsandbox_noted CROSS JOIN LATERAL"
         " pg_catalog.pg_notify(pgsandbox_channel, pgsandbox_payload) AS pg_notify)"

@@ -143,7 +143,19 @@ class Statement:
     @cached_property
     def names_own_state(self) -> bool:
         """Whether it asks for, or tells, what the server keeps for its own session."""
-        return not self.is_ordinary and own_state.NAMED.search(self.text) is not None
+        if self.is_ordinary or own_state.NAMED.search(self.text) is None:
+            return False
+        return self._in_other_words is not None
+
+    @property
+    def _in_other_words(self) -> own_state.Rewriting | None:
+        return own_state.rewriting_of(self.text)
+
+    @cached_property
+    def writes_notifications_down(self) -> bool:
+        """Whether it writes down what it notifies, in the words that it is sent in."""
+        other = self._in_other_words if self.names_own_state else None
+        return other is not None and "pgsandbox.notified" in other.text
 
     @cached_property
     def writes_in_catalog_functions(self) -> bool:
