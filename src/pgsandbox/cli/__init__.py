@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 import pgsandbox
+from pgsandbox.cli import project
 from pgsandbox.errors import PgSandboxError
 
 COMMANDS: dict[str, str] = {
@@ -49,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PgSandboxError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return CANNOT_RUN
+    finally:
+        if arguments is not None:
+            project.stop_guarding()
     return code
 
 

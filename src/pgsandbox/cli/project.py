@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 from pgsandbox import config
@@ -36,6 +37,7 @@ def settings_of(directory: Path) -> Settings:
     if root is not None and settings is not None:
         for path in reversed((root, root / "src", *_python_path(root))):
             sys.path.insert(0, str(path))
+        guard_imports(settings)
         return settings
     raise ConfigurationError(
         "There is no project here that uses pgsandbox.",
@@ -45,6 +47,28 @@ def settings_of(directory: Path) -> Settings:
         ],
         remedy="Run the command in the project's directory, or name it with --root.",
     )
+
+
+def guard_imports(settings: Settings) -> None:
+    """Refuse from now on what a test run refuses: the project's code is about to be imported.
+
+    A command's process keeps it to its end, so that handlers at exit and threads are refused.
+    """
+    from pgsandbox.wiring.sources import interceptor_of  # SQLAlchemy comes with it
+
+    interceptor = interceptor_of(settings)
+    interceptor.running = "a command of pgsandbox imports the project's code"
+    interceptor.install()
+    _guards.append(interceptor.remove)
+
+
+def stop_guarding() -> None:
+    """Let the process that has called a command as a function go on as before."""
+    while _guards:
+        _guards.pop()()
+
+
+_guards: list[Callable[[], None]] = []
 
 
 def _root_with_a_file(start: Path) -> Path | None:

@@ -135,6 +135,12 @@ SETTINGS: tuple[Setting, ...] = (
         kinds.switch(),
         False,
     ),
+    _everywhere(
+        "swallowed-refusals",
+        "What happens to a passing test whose application caught a refusal of pgsandbox.",
+        kinds.choice("warn", "fail", "ignore"),
+        "warn",
+    ),
     Setting(
         "extensions",
         "PostgreSQL extensions that are created before the schema.",

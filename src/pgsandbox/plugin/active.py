@@ -302,6 +302,11 @@ class ActivePlugin:
         errors = self.run.interceptor.verdict() if self.item is item else []
         if errors:
             raise self.failure(errors[0])
+        swallowed = reporting.swallowed(self.run, item.path)
+        if swallowed and self.settings.swallowed_refusals == "fail":
+            raise self.failure(swallowed[0])
+        if swallowed and self.settings.swallowed_refusals == "warn":
+            self._closing.swallowed.append(reporting.is_swallowed(item.nodeid, swallowed[0]))
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

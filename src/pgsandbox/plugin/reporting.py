@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,9 @@ class Closing:
     notes: list[str] = field(default_factory=list)
     """What is worth knowing, and wrong with nothing."""
 
+    swallowed: list[str] = field(default_factory=list)
+    """Tests that passed although a refusal was caught in them, each with the first refusal."""
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as a worker sends it."""
         return asdict(self)
@@ -71,6 +75,7 @@ class Closing:
         self.problems.extend(other["problems"])
         self.refusal = self.refusal or other["refusal"]
         self.waits.extend(other["waits"])
+        self.swallowed.extend(other["swallowed"])
         self.notes.extend(note for note in other["notes"] if note not in self.notes)
 
 
@@ -107,6 +112,26 @@ def sections(run: Run) -> list[tuple[str, str]]:
         title = "SQL of this test" if name == DEFAULT else f"SQL of this test, {name}"
         found.append((title, "\n".join(lines + more[:_SHOWN])))
     return found
+
+
+def swallowed(run: Run, test: Path) -> list[PgSandboxError]:
+    """Return the refusals of the running test that did not reach the code in its file *test*.
+
+    What a traceback begins with is the frame that caught it: the application's, or a thread's. A
+    refusal that the test itself has caught, with pytest.raises say, is what it is about.
+    """
+    return [each for each in run.interceptor.refused if not _is_caught_in(each, test)]
+
+
+def is_swallowed(test: str, error: PgSandboxError) -> str:
+    """Return the line of the summary about *test*, in which *error* was caught."""
+    places = [each.value for each in error.facts if each.name == "opened at"]
+    return f"{test} ({type(error).__name__}{f' at {places[0]}' if places else ''})"
+
+
+def _is_caught_in(error: BaseException, file: Path) -> bool:
+    raised = error.__traceback__
+    return raised is not None and Path(raised.tb_frame.f_code.co_filename) == file
 
 
 def refused(run: Run, failure: BaseException) -> list[tuple[str, str]]:
@@ -149,6 +174,10 @@ def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:
         reporter.write_line(
             f"pgsandbox: {len(closing.waits)} {noun} ready after {mean * 1000:.0f} ms on average, "
             f"{max(closing.waits) * 1000:.0f} ms at most"
+        )
+    for line in closing.swallowed:
+        reporter.write_line(
+            f"pgsandbox: a refusal was caught in a passing test: {line}", yellow=True
         )
     for line in (*closing.kept, *closing.notes):
         reporter.write_line(f"pgsandbox: {line}")

@@ -61,6 +61,10 @@ class _Building:
         return driver_hooks.target_of_url(self.url)
 
 
+_installed: list[ConnectionInterceptor] = []
+"""Those that are installed in this process, the one that decides last."""
+
+
 class ConnectionInterceptor:
     """Decides for every new connection: the test's transaction, its clone, or refusal."""
 
@@ -115,7 +119,11 @@ class ConnectionInterceptor:
         )
 
     def install(self) -> None:
-        """Register the SQLAlchemy listeners and the drivers' hooks."""
+        """Register the SQLAlchemy listeners and the drivers' hooks.
+
+        Of several, the one that was installed last decides, and the others wait.
+        """
+        _installed.append(self)
         for target, name, listener in self._listeners:
             event.listen(target, name, listener, insert=True)
         self._watching.append(call_sites.watch_engines())
@@ -124,6 +132,8 @@ class ConnectionInterceptor:
 
     def remove(self) -> None:
         """Leave every engine and every driver alone again."""
+        if self in _installed:
+            _installed.remove(self)
         for target, name, listener in self._listeners:
             if event.contains(target, name, listener):
                 event.remove(target, name, listener)
@@ -261,7 +271,8 @@ class ConnectionInterceptor:
         __tracebackhide__ = True
         # Listeners of the application's own come first: they may say who it is, and where to go.
         for listener in dialect.dispatch.do_connect:
-            if listener != self._connect:
+            is_waiting = isinstance(getattr(listener, "__self__", None), ConnectionInterceptor)
+            if not is_waiting:
                 made = listener(dialect, record, args, parameters)
                 if made is not None:
                     return made
@@ -320,6 +331,10 @@ class ConnectionInterceptor:
             )
 
     @property
+    def _decides(self) -> bool:
+        return bool(_installed) and _installed[-1] is self
+
+    @property
     def _may_be_in_memory(self) -> bool:
         return self._allows_memory and not self.is_requested and self._building is None
 
@@ -365,6 +380,8 @@ class ConnectionInterceptor:
     def _connected(self, connection: Any, record: Any) -> None:
         """Remember what a new connection is: the pool's ``connect``."""
         __tracebackhide__ = True
+        if not self._decides:
+            return
         made = self._made.pop(id(record), None)
         if made is None and driver_connections.driver_of(connection) is not None:
             made = self._judge(connection)
@@ -378,7 +395,7 @@ class ConnectionInterceptor:
         """Let a pool hand out a connection that belongs to the running test: ``checkout``."""
         __tracebackhide__ = True
         route = record.info.get(ROUTE)
-        if route is None or route is _ALLOWED:
+        if route is None or route is _ALLOWED or not self._decides:
             return
         if isinstance(route, _Building):
             if route is not self._building:
@@ -426,6 +443,8 @@ class ConnectionInterceptor:
             GuardError: it may not be made.
         """
         __tracebackhide__ = True
+        if not self._decides:
+            return None
         building = self._building
         known = (*self._allowed, *([building.target] if building else []))
         if any(guard.is_same_database(target, each) for each in known):
