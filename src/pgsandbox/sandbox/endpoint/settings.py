@@ -92,7 +92,7 @@ class SessionSettings:
         self._defaults[session] = defaults
         if values:
             for name in values:
-                if name not in self._untouched:
+                if name not in self._untouched and name not in _CLOCKS:
                     self._untouched[name] = self._read_before(name)
             self._values[session] = _Values(dict(values))
             self._known.setdefault(session, set()).update(values)
@@ -159,6 +159,12 @@ class SessionSettings:
         for setting in (*settings_of(text), *hidden):
             if setting.name not in self._untouched and setting.name not in _CLOCKS:
                 self._before[setting.name] = self._read_before(setting.name)
+        if clocks := clocks_of(text):  # it may read them
+            values = self._values.get(session, _Values())
+            stopped = {**values.session, **values.local}
+            shown = {name: stopped[name] for name in clocks if name in stopped}
+            if shown:
+                self._server.queue(f"SELECT {_assignments(shown, {})}")
 
     def own_role(self) -> list[str]:
         """Return what gives the server's session its own role back, if a client has changed it.
@@ -176,6 +182,8 @@ class SessionSettings:
         if self._untouched and self._in_force is not session:
             own = self._values.get(session)
             wanted = {**self._untouched, **own.session, **own.local} if own else self._untouched
+            if not _CLOCKS.isdisjoint(wanted):
+                wanted = {name: wanted[name] for name in wanted if name not in _CLOCKS}
             self._server.queue(f"SELECT {_assignments(wanted, self._untouched)}")
             self._in_force = session
 
@@ -190,7 +198,6 @@ class SessionSettings:
         for setting in (*settings_of(text), *hidden):
             if setting.name in _CLOCKS:
                 clocks |= {setting.name}
-                continue
             values = self._values.setdefault(session, _Values())
             self._known.setdefault(session, set()).add(setting.name)
             self._remember(session, values)
@@ -311,7 +318,7 @@ def settings_of(text: str, *, is_source: bool = False) -> tuple[Setting, ...]:
     for match in _SET_CONFIG.finditer(text):
         name = match["name"].replace("''", "'").lower()
         found.append(Setting(name, match["local"].lower() == "t"))
-    return tuple(each for each in found if each.name not in KEPT_AWAY)
+    return tuple(each for each in found if each.name in _CLOCKS or each.name not in KEPT_AWAY)
 
 
 @lru_cache(maxsize=2048)

@@ -27,6 +27,7 @@ from tests.kit.integration.sandbox.endpoint.wire import (
     errors,
     execute,
     extended,
+    kinds,
     message,
     messages_in,
     parse,
@@ -358,6 +359,26 @@ def test_statements_with_bytes_that_are_no_text(sandbox: Sandbox) -> None:
         assert errors(heard) in (["22021"], ["25P01"], []), text
 
     assert client.ask(extended("SELECT $1", "fine"))[-1].body == b"I"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\0\0\0\0\0\0",
+        b"\0\0\0\1\0\0\0\0011\0\0",
+        b"\0\2\0\0\0\0\0\0\0\0",
+        b"\0\0\0\0\0\0more",
+    ],
+)
+@pytest.mark.parametrize("text", ["SELECT 1", "BEGIN", "LISTEN a"])
+def test_what_a_bind_says_is_read(sandbox: Sandbox, text: str, body: bytes) -> None:
+    """Whether the server answers the statement or the endpoint does."""
+    found = []
+    for client in (sandbox.client(), sandbox.direct()):
+        heard = client.ask(parse(text, "s") + message("B", b"\0s\0" + body) + SYNC)
+        found.append((kinds(heard), errors(heard)))
+
+    assert found[0] == found[1]
 
 
 def test_a_portal_whose_name_is_no_text(sandbox: Sandbox) -> None:

@@ -10,12 +10,17 @@ from tests.kit.integration.sandbox.endpoint.conftest import Sandbox
 from tests.kit.integration.sandbox.endpoint.wire import (
     GSS_REQUEST,
     SSL_REQUEST,
+    SYNC,
     Closed,
     Wire,
+    bind,
     cancel_request,
     errors,
+    execute,
     kinds,
     message,
+    parse,
+    rows,
     startup,
     strings,
 )
@@ -192,6 +197,23 @@ def test_nor_later(sandbox: Sandbox, name: str, text: str) -> None:
     sandbox.outside("SELECT pg_sleep(0.5)")
 
     assert other.rows("SELECT id FROM items") == [("1",)]
+
+
+@pytest.mark.parametrize("name", CLOCKS)
+def test_a_clock_is_shown_to_who_set_it(sandbox: Sandbox, name: str) -> None:
+    """It stands still, and says what it was set to, in parameters and rollbacks, too."""
+    client, other = sandbox.client(), sandbox.client()
+    bound = parse("SELECT set_config($1, $2, false)") + bind("", "", name, "400")
+    assert rows(client.ask(bound + execute() + SYNC)) == [("400ms",)]
+    client.run(f"BEGIN; SET {name} = '2min'")
+    assert client.value(f"SHOW {name}") == "2min"
+    client.run("ROLLBACK")
+    sandbox.outside("SELECT pg_sleep(0.5)")
+
+    assert client.value(f"SHOW {name}") == "400ms"
+    assert other.value(f"SHOW {name}") == "0"
+    client.run(f"RESET {name}")
+    assert client.value(f"SHOW {name}") == "0"
 
 
 # -- TCP ---------------------------------------------------------------------------------------
