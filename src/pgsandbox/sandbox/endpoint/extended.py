@@ -265,7 +265,7 @@ class ExtendedQueries:
         server_name = portal.name if portal else self._backend.objects.cursor_name(name)
         self._segment.request += messages.message(b"D", b"P" + server_name + b"\0")
 
-    def _execute(self, body: bytes) -> None:
+    def _execute(self, body: bytes) -> None:  # noqa: C901  # one case for each kind of statement
         name, position = messages.string(body)
         portal = self._portals.get(name)
         if portal is None:
