@@ -73,7 +73,7 @@ def test_what_a_text_sets(text: str, found: list[tuple[str, bool, bool]]) -> Non
 
 @pytest.mark.parametrize("name", sorted(each for each in KEPT_AWAY if "timeout" not in each))
 def test_what_is_the_transactions_own(name: str) -> None:
-    """It is no setting that outlives the statement; the clocks are the client's, and stand still."""
+    """It is no setting that outlives the statement; the clocks are each client's, and stand still."""
     assert settings_of(f"set {name} = 1") == settings_of(f"select set_config('{name}', '', true)")
     assert settings_of(f"set {name} = 1") == ()
 
