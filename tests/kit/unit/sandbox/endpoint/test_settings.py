@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from pgsandbox.sandbox.endpoint.settings import KEPT_AWAY, parse_options, quoted, settings_of
+from pgsandbox.sandbox.endpoint.settings import (
+    KEPT_AWAY,
+    Setting,
+    clocks_of,
+    parse_options,
+    quoted,
+    settings_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,8 +78,20 @@ def test_what_a_text_sets(text: str, found: list[tuple[str, bool, bool]]) -> Non
     assert [(each.name, each.is_local, each.is_reset) for each in settings_of(text)] == found
 
 
-@pytest.mark.parametrize("name", sorted(KEPT_AWAY))
-def test_what_would_end_the_transaction_that_holds_the_test(name: str) -> None:
+CLOCKS = {"idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"}
+
+
+@pytest.mark.parametrize("name", sorted(KEPT_AWAY - CLOCKS))
+def test_what_would_be_refused_by_the_transaction_that_holds_the_test(name: str) -> None:
     """It belongs to no client."""
     assert settings_of(f"set {name} = 1") == settings_of(f"select set_config('{name}', '', true)")
     assert settings_of(f"set {name} = 1") == ()
+
+
+@pytest.mark.parametrize("name", sorted(CLOCKS))
+def test_what_would_end_the_transaction_that_holds_the_test(name: str) -> None:
+    """It is a client's, so that it is shown, but no connection begins with it."""
+    assert name in KEPT_AWAY
+    assert settings_of(f"set {name} = 1") == (Setting(name, False),)
+    assert clocks_of(f"select set_config('{name.upper()}', $1, true)") == {name}
+    assert clocks_of(f"set my_{name} = 1") == set()
