@@ -21,7 +21,14 @@ from pgsandbox.sandbox.endpoint.extended import ExtendedQueries
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted, failure
 from pgsandbox.sandbox.endpoint.larger_locks import LargerLocks
 from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
-from pgsandbox.sandbox.endpoint.notifications import Notifications, cut, notify_call, payload_of
+from pgsandbox.sandbox.endpoint.notifications import (
+    Notifications,
+    cut,
+    is_plain_notify,
+    literal_of,
+    notify_call,
+    payload_of,
+)
 from pgsandbox.sandbox.endpoint.objects import SessionObjects
 from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
@@ -771,7 +778,7 @@ class Backend:
             self.current()
             notice, channel = cut(statement.name)
             if kind is Kind.NOTIFY:
-                self.notifications.notify(channel or "", payload_of(statement.text))
+                self.notifications.notify(channel or "", self._payload(statement))
             else:
                 self.notifications.listen(channel, kind is Kind.LISTEN)
             return notice + messages.complete(kind.name)
@@ -785,6 +792,22 @@ class Backend:
             self.current().settings.reset_all(self.session)
             return messages.complete("RESET")
         return self.discard(statement)
+
+    def _payload(self, statement: Statement) -> str:
+        """Return the payload of a NOTIFY, which the server reads where it is more than a word.
+
+        Raises:
+            StatementFailed: it can't be read, or is too long.
+        """
+        payload = payload_of(statement.text)
+        if not is_plain_notify(statement.text):
+            self.check_syntax(statement.text)
+            if literal := literal_of(statement.text):
+                ((found,),) = self._evaluate(literal)
+                payload = found or ""
+        if len(payload.encode("utf-8", "surrogateescape")) > _LONGEST_PAYLOAD:
+            raise failure("22023", "payload string too long")
+        return payload
 
     def _set_mode(self, statement: Statement, *, is_alone: bool) -> bytes:
         session, transaction = self.session, self.current()
@@ -977,6 +1000,8 @@ _PATIENCE_IN_BYTES = 1024 * 1024
 """How much of an answer waits for a client that does not read it before the server waits."""
 _LONGEST_NAME = 63
 """Bytes of an identifier that count (PostgreSQL manual, 4.1.1)."""
+_LONGEST_PAYLOAD = 7999
+"""Bytes that a notification may carry (PostgreSQL manual, NOTIFY)."""
 _UNDEFINED = "42704"
 _OF_PARSER = frozenset({"scanner_yyerror", "base_yyparse", "base_yylex"})
 """Routines of the server that complain of a text before they know what it means."""

@@ -423,12 +423,13 @@ class ExtendedQueries:
         """Let the server have what EXECUTE names.
 
         Raises:
-            StatementFailed: the client has none of that name.
+            StatementFailed: only another client has it.
         """
-        prepared = self._statements.get(_encoded(name))
-        if prepared is None:
+        key = _encoded(name)
+        prepared = self._statements.get(key)
+        if prepared is None and key in self._backend.database.held:
             raise failure("26000", f'prepared statement "{name}" does not exist')
-        if self._backend.database.held.get(prepared.name) is prepared:
+        if prepared is None or self._backend.database.held.get(prepared.name) is prepared:
             return
         if not prepared.is_sql:
             self._ensure(prepared)

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _CALL = re.compile(r"\s*SELECT\s+(?:pg_catalog\.)?pg_notify\s*(\(.*)", re.IGNORECASE | re.DOTALL)
 
+_PLAIN = re.compile(
+    r"""\s*NOTIFY\s+(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)\s*(?:,\s*'[^'\\]*(?:''[^'\\]*)*')?\s*;?\s*""",
+    re.IGNORECASE,
+)
 _LONGEST_NAME = 63
 
 
@@ -56,6 +60,19 @@ def cut(name: str | None) -> tuple[bytes, str | None]:
     short = encoded[:_LONGEST_NAME].decode(errors="ignore")
     words = f'identifier "{name}" will be truncated to "{short}"'
     return messages.report(b"N", "NOTICE", "42622", words), short
+
+
+def is_plain_notify(text: str) -> bool:
+    """Whether *text* is a NOTIFY whose payload is what stands between its quotation marks."""
+    return _PLAIN.fullmatch(text) is not None
+
+
+def literal_of(text: str) -> str:
+    """Return what stands behind the channel of a NOTIFY and its comma."""
+    for token in lexer.tokens(text):
+        if token.kind == ",":
+            return text[token.end :].rstrip("; \t\r\n")
+    return ""
 
 
 def payload_of(text: str) -> str:

@@ -380,7 +380,7 @@ _SPECIAL = {
 _SET = re.compile(
     r"(?:^|;|(?P<block>\b(?:BEGIN|THEN|ELSE|LOOP)\b))\s*(?:SET\s+(?:(?P<scope>SESSION|LOCAL)\s+(?!AUTHORIZATION\b))?|(?P<reset>RESET)\s+)"
     r"(?:(?P<special>TIME\s+ZONE|ROLE|SESSION\s+AUTHORIZATION|SCHEMA|NAMES)\b"
-    r'|(?P<name>"?(?!transaction_)[A-Za-z_][\w.$]*"?)(?=\s*=|\s+TO\b|\s*;|\s*$))',
+    r'|(?P<name>"?(?!transaction_(?!timeout))[A-Za-z_][\w.$]*"?)(?=\s*=|\s+TO\b|\s*;|\s*$))',
     re.IGNORECASE,
 )
 _DEFINES = re.compile(r"\b(?:CREATE|ALTER)\b", re.IGNORECASE)

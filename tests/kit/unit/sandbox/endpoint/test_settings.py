@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from pgsandbox.sandbox.endpoint.settings import KEPT_AWAY, parse_options, quoted, settings_of
+from pgsandbox.sandbox.endpoint.settings import (
+    KEPT_AWAY,
+    Setting,
+    clocks_of,
+    parse_options,
+    quoted,
+    settings_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,35 +78,20 @@ def test_what_a_text_sets(text: str, found: list[tuple[str, bool, bool]]) -> Non
     assert [(each.name, each.is_local, each.is_reset) for each in settings_of(text)] == found
 
 
-@pytest.mark.parametrize("name", sorted(each for each in KEPT_AWAY if "timeout" not in each))
-def test_what_is_the_transactions_own(name: str) -> None:
-    """It is no setting that outlives the statement; the clocks are each client's, and stand still."""
+CLOCKS = {"idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"}
+
+
+@pytest.mark.parametrize("name", sorted(KEPT_AWAY - CLOCKS))
+def test_what_would_be_refused_by_the_transaction_that_holds_the_test(name: str) -> None:
+    """It belongs to no client."""
     assert settings_of(f"set {name} = 1") == settings_of(f"select set_config('{name}', '', true)")
     assert settings_of(f"set {name} = 1") == ()
 
 
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("SET work_mem = '5MB'", ["work_mem"]),
-        ("SELECT 1; RESET role", ["role"]),
-        ("SET SESSION AUTHORIZATION a", ["session_authorization", "role"]),
-        ("SELECT set_config('My.Word', 'a', true)", ["my.word"]),
-        ("DO $$ BEGIN SET work_mem = '5MB'; END $$", ["work_mem"]),
-        ("UPDATE a SET b = 1", []),
-        ("CREATE FUNCTION f() RETURNS void AS $$ BEGIN SET work_mem = '5MB'; END $$", []),
-        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", ["default_transaction_read_only"]),
-        ("SET transaction_read_only = on", []),
-        ("SET SEED TO 0.5", []),
-    ],
-)
-def test_what_the_words_of_a_text_set(text: str, names: list[str]) -> None:
-    """As far as its words show it; what a function does when it is called is not in them."""
-    assert [each.name for each in settings_of(text)] == names
-
-
-def test_what_a_function_sets() -> None:
-    """Its source is a block, in which SET is a statement after BEGIN, THEN and the like, too."""
-    source = "BEGIN IF a THEN SET work_mem = '5MB'; END IF; END"
-
-    assert [each.name for each in settings_of(source, is_source=True)] == ["work_mem"]
+@pytest.mark.parametrize("name", sorted(CLOCKS))
+def test_what_would_end_the_transaction_that_holds_the_test(name: str) -> None:
+    """It is a client's, so that it is shown, but no connection begins with it."""
+    assert name in KEPT_AWAY
+    assert settings_of(f"set {name} = 1") == (Setting(name, False),)
+    assert clocks_of(f"select set_config('{name.upper()}', $1, true)") == {name}
+    assert clocks_of(f"set my_{name} = 1") == set()
