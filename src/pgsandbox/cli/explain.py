@@ -87,7 +87,7 @@ def _explain_setting(setting: Setting) -> str:
     return "\n\n".join(
         [
             f"{setting.key}, a setting",
-            textwrap.fill(setting.meaning, 80),
+            textwrap.fill(setting.meaning, 80, break_on_hyphens=False),
             table,
             f"Background: reference/settings/#{setting.key}",
         ]
@@ -101,7 +101,13 @@ def _names() -> str:
         ("Rules of pgsandbox lint", [rule.code for rule in RULES]),
         ("Settings", [setting.key for setting in SETTINGS]),
     ):
-        listed = textwrap.fill(", ".join(names), 80, initial_indent="  ", subsequent_indent="  ")
+        listed = textwrap.fill(
+            ", ".join(names),
+            80,
+            initial_indent="  ",
+            subsequent_indent="  ",
+            break_on_hyphens=False,
+        )
         parts.append(f"{title}\n{listed}")
     return "\n\n".join([*parts, "pgsandbox explain NAME prints the page of one."])
 

@@ -52,4 +52,5 @@ def test_a_worker_sends_what_any_channel_carries():
         "refusal": "",
         "waits": [],
         "notes": [],
+        "swallowed": [],
     }
