@@ -253,7 +253,9 @@ class Endpoint:
             return
         if client.waiting is not None and client.backend is not None:
             client.cancel_wait()
-        elif client is self._serving and self.database.server is not None:
+            return
+        client.is_cancelled = True
+        if client is self._serving and self.database.server is not None:
             self.database.server.cancel_for_client()
 
     def wait_for_reader(self, client: Client) -> None:
