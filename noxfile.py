@@ -94,7 +94,9 @@ def coverage(session: nox.Session) -> None:
     install(session, *FOR_TESTS)
     install_checkout(session)
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    # A worker for each core; the tests of one module stay together, since they share projects.
+    workers = ("-n", "logical", "--dist", "loadfile")
+    session.run("coverage", "run", "-m", "pytest", *workers, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 

@@ -51,6 +51,8 @@ class Client:
         """Whether it has an answer to everything that it has sent."""
         self.waiting: Unit | None = None
         """What is left of a unit that waits for another client; empty if it is a text's rest."""
+        self.is_cancelled = False
+        """Whether it was asked to cancel what it is served at the moment."""
         self.waits_until: float | None = None
         self._timeout = ("57014", "")
         """How its wait ends then: SQLSTATE and message."""
@@ -121,6 +123,7 @@ class Client:
         self.is_idle = True
 
     def _handle(self, backend: Backend, unit: Unit) -> bool:
+        self.is_cancelled = False
         try:
             backend.handle(unit)
         except Waiting as waiting:
@@ -141,6 +144,8 @@ class Client:
                 seconds, code, what = limits
                 self.waits_until = time.monotonic() + seconds
                 self._timeout = code, f"canceling statement due to {what} timeout"
+        if self.is_cancelled:  # before it was known that it has to wait
+            self.cancel_wait()
 
     def try_again(self) -> None:
         """Go on with what waited for another client."""
@@ -174,10 +179,6 @@ class Client:
         if self.backend is not None and unit is not None:
             self.backend.stop_waiting(response, unit)
 
-    def cancel_wait(self) -> None:
-        """End the wait for another client, as somebody has asked for."""
-        self.stop_waiting("57014", "canceling statement due to user request")
-
     def stop_at_end(self) -> None:
         """The test is over, and nobody will free what the client waits for."""
         self.stop_waiting("57014", "canceling statement due to the end of the test")
@@ -185,6 +186,12 @@ class Client:
     def time_is_over(self) -> None:
         """The client has waited for as long as its own settings allow."""
         self.stop_waiting(*self._timeout)
+
+    def cancel_wait(self) -> None:
+        """Let the wait for another client end with its next turn; another may have one now."""
+        self.is_cancelled = False
+        self.waits_until = 0.0
+        self._timeout = "57014", "canceling statement due to user request"
 
     def _send_away(self, response: bytes) -> None:
         self.connection.send(response)

@@ -61,8 +61,6 @@ class Endpoint:
         self._listeners: dict[int, socket.socket] = {}
         self._unserved: list[Client] = []
         """Clients that came while the server worked, and whose turn comes next."""
-        self._stopped: list[Client] = []
-        """Clients whose wait for a lock is to be cancelled."""
         self._urgent_clients: dict[int, Client] = {}
         """Clients that have not said yet whether they want to cancel, by descriptor."""
         self._watched: ServerConnection | None = None
@@ -181,12 +179,6 @@ class Endpoint:
         return [each for each in self._clients.values() if each.waiting is not None]
 
     def _look_after_waiting(self) -> None:
-        stopped, self._stopped = self._stopped, []
-        for client in stopped:
-            if client.waiting is not None and client.backend is not None:
-                self.database.advisory.waiting.pop(client.backend, None)
-                self._work_for(client, client.cancel_wait)
-                self._tidy(client)
         for client in self._waiting():
             backend = client.backend
             if client.connection.is_closed or backend is None:
@@ -255,9 +247,11 @@ class Endpoint:
         client = self._by_key.get((pid, key))
         if client is None:
             return
-        if client.waiting is not None:
-            self._stopped.append(client)  # the server may be at work for another one
-        elif client is self._serving and self.database.server is not None:
+        if client.waiting is not None and client.backend is not None:
+            client.cancel_wait()
+            return
+        client.is_cancelled = True
+        if client is self._serving and self.database.server is not None:
             self.database.server.cancel_for_client()
 
     def wait_for_reader(self, client: Client) -> None:

@@ -128,6 +128,22 @@ def test_a_wait_for_another_client_is_cancelled(sandbox: Sandbox) -> None:
     client.run("SELECT pg_advisory_unlock(1)")
 
 
+def test_a_wait_is_cancelled_while_the_server_works_for_another(sandbox: Sandbox) -> None:
+    """Who is served at that moment gets its own answer, and whole."""
+    client, other, third = sandbox.client(), sandbox.client(), sandbox.client()
+    other.run("SELECT pg_advisory_lock(3)")
+    client.send(query("SELECT pg_advisory_lock(3)"))
+    assert other.value("SELECT 1 + 1") == "2"
+    third.send(query("SELECT pg_sleep(0.5); SELECT 'mine'"))
+    _until_it_runs(sandbox)
+    _cancel(sandbox.raw(), client)
+
+    assert errors(third.until("Z")) == []
+    assert errors(client.until("Z")) == ["57014"]
+    other.run("SELECT pg_advisory_unlock(3)")
+    assert third.value("SELECT 2 + 1") == "3"
+
+
 def test_a_statement_ends_by_its_own_time_limit(sandbox: Sandbox) -> None:
     """The server's, or the endpoint's where it waits for another client."""
     client, other = sandbox.client(options="-c statement_timeout=300"), sandbox.client()
