@@ -56,7 +56,7 @@ _SOURCE = str(Path(pgsandbox.__file__).parents[1])
 _ANNOUNCED = any(each.name == "pgsandbox" for each in entry_points(group="pytest11"))
 _PLUGIN = "pgsandbox" if _ANNOUNCED else "pgsandbox.plugin"
 _OF_A_RUN = re.compile(
-    "PYTEST_|PGSANDBOX_(?!BINDIR)|PG[A-Z]+$|PYTHONDONTWRITEBYTECODE|.*DATABASE_URL"
+    "PYTEST_|PGSANDBOX_(?!BINDIR|RUNDIR)|PG[A-Z]+$|PYTHONDONTWRITEBYTECODE|.*DATABASE_URL"
 )
 
 
