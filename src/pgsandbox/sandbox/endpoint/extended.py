@@ -235,7 +235,7 @@ class ExtendedQueries:
             close = messages.close(b"S", prepared.name)
             self._backend.current().server.queue_messages(close)
         self._ensure(prepared)
-        server_name = self._server_name(portal, unit)
+        server_name = self._server_name(portal, unit, prepared.statement)
         self._portals[portal] = _Portal(prepared, server_name, body[position:])
         self._segment.bound.append(portal)
         request = server_name + b"\0" + name + b"\0" + body[position:]
@@ -512,8 +512,8 @@ class ExtendedQueries:
             if portal.name and server is not None and not server.is_lost:
                 server.queue_messages(messages.close(b"P", portal.name))
 
-    def _server_name(self, portal: bytes, unit: Unit) -> bytes:
-        """Return a name for *portal* on the server that no other client's Bind overwrites."""
+    def _server_name(self, portal: bytes, unit: Unit, statement: Statement) -> bytes:
+        """Return a name for *portal* on the server that nothing overwrites before it is run."""
         if portal:
             server_name = self._backend.objects.cursor_name(portal)
             backends = self._backend.database.backends
@@ -527,7 +527,7 @@ class ExtendedQueries:
         runs_to_its_end = unit[-1][0] == b"S" and all(
             body[-4:] == b"\0\0\0\0" for kind, body in unit if kind == b"E"
         )
-        if runs_to_its_end:
+        if runs_to_its_end and not _is_asked_first(statement):
             return b""
         name = f"pgsandbox_portal_{self._backend.client.number}".encode()
         self._flush()
@@ -607,6 +607,15 @@ _SESSIONS_OWN = _OF_CURSORS | {Kind.PREPARE, Kind.EXECUTE}
 def _each(data: bytearray) -> Iterator[tuple[bytes, bytes]]:
     while (found := messages.take(data)) is not None:
         yield found
+
+
+def _is_asked_first(statement: Statement) -> bool:
+    """Whether parameters of *statement* are asked for before it is run."""
+    if statement.is_ordinary:
+        return False
+    text = statement.text
+    asks = call_of(statement) is not None or notify_call(statement) is not None
+    return asks or ("set_config" in text and settings_to_ask(text) is not None)
 
 
 def _unless_named(prepared: Prepared) -> bytes:

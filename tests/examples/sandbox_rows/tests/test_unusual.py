@@ -125,17 +125,19 @@ def test_read_only_connections_refuse_writes(pg, db_session):
     assert db_session.scalar(COUNT) == 2
 
 
-@pytest.mark.parametrize(
-    "statement",
-    ["set transaction read only", "set session characteristics as transaction read only"],
-)
-def test_read_only_by_sql(connection, statement):
-    """SET TRANSACTION makes one transaction read-only; SESSION CHARACTERISTICS all of them."""
-    connection.execute(text(statement))
+def test_read_only_by_sql(connection):
+    """SET TRANSACTION makes one transaction read-only; SESSION CHARACTERISTICS all that follow."""
+    connection.execute(text("set transaction read only"))
     with pytest.raises(InternalError, match="read-only transaction"):
         connection.execute(insert(Item).values(name="chair"))
     connection.rollback()
+    connection.execute(text("set session characteristics as transaction read only"))
+    connection.commit()
+    with pytest.raises(InternalError, match="read-only transaction"):
+        connection.execute(insert(Item).values(name="table"))
+    connection.rollback()
     connection.execute(text("set session characteristics as transaction read write"))
+    connection.commit()
     connection.execute(insert(Item).values(name="lamp"))
     connection.commit()
 
