@@ -53,6 +53,8 @@ class Client:
         """What is left of a unit that waits for another client; empty if it is a text's rest."""
         self.is_cancelled = False
         """Whether it was asked to cancel what it is served at the moment."""
+        self.cancels_next = False
+        """Whether it was asked to cancel what it has sent and what has not had its turn."""
         self.waits_until: float | None = None
         self._timeout = ("57014", "")
         """How its wait ends then: SQLSTATE and message."""
@@ -124,6 +126,11 @@ class Client:
 
     def _handle(self, backend: Backend, unit: Unit) -> bool:
         self.is_cancelled = False
+        if self.cancels_next:
+            self.cancels_next = False
+            words = "canceling statement due to user request"
+            backend.stop_waiting(messages.error("57014", words), unit)
+            return True
         try:
             backend.handle(unit)
         except Waiting as waiting:

@@ -116,6 +116,16 @@ class ClientConnection:
         """Whether the client has sent something that was not looked at."""
         return bool(self._inbox)
 
+    @property
+    def has_sent(self) -> bool:
+        """Whether something of the client is there, read or not."""
+        if self._inbox:
+            return True
+        try:
+            return bool(self.socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
     # -- what the client is told --------------------------------------------------------------
 
     @property

@@ -251,7 +251,10 @@ class Endpoint:
             client.cancel_wait()
             return
         client.is_cancelled = True
-        if client is self._serving and self.database.server is not None:
+        if client is not self._serving:
+            # A server would run its statement already; here it has not had its turn yet.
+            client.cancels_next = client.connection.has_sent
+        elif self.database.server is not None:
             self.database.server.cancel_for_client()
 
     def wait_for_reader(self, client: Client) -> None:
