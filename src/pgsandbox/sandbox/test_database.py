@@ -126,15 +126,16 @@ class TestDatabase:
                 facts=[Fact("server said", guard.masked(str(error)))],
                 remedy="The endpoint knows trust, password, MD5 and SCRAM authentication, and TLS.",
             ) from error
-        self.is_in_doubt = self.is_bereft = False
+        self.is_in_doubt = False
 
     def disconnect(self) -> None:
         """Let the endpoint close its session, so that the database can be copied or dropped."""
         if self.endpoint is not None:
             try:
-                self.endpoint.call("close")
+                self.is_bereft = self.endpoint.call("close")
             except SandboxLost:
                 self.close()
+                self.is_bereft = True
 
     def close(self) -> None:
         """End the endpoint."""
@@ -263,7 +264,7 @@ class TestDatabase:
             )
         except PgSandboxError as error:
             self.close()
-            self.is_in_doubt = True
+            self.is_in_doubt = self.is_bereft = True
             return [error]
         if said is None:
             return []

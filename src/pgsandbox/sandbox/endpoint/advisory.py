@@ -170,6 +170,8 @@ class AdvisoryLocks:
         """What was counted for the call that is sent: which lock, its mode, and how often."""
         self._left: set[tuple[Key, str]] = set()
         """What the server still holds for transactions of clients that have ended."""
+        self._standing: list[dict[Key, dict[Backend, dict[str, int]]]] = []
+        """What clients held for their sessions when a wider fixture was done, the widest first."""
 
     def decide(self, backend: Backend, call: AdvisoryCall, row: Row) -> Answer | Key | None:
         """Return the answer to *call*, or None where the server is to give it.
@@ -359,9 +361,34 @@ class AdvisoryLocks:
             for backend, (key, call) in self.waiting.items()
         ]
 
+    # -- of fixtures of wider scopes ----------------------------------------------------------
+
+    def freeze(self) -> None:
+        """Let stand what the fixture that is done has locked for the sessions of its clients."""
+        self._standing.append(
+            {
+                key: {backend: dict(hold.session) for backend, hold in holders.items()}
+                for key, holders in self._held.items()
+            }
+        )
+
+    def resume(self) -> None:
+        """The end of the narrowest fixture that stands has begun: it may free its locks."""
+        self._standing.pop()
+
+    def lose(self) -> None:
+        """Nothing stands any more."""
+        self._standing.clear()
+
     def forget(self) -> None:
-        """The test is over."""
-        self._held.clear()
+        """The test is over. What it has freed of a fixture's locks is free, as on the server."""
+        held, self._held = self._held, {}
+        for key, holders in self._standing[-1].items() if self._standing else ():
+            for backend, before in holders.items():
+                now = held.get(key, {}).get(backend, _Hold()).session
+                left = {mode: min(count, now.get(mode, 0)) for mode, count in before.items()}
+                self._hold(backend, key).session = left
+            self._drop_empty(key)
         self._left.clear()
         self.waiting.clear()
 

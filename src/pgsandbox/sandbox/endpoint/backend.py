@@ -267,8 +267,9 @@ class Backend:
         Raises:
             StatementFailed: the text is wrong somewhere.
         """
-        known = self.database.known_texts
-        if text in known or (self.transaction is not None and self.transaction.is_finished):
+        known, transaction = self.database.known_texts, self.transaction
+        is_over = transaction is not None and (transaction.is_finished or transaction.is_broken)
+        if text in known or is_over:
             return
         transaction = self.current()
         server = transaction.server

@@ -258,6 +258,7 @@ class TestDatabaseSession:
         transaction.settle()  # what other threads have done since
         transaction.is_frozen, self.transaction = True, None
         self.standing.append(transaction)
+        self.advisory.freeze()
         if self._detector is not None:
             self._detector.remember_locks(transaction.server)
         return True
@@ -266,6 +267,7 @@ class TestDatabaseSession:
         """Go on in what the fixture at *depth* has made, on which nothing stands any more."""
         if self.standing and len(self.standing) == depth:
             transaction = self.standing.pop()
+            self.advisory.resume()
             transaction.is_frozen, transaction.is_winding_down = False, True
             self.transaction = transaction
         if self._detector is not None and not self.standing:
@@ -276,6 +278,7 @@ class TestDatabaseSession:
             transaction.is_finished, transaction.is_frozen = True, False
         self.is_bereft = self.is_bereft or bool(self.standing)
         self.standing.clear()
+        self.advisory.lose()
 
     # -- the end ------------------------------------------------------------------------------
 

@@ -356,8 +356,9 @@ class Endpoint:
         if self.database.server is not None:
             self.reported = dict(self.database.server.reported)
 
-    def do_close(self) -> None:
+    def do_close(self) -> bool:
         self.database.close()
+        return self.database.is_bereft
 
     def do_listen_on_tcp(self, password: str) -> int:
         self.password = password

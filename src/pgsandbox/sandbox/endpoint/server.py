@@ -38,6 +38,12 @@ class ServerError(Exception):
         """Its SQLSTATE."""
         return self.fields.get("C", "")
 
+    @property
+    def with_detail(self) -> str:
+        """What the server said, with the detail: the key of a constraint, say."""
+        detail = self.fields.get("D")
+        return f"{self}\nDETAIL:  {detail}" if detail else str(self)
+
 
 @dataclass
 class Outcome:

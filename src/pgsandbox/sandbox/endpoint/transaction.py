@@ -327,7 +327,7 @@ class TestTransaction:
         except TransactionsInterleaved:
             pass  # it is among the violations
         except ServerError as error:
-            self._violation(refusals.deferred(str(error), self.test))
+            self._violation(refusals.deferred(error.with_detail, self.test))
         if self._are_constraints_stale:
             self._read_constraints()
         return self.verdict()
@@ -409,9 +409,14 @@ class TestTransaction:
             self._drive(self.stack.check_constraints())
         except ServerError as error:
             self._is_checked = True
-            self._violation(refusals.deferred(str(error), self.test))
+            self._violation(refusals.deferred(error.with_detail, self.test))
 
     # -- the server ---------------------------------------------------------------------------
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it was ended or cut, so that nothing can be asked of the server in it."""
+        return self._broken is not None or self.server.is_lost
 
     def check_usable(self) -> None:
         """Return if a statement can be sent.

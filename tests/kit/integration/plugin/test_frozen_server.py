@@ -24,6 +24,10 @@ _HELPERS = """
     from pathlib import Path
 
     LEASE = "select pid from pg_stat_activity where application_name like 'pgsandbox lease%'"
+    SESSION = (
+        "select pid from pg_stat_activity "
+        "where datname = current_database() and state like 'idle in transaction%'"
+    )
 
     def stop(pid):
         with open("stopped", "a") as file:
@@ -79,12 +83,14 @@ def test_sigterm_ends_a_run_that_waits_for_a_frozen_server(
 ) -> None:
     """To cancel the statement takes a connection, which the server does not answer either."""
     test = """
-        from helpers import postmaster, stop
+        from helpers import SESSION, postmaster, stop
         from sqlalchemy import text
 
         def test_waits(db_session, pg):
+            db_session.execute(text("select 1"))
+            session = pg.outside(SESSION)
             stop(postmaster(pg))
-            stop(db_session.scalar(text("select pg_backend_pid()")))
+            stop(session)
             open("waiting", "w").close()
             db_session.execute(text("select 1"))
     """

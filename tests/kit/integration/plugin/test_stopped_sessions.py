@@ -110,23 +110,28 @@ def pytest_runtest_logreport(report):
 @pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "asyncpg"])
 def test_the_tests_own_session_stands_still(make_project: MakeProject, driver: str) -> None:
     """Its socket is shut when it has not answered in time, and the next test has another one."""
-    test = """
+    test = '''
         import os
         import signal
 
         import conftest
         from models import Item
-        from sqlalchemy import func, select, text
+        from sqlalchemy import func, select
 
-        def test_stops_it(db_session):
-            conftest.stopped.append(db_session.scalar(text("select pg_backend_pid()")))
+        WRITING = """
+            select pid from pg_locks
+            where relation = 'items'::regclass and mode = 'RowExclusiveLock'
+        """
+
+        def test_stops_it(db_session, pg):
             db_session.add(Item(name="tea"))
             db_session.flush()
+            conftest.stopped.append(pg.outside(WRITING))
             os.kill(conftest.stopped[0], signal.SIGSTOP)
 
         def test_next(db_session):
             assert db_session.scalar(select(func.count(Item.id))) == 0
-    """
+    '''
     project = make_project(
         {"conftest.py": _CONFTEST, "tests/integration/test_stop.py": test},
         f'url = "postgresql+{driver}://nobody@127.0.0.1:1/shop"\nserver = "embedded"',
