@@ -8,8 +8,9 @@ from __future__ import annotations
 
 FAULTS: dict[str, str] = {
     "pipelines.a_deferred_constraint_at_the_sync": (
-        "seldom, psycopg ends the pipeline in another state, or with an IndexError of its own; "
-        "the answers may reach it in other pieces than the server's"
+        "psycopg ends the pipeline in another state, or with an IndexError of its own, if the "
+        "error and ReadyForQuery reach it together: the server sends the error before it rolls "
+        "back, the endpoint afterwards (the state also varies, seldom, on real connections)"
     ),
 }
 """What is wrong by the behaviour's name, of one driver or of all."""
