@@ -6,8 +6,14 @@ longer differs has to leave it.
 
 from __future__ import annotations
 
-FAULTS: dict[str, str] = {}
+FAULTS: dict[str, str] = {
+    "pipelines.a_deferred_constraint_at_the_sync": (
+        "psycopg ends the pipeline in another state, or with an IndexError of its own, if the "
+        "error and ReadyForQuery reach it together: the server sends the error before it rolls "
+        "back, the endpoint afterwards (the state also varies, seldom, on real connections)"
+    ),
+}
 """What is wrong by the behaviour's name, of one driver or of all."""
 
-UNSTEADY: frozenset[str] = frozenset()
-"""Those of them that hang in one run and not in another."""
+UNSTEADY: frozenset[str] = frozenset({"pipelines.a_deferred_constraint_at_the_sync"})
+"""Those of them that differ in one run and not in another."""
