@@ -9,8 +9,8 @@ from __future__ import annotations
 FAULTS: dict[str, str] = {
     "pipelines.a_deferred_constraint_at_the_sync": (
         "psycopg ends the pipeline in another state, or with an IndexError of its own, if the "
-        "error and ReadyForQuery reach it together: the server sends the error before it rolls "
-        "back, the endpoint afterwards (the state also varies, seldom, on real connections)"
+        "error and ReadyForQuery reach it together, which the endpoint sends in one piece more "
+        "often than the server does (the state also varies, seldom, on real connections)"
     ),
 }
 """What is wrong by the behaviour's name, of one driver or of all."""
