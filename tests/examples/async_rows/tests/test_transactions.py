@@ -156,12 +156,15 @@ async def test_a_second_engine_is_in_the_same_transaction(shop, pg, async_db_ses
     """Engines made while the test runs, by either URL, see the same rows and write to the same."""
     async with shop.engine.begin() as connection:
         await connection.execute(insert(Item).values(name="first engine"))
-    async with create_async_engine(pg.url).begin() as connection:
+    second, third = create_async_engine(pg.url), create_async_engine(main_url())
+    async with second.begin() as connection:
         assert await connection.scalar(COUNT) == 1
         await connection.execute(insert(Item).values(name="second engine"))
-    async with create_async_engine(main_url()).begin() as connection:
+    async with third.begin() as connection:
         assert await connection.scalar(COUNT) == 2
         await connection.execute(insert(Item).values(name="third engine"))
+    await second.dispose()
+    await third.dispose()
 
     assert len(await names(async_db_session)) == 3
 
