@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgsandbox.cli import FINDINGS, FINE
-from pgsandbox.cli.project import root_argument, settings_of
+from pgsandbox.cli.project import root_argument, run_that_guards, settings_of
 from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, Fact
 
@@ -56,7 +56,8 @@ def run(options: argparse.Namespace) -> int:
         return _generate(settings, options)
     from pgsandbox.factory_checks import check_factories  # SQLAlchemy comes with it
 
-    report = check_factories(settings)
+    with run_that_guards(settings):
+        report = check_factories(settings)
     sys.stdout.write((report.json() if options.json else report.text()) + "\n")
     return report.exit_code
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pgsandbox import config
@@ -60,6 +61,16 @@ def guard_imports(settings: Settings) -> None:
     interceptor.running = "a command of pgsandbox imports the project's code"
     interceptor.install()
     _guards.append(interceptor.remove)
+
+
+@contextlib.contextmanager
+def run_that_guards(settings: Settings) -> Iterator[None]:
+    """Leave the guard to the run that the block starts, which knows its own databases."""
+    stop_guarding()
+    try:
+        yield
+    finally:
+        guard_imports(settings)
 
 
 def stop_guarding() -> None:

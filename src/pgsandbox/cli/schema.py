@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pgsandbox import config
-from pgsandbox.cli.project import guard_imports
+from pgsandbox.cli.project import run_that_guards
 from pgsandbox.errors import ConfigurationError, Fact
 
 
@@ -46,10 +46,10 @@ def run(options: argparse.Namespace) -> int:
     for path in _places_of_modules(root):
         if path not in sys.path:
             sys.path.insert(0, path)
-    guard_imports(settings)
     from pgsandbox.comparing import compare_schemas  # SQLAlchemy comes with it
 
-    report = compare_schemas(settings, column_order=options.column_order)
+    with run_that_guards(settings):
+        report = compare_schemas(settings, column_order=options.column_order)
     sys.stdout.write((report.json() if options.json else report.text()) + "\n")
     return report.exit_code
 

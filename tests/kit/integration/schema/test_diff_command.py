@@ -131,7 +131,7 @@ def test_the_order_of_columns(project: Project) -> None:
     """It is a finding for those who ask for it."""
     outcome = Outcome(project, "--column-order")
 
-    assert outcome.code == 1
+    assert outcome.code == 1, outcome.err
     assert "public.items: table-column-order" in outcome.out
 
 
