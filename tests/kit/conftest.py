@@ -1,7 +1,10 @@
 """The kit's own tests speak to servers of their own, past the run that they are part of."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from pgsandbox.cli import project
 from pgsandbox.plugin.active import ActivePlugin
 
 
@@ -11,3 +14,10 @@ def drivers_are_free(pytestconfig: pytest.Config) -> None:
     plugin = pytestconfig.pluginmanager.getplugin("pgsandbox-active")
     assert isinstance(plugin, ActivePlugin)
     plugin.run.interceptor.free_the_drivers()
+
+
+@pytest.fixture(autouse=True)
+def no_command_guards_on() -> Iterator[None]:
+    """A command's guard stays to the end of its process; here the process goes on."""
+    yield
+    project.stop_guarding()
