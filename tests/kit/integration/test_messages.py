@@ -243,8 +243,9 @@ def test_the_server_lets_the_role_in_no_longer(external: External) -> None:
     assert message == recorded("messages/server-error", message)
 
 
-def test_the_embedded_server_does_not_start() -> None:
+def test_the_embedded_server_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own words tell why."""
+    monkeypatch.delenv("PGSANDBOX_RUNDIR", raising=False)
     with places.private_folder() as private, pytest.raises(PgSandboxError) as caught:
         launch(
             private,

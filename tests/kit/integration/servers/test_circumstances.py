@@ -123,7 +123,8 @@ def test_paths_may_be_long_and_strange(users: Users, tmp_path: Path) -> None:
 def test_a_few_kilobytes_of_shared_memory_are_enough(users: Users) -> None:
     """Containers have 64 MB of /dev/shm, and parallel queries take more."""
     shared_memory = "/dev/shm"  # noqa: S108 - that very place
-    user = users.run(command=_with_a_small(shared_memory, "64k"))
+    small = ["env", "-u", "PGSANDBOX_RUNDIR", *_with_a_small(shared_memory, "64k")]
+    user = users.run(command=small)
     seen = user.server()
     with closing(libpq.connect(seen.url)) as connection, connection.cursor() as cursor:
         cursor.execute("SET min_parallel_table_scan_size = 0; SET parallel_setup_cost = 0")
