@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from pgsandbox import servers
 from pgsandbox.servers import Server
 from tests.kit.external import External, external_server
-from tests.kit.integration.plugin.projects import MODELS, Project
+from tests.kit.integration.plugin.projects import MODELS, Project, execute
 
 MakeProject = Callable[..., Project]
 
@@ -56,3 +57,15 @@ def make_project(
         return project
 
     return make
+
+
+@pytest.fixture(scope="module")
+def names(server: Server) -> Iterator[dict[str, str]]:
+    """A development database and one that is allowed, both for everybody to open."""
+    token = secrets.token_hex(4)
+    names = {kind: f"pgs_{token}_{kind}" for kind in ("allowed", "development")}
+    for name in names.values():
+        execute(server, "create database {}", name)
+    yield names
+    for name in names.values():
+        execute(server, "drop database {} with (force)", name)

@@ -5,15 +5,13 @@ The project's development database is a real one that would let everybody in; it
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
 from pgsandbox.servers import Server
 from tests.kit.integration.plugin.conftest import MakeProject
-from tests.kit.integration.plugin.projects import Outcome, Project, execute
+from tests.kit.integration.plugin.projects import Outcome, Project
 
 _FILES = {
     # Imported before any plugin stands in the way, as other plugins of a project are.
@@ -201,18 +199,6 @@ _FILES = {
                 way(f"postgresql://{parts.username}@/{name}?host={first},{first}&port={port},{port}")
     """,
 }
-
-
-@pytest.fixture(scope="module")
-def names(server: Server) -> Iterator[dict[str, str]]:
-    """A development database and one that is allowed, both for everybody to open."""
-    token = secrets.token_hex(4)
-    names = {kind: f"pgs_{token}_{kind}" for kind in ("allowed", "development")}
-    for name in names.values():
-        execute(server, "create database {}", name)
-    yield names
-    for name in names.values():
-        execute(server, "drop database {} with (force)", name)
 
 
 @pytest.fixture(scope="module")

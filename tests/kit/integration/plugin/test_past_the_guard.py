@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
 from pgsandbox.servers import Server
 from tests.kit.integration.plugin.conftest import MakeProject
-from tests.kit.integration.plugin.projects import Outcome, Project, execute
+from tests.kit.integration.plugin.projects import Outcome, Project
 
 _FACTORY = {
     "application.py": """
@@ -228,18 +226,6 @@ _DRIVERS = {
                 asyncio.run(by_engine(url, server_settings={"database": DEVELOPMENT.database}))
     """,
 }
-
-
-@pytest.fixture(scope="module")
-def names(server: Server) -> Iterator[dict[str, str]]:
-    """A development database and one that is allowed, both for everybody to open."""
-    token = secrets.token_hex(4)
-    names = {kind: f"pgs_{token}_{kind}" for kind in ("allowed", "development")}
-    for name in names.values():
-        execute(server, "create database {}", name)
-    yield names
-    for name in names.values():
-        execute(server, "drop database {} with (force)", name)
 
 
 @pytest.fixture(scope="module")
