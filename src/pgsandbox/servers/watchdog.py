@@ -38,6 +38,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _IPC_RMID = 0
 _LIMIT_OF_STOPPING = 10
 _LONGEST_NOTE = 4096
+_SIGNALS = frozenset({signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD})
 
 
 def main() -> NoReturn:
@@ -119,32 +120,34 @@ def noted(run: Path) -> list[str]:
 
 def _run(order: dict[str, Any], folder: Path, server_fd: int, prctl: Prctl) -> None:
     """Run the server until it ends by itself, nobody uses it, or a signal asks for its end."""
-    has_ended = False
+    # Taken by sigwait, all of them: a handler in Python would not run if its signal came after the
+    # interpreter's last look and before the system call that waits for the postmaster.
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     postmaster = _start(order, server_fd, prctl)
-
-    def stop(_number: int, _frame: object) -> None:
-        if not has_ended:
-            os.kill(postmaster, signal.SIGQUIT)
-            signal.alarm(_LIMIT_OF_STOPPING)
-
-    def stop_hard(_number: int, _frame: object) -> None:
-        if not has_ended:
-            os.kill(postmaster, signal.SIGKILL)
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGALRM, stop_hard)
     unused = threading.Event()
-    main_thread = threading.get_ident()
-    threading.Thread(
-        target=_wait_until_unused, args=(folder, unused, main_thread), daemon=True
-    ).start()
-    _, status = os.waitpid(postmaster, 0)
-    has_ended = True
+    threading.Thread(target=_wait_until_unused, args=(folder, unused), daemon=True).start()
+    exit_code = _wait_for(postmaster)
     _end_orphans()
     was_ready = (folder / "ready").exists()
-    (folder / "ended").write_text(str(os.waitstatus_to_exitcode(status)))
+    (folder / "ended").write_text(str(exit_code))
     if not was_ready:
         unused.wait()  # its starter wants to read the log
+
+
+def _wait_for(postmaster: int) -> int:
+    """Stop the postmaster when SIGTERM asks for it, and return its exit code when it has ended."""
+    while True:
+        number = signal.sigwait(_SIGNALS)
+        if number == signal.SIGCHLD:
+            ended, status = os.waitpid(postmaster, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+        elif number == signal.SIGTERM:
+            os.kill(postmaster, signal.SIGQUIT)
+            signal.alarm(_LIMIT_OF_STOPPING)
+        else:
+            os.kill(postmaster, signal.SIGKILL)
 
 
 def _start(order: dict[str, Any], server_fd: int, prctl: Prctl) -> int:
@@ -158,6 +161,7 @@ def _start(order: dict[str, Any], server_fd: int, prctl: Prctl) -> int:
             os.setgroups([])
             os.setgid(order["gid"])
             os.setuid(order["uid"])
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
         # After setuid, which would clear it (prctl(2)). SIGQUIT is the immediate shutdown.
         prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
         if os.getppid() != watchdog:
@@ -173,14 +177,13 @@ def _start(order: dict[str, Any], server_fd: int, prctl: Prctl) -> int:
         os._exit(1)
 
 
-def _wait_until_unused(folder: Path, unused: threading.Event, main_thread: int) -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGALRM})
+def _wait_until_unused(folder: Path, unused: threading.Event) -> None:
     fd = os.open(folder / "users", os.O_RDWR)
     fcntl.flock(fd, fcntl.LOCK_EX)
     # From here on nobody can join. Who waits for the end sees it coming.
     (folder / "ready").unlink(missing_ok=True)
     unused.set()
-    signal.pthread_kill(main_thread, signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _end_orphans() -> None:

@@ -278,7 +278,7 @@ def streams(stage, driver):
 def a_stream_that_is_left(stage, driver):
     """Closing it early frees the connection."""
     one = stage.open(driver)
-    rows = one.cursor().stream("SELECT generate_series(1, 100000)")
+    rows = one.cursor().stream("SELECT generate_series(1, 2000000)")
     stage.say("first", next(rows))
     rows.close()
     stage.note(one)
