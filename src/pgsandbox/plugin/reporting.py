@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import masked, masked_place, masked_sql
+from pgsandbox.plugin import missing_greenlet
 from pgsandbox.wiring import DEFAULT, Run
 
 _SHOWN = 30
@@ -63,6 +64,8 @@ class Closing:
 
     swallowed: list[str] = field(default_factory=list)
     """Tests that passed although a refusal was caught in them, each with the first refusal."""
+    pending: list[str] = field(default_factory=list)
+    """Tests that passed and left tasks, each with them."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as a worker sends it."""
@@ -76,6 +79,7 @@ class Closing:
         self.refusal = self.refusal or other["refusal"]
         self.waits.extend(other["waits"])
         self.swallowed.extend(other["swallowed"])
+        self.pending.extend(other["pending"])
         self.notes.extend(note for note in other["notes"] if note not in self.notes)
 
 
@@ -144,6 +148,15 @@ def refused(run: Run, failure: BaseException) -> list[tuple[str, str]]:
     return [("connections that were refused", text)] if others else []
 
 
+def asynchronous(failure: BaseException, left: list[str]) -> list[tuple[str, str]]:
+    """Return what to know of asynchronous code that failed, and of the tasks that were *left*."""
+    hint = missing_greenlet.hint(failure)
+    found = [("what MissingGreenlet means here", hint)] if hint else []
+    if left:
+        found.append(("tasks that the test has left pending", "\n".join(left)))
+    return found
+
+
 def kept(run: Run) -> list[str]:
     """Return how to look at each database that stays after the run, and how to end that."""
     lines = [is_kept(run.url_of(name)) for name in run.homes]
@@ -179,6 +192,8 @@ def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:
         reporter.write_line(
             f"pgsandbox: a refusal was caught in a passing test: {line}", yellow=True
         )
+    for line in closing.pending:
+        reporter.write_line(f"pgsandbox: a passing test has left tasks: {line}", yellow=True)
     for line in (*closing.kept, *closing.notes):
         reporter.write_line(f"pgsandbox: {line}")
     for line in closing.problems:

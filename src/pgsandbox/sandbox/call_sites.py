@@ -81,6 +81,11 @@ def place() -> str:
     return "an unknown place" if is_main else f'the thread "{thread.name}" of a library'
 
 
+def is_own(filename: str) -> bool:
+    """Whether the file is the caller's own code, and no library's."""
+    return not _is_installed(filename)
+
+
 @functools.cache
 def _is_installed(filename: str) -> bool:
     return filename.startswith(("<frozen", *_INSTALLED))

@@ -87,6 +87,8 @@ class ConnectionInterceptor:
         """What was refused during the running test."""
         self.settings: tuple[Fact, ...] = ()
         """What a refusal says of the settings that decide, with their sources."""
+        self.loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+        """The event loops on which a connection was opened."""
         self.fixture_data = FixtureData(self)
         """What fixtures of wider scopes have made."""
         self._allowed = allowed
@@ -350,6 +352,8 @@ class ConnectionInterceptor:
         building = self._building
         if building is not None:
             return rewriting.destination_of(building.url), building
+        if dialect.is_async:
+            self.loops.add(asyncio.get_running_loop())
         target = driver_hooks.target_of_call(dialect.driver, args, parameters)
         if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
             return None
@@ -445,6 +449,8 @@ class ConnectionInterceptor:
         __tracebackhide__ = True
         if not self._decides:
             return None
+        with contextlib.suppress(RuntimeError):  # there is none: a driver that blocks
+            self.loops.add(asyncio.get_running_loop())
         building = self._building
         known = (*self._allowed, *([building.target] if building else []))
         if any(guard.is_same_database(target, each) for each in known):

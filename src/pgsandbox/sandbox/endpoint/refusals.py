@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import traceback
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,7 +54,22 @@ def as_message(error: PgSandboxError) -> bytes:
         D=facts,
         H=error.remedy,
         s="pgsandbox",  # the field "schema name", which no error of the server's own kind has
+        n=str(number_of(error)),  # the field "constraint name"
     )
+
+
+_numbers: weakref.WeakKeyDictionary[PgSandboxError, int] = weakref.WeakKeyDictionary()
+_counted = itertools.count(1)
+
+
+def number_of(error: PgSandboxError) -> int:
+    """Return the number by which the test process knows *error*, whichever way it hears of it.
+
+    A test that failed with what its driver raised is not told the same again when it ends.
+    """
+    if error not in _numbers:
+        _numbers[error] = next(_counted)
+    return _numbers[error]
 
 
 def not_in_transaction(text: str, test: str) -> NotInSandbox:
