@@ -256,7 +256,8 @@ class ActivePlugin:
                 lambda: source().sync_session, self.engines.perform_in(source)
             )
         else:
-            factories.use_session_source(lambda: _fixture(item, "db_session"))
+            source = functools.partial(_fixture, item, "db_session")
+            factories.use_session_source(source, self.engines.perform_for(source))
 
     def _leave(self) -> list[PgSandboxError]:
         """End the running test's transactions; return what must make it fail."""

@@ -115,15 +115,41 @@ class Engines:
                 return call()
             before, session.present_engine = session.present_engine, self._beside
             try:
-                made = call()
-                if self._run.homes[DEFAULT].database.clone is not None:
-                    # Two connections to a real database: the other one sees what is committed.
-                    session.connection().connection.commit()
-                return made
+                return self._made_for_all(call, session)
             finally:
                 session.present_engine = before
 
         return perform
+
+    def perform_for(
+        self, find_session: Callable[[], Session]
+    ) -> Callable[[Callable[[], Any]], Any]:
+        """Return what makes a call that writes into a session, for all to see."""
+        depth = 0
+
+        def perform(call: Callable[[], T]) -> T:
+            nonlocal depth
+            if self._run.homes[DEFAULT].database.clone is None or depth:
+                return call()
+            depth += 1
+            try:
+                return self._made_for_all(call, find_session())
+            finally:
+                depth -= 1
+
+        return perform
+
+    def _made_for_all(self, call: Callable[[], T], session: Session) -> T:
+        """Return what *call* makes, committed where other connections would not see it otherwise.
+
+        In a clone they are connections to a real database. The session knows nothing of it, so that
+        nothing expires, and a block that has begun its transaction goes on.
+        """
+        made = call()
+        is_in_clone = self._run.homes[DEFAULT].database.clone is not None
+        if is_in_clone and not session.in_nested_transaction():
+            session.connection().connection.commit()
+        return made
 
     def dispose(self) -> None:
         """Close what their pools hold, which is nothing that would need an event loop."""

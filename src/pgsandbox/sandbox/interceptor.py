@@ -42,6 +42,8 @@ from pgsandbox.sandbox.test_database import ROUTE, Route, TestDatabase
 E = TypeVar("E", bound=PgSandboxError)
 
 _ALLOWED = "allowed"
+_LOOP = "pgsandbox.loop"
+"""Where a pool's record says to which event loop a real connection belongs."""
 _PLAIN = frozenset({"host", "port", "user", "password", "database"})
 """Arguments that every driver of PostgreSQL reads alike."""
 _LOCK_TIMEOUT = "SET lock_timeout = '3s'"
@@ -392,6 +394,8 @@ class ConnectionInterceptor:
         elif made is None:
             made = self._judge_stranger(connection)
         record.info[ROUTE] = made
+        if isinstance(made, Clone) and driver_connections.is_async(connection):
+            record.info[_LOOP] = weakref.ref(asyncio.get_running_loop())
         if isinstance(made, Route):
             made.database.remember(made, connection, record)
 
@@ -408,6 +412,10 @@ class ConnectionInterceptor:
         if isinstance(route, Clone):
             if not any(route is each.clone for each in self.databases):
                 raise exc.DisconnectionError("this connection is from an earlier test")
+            loop = record.info.get(_LOOP)
+            if loop is not None and loop() is not asyncio.get_running_loop():
+                cleanup.abandon(record)
+                raise exc.DisconnectionError("this connection is of another event loop")
             return
         self._check_route(route, connection, record)
 
