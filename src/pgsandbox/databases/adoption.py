@@ -274,7 +274,8 @@ def _none_free(connection: Connection, passed_over: list[PassedOver]) -> Adoptio
             url_fact(connection, connection.info.dbname),
             *(Fact(each.name, each.reason) for each in passed_over[:_SHOWN]),
         ],
-        remedy="Wait for the run that holds it, or let somebody with the right create one more for "
+        remedy="Where another run holds it, wait for that one; each worker and each bind of this "
+        "run needs one of its own. Or let somebody with the right create one more for "
         f"this role, and adopt it:\n  pgsandbox adopt {wanted}",
     )
 

@@ -351,7 +351,7 @@ class ActivePlugin:
             report.sections.extend(reporting.sections(self.run))
         if report.failed and call.excinfo is not None:
             report.sections.extend(reporting.refused(self.run, call.excinfo.value))
-            report.sections.extend(reporting.asynchronous(call.excinfo.value, self._left))
+            report.sections.extend(reporting.explained(self.run, call.excinfo.value, self._left))
         return report
 
     # -- the end ------------------------------------------------------------------------------

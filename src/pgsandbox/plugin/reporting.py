@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import masked, masked_place, masked_sql
-from pgsandbox.plugin import missing_greenlet
+from pgsandbox.plugin import missing_greenlet, missing_table
 from pgsandbox.wiring import DEFAULT, Run
 
 _SHOWN = 30
@@ -148,10 +148,12 @@ def refused(run: Run, failure: BaseException) -> list[tuple[str, str]]:
     return [("connections that were refused", text)] if others else []
 
 
-def asynchronous(failure: BaseException, left: list[str]) -> list[tuple[str, str]]:
-    """Return what to know of asynchronous code that failed, and of the tasks that were *left*."""
+def explained(run: Run, failure: BaseException, left: list[str]) -> list[tuple[str, str]]:
+    """Return what the *failure* means where its own words do not say, and the tasks *left*."""
     hint = missing_greenlet.hint(failure)
     found = [("what MissingGreenlet means here", hint)] if hint else []
+    hint = missing_table.hint(failure, run.settings.schema, run.known_tables)
+    found += [("why the table is missing", hint)] if hint else []
     if left:
         found.append(("tasks that the test has left pending", "\n".join(left)))
     return found

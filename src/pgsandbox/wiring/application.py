@@ -6,7 +6,10 @@ Nothing here imports Flask: an application is what has ``app_context()``.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, Protocol
+
+from sqlalchemy.engine import URL
 
 from pgsandbox import config, guard, schema
 from pgsandbox.config import Settings
@@ -45,6 +48,25 @@ def application_of(settings: Settings) -> Application | None:
                 "application.",
             ) from error
     return checked(found, reference)
+
+
+def make_where_it_may_connect(
+    make: Callable[[], Application | None], builder: schema.Builder, url: URL
+) -> None:
+    """Call *make* before the schema is built at *url*, since it may be what imports the models.
+
+    A factory that asks for tables which are not there yet is called again when they are.
+
+    Raises:
+        ConfigurationError: it fails all the same.
+    """
+    try:
+        make()
+    except ConfigurationError:
+        if not isinstance(builder, schema.MetadataBuilder):
+            raise
+        builder.build(url)
+        make()
 
 
 def checked(found: Any, source: Fact) -> Application:
