@@ -17,7 +17,6 @@ One class per cause, so that a caller can catch exactly what it can handle::
     ├── DatabaseError
     │   ├── MayNotCreateDatabases       the role lacks CREATEDB
     │   ├── NotATestDatabase            the database does not bear our mark: nothing was done to it
-    │   ├── AdoptionRefused             the database may not be handed over, or not be taken
     │   ├── SharedStateChanged          a clone test has changed what all databases share
     │   ├── LeaseLost                   the session that held the database was ended
     │   └── AdministrationBlocked       an administrative statement reached its time limit
@@ -200,12 +199,6 @@ class NotATestDatabase(DatabaseError):
     """The database does not bear pgsandbox's mark, so nothing was changed in it."""
 
     page = "not-a-test-database"
-
-
-class AdoptionRefused(DatabaseError):
-    """A database can't be handed over to pgsandbox, or none of those that were is free."""
-
-    page = "adoption-refused"
 
 
 class SharedStateChanged(DatabaseError):

@@ -24,7 +24,6 @@ COMMANDS: dict[str, str] = {
     "explain": "Print the page of an error, a rule or a setting.",
     "schema": "Compare the schema that the models make with the one that the migrations make.",
     "factories": "Write factories from the models, and check those that are there.",
-    "adopt": "Hand an empty database over to runs whose role may not create any.",
     "doctor": "Show the server that runs use, what it costs, and what to change.",
     "reap": "Drop the databases that killed runs left, and nothing else.",
 }

@@ -13,7 +13,6 @@ lists what is there. The parts, from the bottom:
 * ``lease``: who is alive;
 * ``capacity``: whether a run has connections enough;
 * ``lifecycle``: all of it together, in the order in which things happen;
-* ``adoption``: the second way, for roles that may not create databases;
 * ``templates``: databases that are built once and copied many times;
 * ``shared``: what a clone does not hold, and its test may change all the same;
 * ``stock``: copies for single tests, made ahead of them.
@@ -21,15 +20,7 @@ lists what is there. The parts, from the bottom:
 
 from __future__ import annotations
 
-from pgsandbox.databases.admin import require_createdb
-from pgsandbox.databases.adoption import (
-    ADOPTED,
-    adopt,
-    adopted,
-    may_not_clone,
-    must_take_adopted,
-    take,
-)
+from pgsandbox.databases.admin import may_create_databases, may_not_create, require_createdb
 from pgsandbox.databases.capacity import Capacity, capacity_of, require_enough
 from pgsandbox.databases.connecting import Server, administration
 from pgsandbox.databases.lease import Lease, Leases
@@ -48,7 +39,6 @@ from pgsandbox.databases.stock import Copies, Source, Stock
 from pgsandbox.databases.templates import Recipe, Template, circumstances, obtain, release
 
 __all__ = [
-    "ADOPTED",
     "PURPOSE",
     "TEMPLATE",
     "Capacity",
@@ -64,21 +54,18 @@ __all__ = [
     "Stock",
     "Template",
     "administration",
-    "adopt",
-    "adopted",
     "capacity_of",
     "circumstances",
     "claim",
     "exact_name",
     "leftovers",
-    "may_not_clone",
-    "must_take_adopted",
+    "may_create_databases",
+    "may_not_create",
     "obtain",
     "reap",
     "release",
     "require_createdb",
     "require_enough",
-    "take",
     "template_name",
     "test_name",
 ]

@@ -1,7 +1,5 @@
 """Databases are made, marked and dropped here, and nowhere else in pgsandbox.
 
-Those that their owner hands over are marked and emptied in ``adoption``, and dropped nowhere.
-
 Two rules hold for every function:
 
 * A statement that changes a database runs right after the same server has proven, on the same
@@ -395,13 +393,10 @@ def may_not_create(connection: Connection) -> MayNotCreateDatabases:
             Fact("role", role, "the administrative connection"),
             Fact("right", "no CREATEDB", "pg_roles"),
         ],
-        remedy="There are three ways out. An administrator of the server gives the role the right:"
-        "\n"
+        remedy="Let an administrator of the server give the role the right:\n"
         f"  {statement}\n"
-        "Or pgsandbox starts a server of its own, in [tool.pgsandbox] of pyproject.toml:\n"
-        '  server = "embedded"\n'
-        "Or an administrator creates an empty database for the role, and the role hands it over:\n"
-        "  pgsandbox adopt NAME_OF_IT_test",
+        "Or let pgsandbox start a server of its own, in [tool.pgsandbox] of pyproject.toml:\n"
+        '  server = "embedded"',
     )
 
 

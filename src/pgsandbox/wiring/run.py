@@ -65,8 +65,6 @@ class Run:
         self._clones: databases.Copies = ()
         self._environ: dict[str, str | None] = {}
         self._urls: dict[str, URL] = {}
-        self._takes_adopted = False
-        """Whether the databases are adopted ones, since the role may create none."""
 
     # -- the server ---------------------------------------------------------------------------
 
@@ -75,13 +73,13 @@ class Run:
 
         Raises:
             ServerError: there is no usable server; within 10 seconds.
-            MayNotCreateDatabases: the role lacks CREATEDB, and no database was adopted for it.
+            MayNotCreateDatabases: the role lacks CREATEDB.
         """
         if self._server is None:
             server = choose_server(self.settings, self.application_url)
             try:
                 with databases.administration(server) as connection:
-                    self._takes_adopted = databases.must_take_adopted(connection)
+                    databases.require_createdb(connection)
             except BaseException:
                 server.release()
                 raise
@@ -145,9 +143,6 @@ class Run:
         Raises:
             DatabaseError: one could not be made; the others are dropped again.
         """
-        if self._takes_adopted:
-            with databases.administration(self.find_server()) as connection:
-                raise databases.may_not_clone(connection)
         self._clones = self._stocked().take()
         clones = {}
         for (name, home), owned in zip(self.homes.items(), self._clones, strict=True):
@@ -349,24 +344,17 @@ class Run:
         driver = driver_of(url) if url is not None else "psycopg2"
         application = self._application_name(name, url)
         exact = self._exact_name() if name == DEFAULT else None
-        template: databases.Template | None = None
-        owned: databases.OwnedDatabase
         endpoint = EndpointProcess()  # it starts while the database is made
-        if self._takes_adopted:
-            owned = databases.take(
-                server, application, exact=exact, worker=self.worker, leases=self._leases
-            )
-        else:
-            template = self._template_for(server, name, application, builder)
-            owned = databases.claim(
-                server,
-                application,
-                exact=exact,
-                worker=self.worker,
-                owner=str(settings.root),
-                template=template.name if template is not None else None,
-                leases=self._leases,
-            )
+        template = self._template_for(server, name, application, builder)
+        owned = databases.claim(
+            server,
+            application,
+            exact=exact,
+            worker=self.worker,
+            owner=str(settings.root),
+            template=template.name if template is not None else None,
+            leases=self._leases,
+        )
         test_url = server.url_of(owned.name, f"postgresql+{driver}")
         database = TestDatabase(
             name,

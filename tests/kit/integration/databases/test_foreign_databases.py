@@ -19,14 +19,12 @@ import pytest
 from pgsandbox import databases
 from pgsandbox.databases import (
     admin,
-    adoption,
     catalog,
     lifecycle,
     replication,
     shared,
     templates,
 )
-from pgsandbox.databases.adoption import AdoptedDatabase
 from pgsandbox.databases.lease import Leases
 from pgsandbox.databases.lifecycle import OwnedDatabase
 from pgsandbox.databases.limits import DEFAULT_LIMITS
@@ -38,13 +36,13 @@ from tests.kit.integration.databases.conftest import PROGRAMS
 from tests.kit.integration.databases.test_admin import FOREIGN, made, pasted, unmarked
 
 
-def owned(server, name, kind=OwnedDatabase):
+def owned(server, name):
     """What a run would hold if it took the database *name* for its own."""
     with closing(server.connect()) as connection:
         entry = catalog.find(connection, name)
         mark = Mark(database=name, oid=entry.oid, server=entry.server)
     leases = Leases(server)
-    return kind(name, server, leases.take(name), mark)
+    return OwnedDatabase(name, server, leases.take(name), mark)
 
 
 @dataclass
@@ -148,19 +146,6 @@ ATTACKS = {
     "admin.roll_back_prepared": [
         lambda server, connection, name: admin.roll_back_prepared(connection, name)
     ],
-    "adoption.take": [
-        lambda server, connection, name: adoption.take(server, name.removesuffix("_test")),
-        lambda server, connection, name: adoption.take(server, None, exact=name),
-    ],
-    "adoption.AdoptedDatabase.drop": [
-        lambda server, connection, name: owned(server, name, AdoptedDatabase).drop()
-    ],
-    "adoption.AdoptedDatabase.keep": [
-        lambda server, connection, name: owned(server, name, AdoptedDatabase).keep()
-    ],
-    "adoption.AdoptedDatabase.recreate": [
-        lambda server, connection, name: owned(server, name, AdoptedDatabase).recreate()
-    ],
     "lifecycle.claim": [
         lambda server, connection, name: claim(server, name),
         lambda server, connection, name: claim(server, name, exact=name),
@@ -202,11 +187,6 @@ ATTACKS = {
 }
 """For each verb that changes databases, the calls that aim it at the database *name*."""
 
-LOOKS_INSIDE = {
-    "adoption.adopt": [lambda server, connection, name: adoption.adopt(server, name)],
-}
-"""Those that have to log in to a database to see whether it is empty, because somebody named it."""
-
 READS = {
     "connecting.HeldServer.close",
     "connecting.HeldServer.connect",
@@ -223,10 +203,6 @@ READS = {
     "admin.read_mark",
     "admin.require_createdb",
     "admin.role_of",
-    "adoption.adopted",
-    "adoption.contents",
-    "adoption.may_not_clone",
-    "adoption.must_take_adopted",
     "capacity.capacity_of",
     "capacity.most_processes",
     "capacity.needed",
@@ -292,7 +268,7 @@ def public(names) -> Iterator[tuple[str, object]]:
 
 def test_every_verb_is_known():
     """One that changes databases and has no attack would escape the tests below."""
-    assert set(verbs()) == set(ATTACKS) | set(LOOKS_INSIDE) | READS
+    assert set(verbs()) == set(ATTACKS) | READS
 
 
 def named_by_its_owner(prepare):
@@ -336,9 +312,6 @@ LOOK = """
 """
 
 
-WITHOUT_COUNTS = LOOK.replace("t.sessions, t.xact_commit, t.xact_rollback", "null")
-
-
 @pytest.mark.parametrize("prepare", VICTIMS, ids=lambda prepare: prepare.__name__)
 def test_no_verb_touches_what_is_not_ours(server, connection, prepare, wait_until):
     """Neither its row in the catalog changes, nor its comment, nor the count of its sessions."""
@@ -352,21 +325,6 @@ def test_no_verb_touches_what_is_not_ours(server, connection, prepare, wait_unti
         with suppress(PgSandboxError):
             attack(server, connection, name)
     assert server.run(LOOK) == before
-    assert content(server, name) == [("kept",)]
-
-
-@pytest.mark.parametrize("prepare", VICTIMS, ids=lambda prepare: prepare.__name__)
-def test_what_looks_inside_changes_nothing(server, connection, prepare):
-    """A database with anything in it is nobody's to hand over."""
-    prepare(server, connection)
-    (name,) = server.databases()
-    fill(server, name)
-    before = server.run(WITHOUT_COUNTS)
-
-    for attack in (each for attacks in LOOKS_INSIDE.values() for each in attacks):
-        with suppress(PgSandboxError):
-            attack(server, connection, name)
-    assert server.run(WITHOUT_COUNTS) == before
     assert content(server, name) == [("kept",)]
 
 
