@@ -24,8 +24,7 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   └── SchemaNotBuilt              create_all or a migration failed
     ├── GuardError
     │   ├── DatabaseNotRequested        a test that did not ask for the database opened it
-    │   ├── ForeignDatabase             a connection to anything but the test database
-    │   └── SocketRefused               a test without the database opened a socket
+    │   └── ForeignDatabase             a connection to anything but the test database
     ├── SandboxError
     │   ├── TransactionsInterleaved     two transactions whose result one can't express
     │   ├── OuterTransactionEnded       a hidden COMMIT ended the transaction that holds the test
@@ -247,12 +246,6 @@ class ForeignDatabase(GuardError):
     """A connection to anything but the test database was refused."""
 
     page = "foreign-database"
-
-
-class SocketRefused(GuardError):
-    """A test that did not ask for the database opened a socket, and a setting refuses that."""
-
-    page = "socket-refused"
 
 
 class SandboxError(PgSandboxError):

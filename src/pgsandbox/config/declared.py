@@ -130,12 +130,6 @@ SETTINGS: tuple[Setting, ...] = (
         False,
     ),
     _everywhere(
-        "refuse-sockets",
-        "Refuse every connect of a Python socket in tests that do not ask for the database.",
-        kinds.switch(),
-        False,
-    ),
-    _everywhere(
         "swallowed-refusals",
         "What happens to a passing test whose application caught a refusal of pgsandbox.",
         kinds.choice("warn", "fail", "ignore"),

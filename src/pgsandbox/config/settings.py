@@ -66,7 +66,6 @@ class Settings:
     """URLs of databases that may be opened untouched."""
     allow_memory_sqlite: bool
     """Whether SQLite may be opened in memory where no test has asked for the database."""
-    refuse_sockets: bool
     """Whether tests that do not ask for the database may open no socket."""
     swallowed_refusals: Literal["warn", "fail", "ignore"]
     """What happens to a passing test whose application caught a refusal."""

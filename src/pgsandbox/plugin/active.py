@@ -15,7 +15,7 @@ import pytest
 from pgsandbox import factories
 from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, PgSandboxError
-from pgsandbox.plugin import async_fixtures, fixtures, reporting, serving_fixtures, sockets
+from pgsandbox.plugin import async_fixtures, fixtures, reporting, serving_fixtures
 from pgsandbox.plugin.engines import Engines
 from pgsandbox.plugin.forked import Forked
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
@@ -77,10 +77,6 @@ class ActivePlugin:
         if not any(hasattr(each, "live_server") for each in config.pluginmanager.get_plugins()):
             config.pluginmanager.register(serving_fixtures, "pgsandbox-serving-fixtures")
         config.pluginmanager.register(Forked(), "pgsandbox-forked")
-        if settings.refuse_sockets:
-            config.pluginmanager.register(
-                sockets.Sockets(self.run.interceptor, settings), "pgsandbox-sockets"
-            )
         config.pluginmanager.register(self.scopes, "pgsandbox-scopes")
 
     # -- the run ------------------------------------------------------------------------------
@@ -88,7 +84,6 @@ class ActivePlugin:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Declare the marker, and learn which worker of pytest-xdist this is."""
         config.addinivalue_line("markers", MARKER)
-        config.addinivalue_line("markers", sockets.MARKER)  # known, whether they are refused or not
         given = getattr(config, "workerinput", {})
         self.run.worker = given.get("workerid")
         self.run.uid = given.get("testrunuid", self.run.uid)

@@ -91,14 +91,6 @@ def test_what_a_test_meets(run: Outcome, page: str, title: str) -> None:
     assert message == recorded(f"messages/{page}", message)
 
 
-def test_a_socket_is_refused(project: Project) -> None:
-    """Where a flag, or the setting, asks for it."""
-    run = project.run("--tb=short", "--pg-refuse-sockets", "-k", "reaches_for_a_cache")
-    message = normalised(message_in(run.section("test_a_unit_test_reaches_for_a_cache")))
-
-    assert message == recorded("messages/socket-refused", message)
-
-
 def test_the_statements_of_a_failing_test(run: Outcome) -> None:
     """The section below the traceback lists them, with their connections."""
     section = run.section("test_a_failing_test_shows_its_statements")

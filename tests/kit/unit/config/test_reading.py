@@ -96,7 +96,6 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
         paths=(tmp_path / "tests/integration",),
         redirect=False,
         allow_memory_sqlite=False,
-        refuse_sockets=False,
         swallowed_refusals="warn",
         allow=(),
         extensions=(),

@@ -244,7 +244,7 @@ def test_a_url_is_read_or_refused_by_name_and_never_shown_whole(place, root, gen
                     "forbidden-imports",
                     "reuse",
                 ),
-                *("schema-ignore", "large-tables", "keep", "pg", "refuse-sockets"),
+                *("schema-ignore", "large-tables", "keep", "pg"),
             ]
         ),
         st.recursive(
