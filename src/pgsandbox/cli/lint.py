@@ -11,14 +11,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import pgsandbox
 from pgsandbox import config, lint
 from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, Fact
 from pgsandbox.lint import BY_CODE, Project, Rule
 from pgsandbox.reports import Report
 
-_FORMATS = ("text", "json", "sarif", "github")
+_FORMATS = ("text", "json", "github")
 _FILE = "pyproject.toml"
 _DEFAULT = Path("tests/integration")
 
@@ -36,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=_FORMATS,
         default="text",
-        help="for people, programs, code scanning, or GitHub's annotations (default: text)",
+        help="for people, programs, or GitHub's annotations (default: text)",
     )
     parser.add_argument(
         "--json",
@@ -144,9 +143,6 @@ def _rendered(report: Report, form: str) -> str:
         return report.json()
     if form == "github":
         return report.annotations()
-    if form == "sarif":
-        titles = {rule.code: rule.title for rule in lint.RULES}
-        return report.sarif(tool="pgsandbox", version=pgsandbox.__version__, titles=titles)
     return report.text()
 
 

@@ -173,16 +173,6 @@ def test_github(project, capsys):
     )
 
 
-def test_sarif(project, capsys):
-    """For code scanning, with each rule's sentence."""
-    project({"tests/integration/test_it.py": SLEEPS})
-    main(["lint", "--format", "sarif"])
-    (run,) = json.loads(capsys.readouterr().out)["runs"]
-    (rule,) = run["tool"]["driver"]["rules"]
-
-    assert rule["shortDescription"]["text"] == "A test waits for an event, not for some time."
-
-
 @pytest.mark.parametrize("code", ["PGS101", "pgs101"])
 def test_explain(code, capsys):
     """Why, what instead, both examples, the page; no file is read."""
