@@ -63,7 +63,7 @@ class ActivePlugin:
         self._below_paths: dict[Path, bool] = {}
         self._closing = Closing()
         self.engines = Engines(self.run)
-        self._termination = Termination(lambda: self.run.interceptor.wind_down(timeout=0))
+        self._termination = Termination()
         self._is_announced = False
         self.is_nested = False
         """Whether another run of pytest goes on in this process, whose end is not this one's."""
