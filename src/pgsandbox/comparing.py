@@ -120,12 +120,12 @@ def _only(settings: Settings, how: How) -> Settings:
     What seeds it is for tests, and fails where the other way makes no tables for it.
     """
     binds = {
-        name: replace(bind, schema=how) if bind.migrations is not None else bind
+        name: bind.changed(schema=how) if bind.migrations is not None else bind
         for name, bind in settings.binds.items()
     }
     here: How = how if settings.migrations is not None else "metadata"
-    return replace(
-        settings, schema=here, binds=MappingProxyType(binds), seed=None, keep=False, child_env=()
+    return settings.changed(
+        schema=here, binds=MappingProxyType(binds), seed=None, keep=False, child_env=()
     )
 
 

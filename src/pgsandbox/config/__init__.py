@@ -12,13 +12,21 @@ imported when somebody asks for it.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pgsandbox.config.declared import BIND_SETTINGS, OTHER_VARIABLES, SETTINGS, Setting
+from pgsandbox.config.declared import (
+    BIND_SETTINGS,
+    OTHER_VARIABLES,
+    SETTINGS,
+    Bind,
+    Setting,
+    Settings,
+    Value,
+)
 
 if TYPE_CHECKING:
     from pgsandbox.config.finding import FILE, Search, find, stray_tests
     from pgsandbox.config.reading import read
     from pgsandbox.config.references import imported, resolve
-    from pgsandbox.config.settings import Bind, Settings, Value, header_lines, rows
+    from pgsandbox.config.settings import header_lines, rows
 
 __all__ = [
     "BIND_SETTINGS",
@@ -43,7 +51,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("FILE", "Search", "find", "stray_tests"), "finding"),
     "read": "reading",
     **dict.fromkeys(("imported", "resolve"), "references"),
-    **dict.fromkeys(("Bind", "Settings", "Value", "header_lines", "rows"), "settings"),
+    **dict.fromkeys(("header_lines", "rows"), "settings"),
 }
 
 
