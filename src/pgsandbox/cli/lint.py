@@ -7,11 +7,10 @@ import gc
 import io
 import os
 import sys
-import tomllib
 from pathlib import Path
-from typing import Any
 
 from pgsandbox import config, lint
+from pgsandbox.cli.project import pythonpath
 from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, Fact
 from pgsandbox.lint import BY_CODE, Project, Rule
@@ -93,7 +92,7 @@ def _project(given_root: Path, given: list[Path]) -> Project:
         root=root,
         paths=tuple(path for path in named if _is_below(path, configured)) if given else configured,
         given=tuple(path for path in named if not _is_below(path, configured)),
-        sources=tuple(root / folder for folder in _pythonpath(root)),
+        sources=tuple(pythonpath(root)),
         forbidden=settings.forbidden_imports if settings else (),
         redirect=settings.redirect if settings else False,
         with_conftests_above=not given,
@@ -126,16 +125,6 @@ def _no_such_path(
         remedy="Name files or folders of tests behind the command, or set paths in "
         "[tool.pgsandbox].",
     )
-
-
-def _pythonpath(root: Path) -> list[str]:
-    """Return the folders that pytest puts on the path, from which tests import."""
-    try:
-        document: dict[str, Any] = tomllib.loads((root / _FILE).read_text("utf-8"))
-        found = document["tool"]["pytest"]["ini_options"]["pythonpath"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return found.split() if isinstance(found, str) else [str(each) for each in found]
 
 
 def _rendered(report: Report, form: str) -> str:

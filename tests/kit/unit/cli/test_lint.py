@@ -98,12 +98,13 @@ def test_the_settings_forbid_and_redirect(project, capsys):
     )
 
 
+@pytest.mark.parametrize("table", ["tool.pytest", "tool.pytest.ini_options"])
 @pytest.mark.parametrize("pythonpath", ['"lib other"', '["other", "lib"]'])
-def test_the_application_is_found_on_pytests_path(project, pythonpath, capsys):
+def test_the_application_is_found_on_pytests_path(project, table, pythonpath, capsys):
     """The setting pythonpath of pytest says where else the application stands."""
     project(
         {
-            "pyproject.toml": f"{SETTINGS}[tool.pytest.ini_options]\npythonpath = {pythonpath}\n",
+            "pyproject.toml": f"{SETTINGS}[{table}]\npythonpath = {pythonpath}\n",
             "lib/shop.py": "from sqlalchemy import create_engine\nengine = create_engine('x')\n",
             "tests/integration/test_it.py": "from shop import engine\n",
         }
