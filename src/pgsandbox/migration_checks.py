@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pgsandbox import databases, schema
-from pgsandbox.comparing import compare_schemas
-from pgsandbox.errors import ConfigurationError, Fact
+from pgsandbox.comparing import compare_schemas, in_bind, places_of_migrations
 from pgsandbox.reports import Finding, Report, in_order
 from pgsandbox.schema import checks, locks
 from pgsandbox.schema.checks import MigrationRows
@@ -64,7 +63,7 @@ class MigrationChecks:
         """Report which of the given rows do not arrive, or do not come back."""
         found: list[Finding] = []
         for rows in given:
-            location = self._locations()[rows.bind or DEFAULT]
+            location = places_of_migrations(self.run.settings, "check")[rows.bind or DEFAULT]
             with self._empty(location, "rows") as migrations:
                 found += checks.rows_survive(migrations, rows)
         return Report(in_order(found), f"{len(given)} sets of rows sent through the migrations.")
@@ -79,27 +78,11 @@ class MigrationChecks:
     def _report(self, check: Check, what: str) -> Report:
         found: list[Finding] = []
         count = 0
-        for name, location in self._locations().items():
+        for name, location in places_of_migrations(self.run.settings, "check").items():
             with self._empty(location, "migrations") as migrations:
                 count += len(migrations.revisions)
-                found += [_in_bind(each, name) for each in check(migrations)]
+                found += [in_bind(each, name) for each in check(migrations)]
         return Report(in_order(found), f"{count} revisions, {what}.")
-
-    def _locations(self) -> dict[str, Path]:
-        settings = self.run.settings
-        places = {
-            DEFAULT: settings.migrations,
-            **{name: bind.migrations for name, bind in settings.binds.items()},
-        }
-        found = {name: place for name, place in places.items() if place is not None}
-        if not found:
-            raise ConfigurationError(
-                "There are no migrations to check.",
-                facts=[Fact("migrations", "none", settings.source_of("migrations"))],
-                remedy='Set migrations = "migrations" in [tool.pgsandbox], which names the '
-                "directory of the Alembic environment or its ini file.",
-            )
-        return found
 
     @contextlib.contextmanager
     def _empty(self, location: Path, purpose: str) -> Iterator[Migrations]:
@@ -129,7 +112,3 @@ class MigrationChecks:
             yield
         finally:
             self.run.interceptor.install()
-
-
-def _in_bind(found: Finding, name: str) -> Finding:
-    return found if name == DEFAULT else replace(found, subject=f"{name}: {found.subject}")

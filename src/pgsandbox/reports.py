@@ -8,9 +8,9 @@ a machine without a database.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,44 @@ class Report:
         """Return the report as GitHub's workflow commands, which mark the lines of a change."""
         lines = [_annotation(finding) for finding in self.findings]
         return "\n".join([*lines, self.summary])
+
+
+class Ignore(Protocol):
+    """An entry by which a project lives with findings."""
+
+    @property
+    def object(self) -> str:
+        """What it is about."""
+
+    @property
+    def reason(self) -> str:
+        """Why the findings may stay."""
+
+    @property
+    def finding(self) -> str:
+        """The code of the findings; empty, or ``*``, for any."""
+
+    def covers(self, found: Finding) -> bool:
+        """Say whether *found* is meant."""
+
+
+def left_over(
+    found: Sequence[Finding], ignored: Sequence[Ignore], setting: str, page: str
+) -> list[Finding]:
+    """Return what no entry of *setting* ignores, and a finding for each that ignores nothing."""
+    kept = [each for each in found if not any(entry.covers(each) for entry in ignored)]
+    unused = [entry for entry in ignored if not any(entry.covers(each) for each in found)]
+    return kept + [
+        Finding(
+            "ignore-unused",
+            f"The entry in {setting} matches nothing that was found.",
+            subject=entry.object,
+            details={"finding": entry.finding or "any", "reason": entry.reason},
+            remedy="Remove it.",
+            page=f"{page}#ignore-unused",
+        )
+        for entry in unused
+    ]
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:

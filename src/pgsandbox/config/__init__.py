@@ -25,7 +25,7 @@ from pgsandbox.config.declared import (
 if TYPE_CHECKING:
     from pgsandbox.config.finding import FILE, Search, find, stray_tests
     from pgsandbox.config.reading import read
-    from pgsandbox.config.references import imported, resolve
+    from pgsandbox.config.references import failures_told, imported, resolve
     from pgsandbox.config.settings import header_lines, rows
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Setting",
     "Settings",
     "Value",
+    "failures_told",
     "find",
     "header_lines",
     "imported",
@@ -50,7 +51,7 @@ __all__ = [
 _ELSEWHERE = {
     **dict.fromkeys(("FILE", "Search", "find", "stray_tests"), "finding"),
     "read": "reading",
-    **dict.fromkeys(("imported", "resolve"), "references"),
+    **dict.fromkeys(("failures_told", "imported", "resolve"), "references"),
     **dict.fromkeys(("header_lines", "rows"), "settings"),
 }
 
