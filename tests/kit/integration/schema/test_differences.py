@@ -10,7 +10,6 @@ import pytest
 
 from pgsandbox.schema.compare import Difference, compare
 from pgsandbox.schema.reconcile import statement_for
-from pgsandbox.schema.rereading import Rereader
 from tests.kit.integration.databases.conftest import PROGRAMS, LocalServer
 from tests.kit.integration.schema.differences import Laboratory, Seeded, seeded
 
@@ -60,24 +59,3 @@ def test_a_statement_reconciles(laboratory: Laboratory, section: str) -> None:
             left[each] = sorted(one.code for one in compare(laboratory.base, reconciled))
 
     assert left == {each: sorted(each.leaves) for each in left}
-
-
-@pytest.mark.parametrize("section", dict.fromkeys(each.section for each in seeded()))
-def test_reading_what_has_changed_is_reading_everything(
-    laboratory: Laboratory, section: str
-) -> None:
-    """After each of the changes, and after it is undone."""
-    laboratory.connection.rollback()
-    reader, found, undone = Rereader(), {}, set()
-    reader.read(laboratory.connection)
-    for each in laboratory.differences(section):
-        laboratory.connection.rollback()
-        laboratory.execute(each.change)
-        found[each] = reader.read(laboratory.connection).objects
-        laboratory.connection.rollback()
-        undone.add(reader.read(laboratory.connection).objects == laboratory.base.objects)
-
-    assert {
-        each: objects == laboratory.changed(each.change).objects for each, objects in found.items()
-    } == dict.fromkeys(found, True)
-    assert undone <= {True}
