@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,18 @@ class Level:
 
     fixture: str
     """Its name for messages."""
+    rank: int
+    """How wide its scope is; 0 is the widest."""
+    params: Mapping[str, Any]
+    """The parameters that it depends on, by the names of their fixtures."""
+    fixtures: list[tuple[Any, Any]]
+    """Definition and request of it, and of those that it has called for, as pytest has them."""
     refusal: PgSandboxError | None = None
     """Why it may not open a database."""
+    counted: Mapping[Any, Any] = field(default_factory=dict)
+    """Where the sequences of factories stand after it."""
+    ending: Any = None
+    """Which of the fixtures' teardown runs, once one has begun."""
     frozen: list[tuple[TestDatabase, int]] = field(default_factory=list)
     """Where it stands, at which depth; empty if it has only read."""
     snapshot: Snapshot = field(default_factory=Snapshot)
@@ -90,18 +101,17 @@ class FixtureData:
 
     # -- the set-up of a fixture --------------------------------------------------------------
 
-    def begin(self, fixture: str, refusal: PgSandboxError | None = None) -> Level:
-        """From here on connections belong to *fixture*, until `freeze` or `abandon`.
+    def begin(self, level: Level) -> None:
+        """From here on connections belong to *level*'s fixture, until `freeze` or `abandon`.
 
         Another fixture's set-up may have called for it, as long as that one has not begun. If it
-        opens a database, *refusal* is raised there.
+        opens a database, the level's refusal is raised there.
         """
         self._interrupted.append(self.making)
-        self.making = level = Level(fixture, refusal)
+        self.making = level
         self._thread = threading.current_thread()
-        self._say(fixture)
+        self._say(level.fixture)
         self._watch()
-        return level
 
     def freeze(self, level: Level) -> list[PgSandboxError]:
         """Let *level* stand; return what contradicts it, whereupon it has to be abandoned.
@@ -136,6 +146,8 @@ class FixtureData:
 
     def abandon(self, level: Level) -> list[PgSandboxError]:
         """Undo what *level* has made so far; return what its end has brought to light."""
+        if level in self.standing:  # of several databases, one has contradicted
+            self.standing.remove(level)
         below = self.standing[-1].snapshot if self.standing else Snapshot()
         _close([each for each in level.sessions if each not in below.sessions])
         opened = [each for each in self._interceptor.databases if each.has_transaction]
