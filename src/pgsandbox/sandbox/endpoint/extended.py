@@ -276,22 +276,22 @@ class ExtendedQueries:
         if portal.prepared.is_local:
             self._flush()
             if statement.kind in CONTROL:
-                backend.control(statement, is_alone=False)
+                backend.control.run(statement, is_alone=False)
             else:
                 backend.record(statement)
-                self._send(backend.answer(statement, is_alone=False))
+                self._send(backend.statements.answer(statement, is_alone=False))
             return
         request = messages.message(b"E", portal.name + b"\0" + body[position:])
         if statement.is_set_local or statement.sets_constraints or statement.kind in _NEEDS_BLOCK:
             self._flush()
-            backend.check_block(statement, is_alone=True)
+            backend.control.check_block(statement, is_alone=True)
         if statement.kind is Kind.READ and call_of(statement) is not None:
             self._flush()
             if not self._advisory(portal, statement):
                 return
             self._segment.request += request
             self._segment.executed.append(statement)
-            with backend.calling():
+            with backend.statements.calling():
                 self._flush()
             return
         if statement.kind is Kind.READ and (arguments := notify_call(statement)) is not None:
@@ -541,7 +541,7 @@ class ExtendedQueries:
         call = call_of(statement)
         assert call is not None
         backend = self._backend
-        answer = backend.decide(call, self._evaluate(portal, call.key_query))
+        answer = backend.statements.decide(call, self._evaluate(portal, call.key_query))
         if answer is None:
             return True
         backend.record(statement)
