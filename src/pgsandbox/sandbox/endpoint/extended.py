@@ -499,10 +499,16 @@ class ExtendedQueries:
 
     def _release(self, prepared: Prepared) -> None:
         database = self._backend.database
-        if database.held.get(prepared.name) is prepared:
-            del database.held[prepared.name]
-            if database.server is not None and not database.server.is_lost and prepared.name:
-                database.server.queue_messages(messages.close(b"S", prepared.name))
+        if database.held.get(prepared.name) is not prepared:
+            return
+        del database.held[prepared.name]
+        if database.server is None or database.server.is_lost or not prepared.name:
+            return
+        if prepared.name.isascii():
+            database.server.queue_messages(messages.close(b"S", prepared.name))
+        else:  # the encoding in which the client wrote it may not be that of the session any more
+            database.held.clear()
+            database.server.queue("DEALLOCATE ALL")
 
     def transaction_ended(self) -> None:
         """Forget the portals, which end with their transaction."""
