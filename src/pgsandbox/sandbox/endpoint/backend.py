@@ -462,11 +462,16 @@ class Backend:
     def failed(self, response: bytes) -> None:
         """Tell the client that a statement failed, and let its transaction have failed."""
         self.simple.forget()
-        self.client.connection.send(response)
+        self.tell_error(response)
         if self.session.is_explicit:
             self.session.has_failed = True
         else:
             self.rollback_quietly()
+
+    def tell_error(self, response: bytes) -> None:
+        """Send an ErrorResponse at once, as the server does: drivers may tell the difference."""
+        self.client.connection.send(response)
+        self.client.connection.flush()
 
     def end_of_unit(self) -> None:
         """Commit what is in no transaction block."""
@@ -475,7 +480,7 @@ class Backend:
             try:
                 self.control.commit()
             except (StatementFailed, ServerError) as failed:
-                self.client.connection.send(self.response_to(failed))
+                self.tell_error(self.response_to(failed))
         elif not session.in_transaction:
             self.notifications.committed()
 
