@@ -19,7 +19,7 @@ from pgsandbox.reports import Finding, Report, in_order, left_over
 from pgsandbox.schema.catalog import read_catalog
 from pgsandbox.schema.compare import compare, tables_in_another_order
 from pgsandbox.schema.findings import PAGE, Ignore, findings
-from pgsandbox.schema.objects import Catalog
+from pgsandbox.schema.schema_objects import Catalog
 from pgsandbox.schema.versions import version_tables, without_versions
 from pgsandbox.wiring import DEFAULT, Application, Run
 

@@ -24,7 +24,7 @@ from pgsandbox.factories.persisting import Bench
 from pgsandbox.reports import Finding, Report, left_over
 from pgsandbox.wiring import DEFAULT, Run
 from pgsandbox.wiring.application import context_of
-from pgsandbox.wiring.sources import metadata_of
+from pgsandbox.wiring.resolving import metadata_of
 
 _NAMES = ("factories.py", "factories/__init__.py")
 
@@ -156,7 +156,7 @@ def _connections(run: Run) -> Iterator[dict[str, Connection]]:
     """Connect to each of the run's databases; whatever is done there is rolled back."""
     with contextlib.ExitStack() as stack:
         found: dict[str, Connection] = {}
-        for name in [*run.homes][::-1]:
+        for name in [*run.run_databases][::-1]:
             url = run.url_of(name)
             # What is asynchronous waits for nobody here; the kit itself always has psycopg2.
             if url.get_driver_name() == "asyncpg":

@@ -1,6 +1,6 @@
 """A project's migrations, checked on databases that are made for it and dropped again.
 
-The checks themselves are in ``schema.checks``, ``schema.locks`` and ``comparing``; here each gets
+The checks themselves are in ``schema.checks``, ``schema.long_locks`` and ``comparing``; here each gets
 the databases that it needs from a `Run`, for the project's own database and every bind.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from pgsandbox import databases, schema
 from pgsandbox.comparing import compare_schemas, in_bind, places_of_migrations
 from pgsandbox.reports import Finding, Report, in_order
-from pgsandbox.schema import checks, locks
+from pgsandbox.schema import checks, long_locks
 from pgsandbox.schema.checks import MigrationRows
 from pgsandbox.schema.migrating import Migrations
 from pgsandbox.wiring import DEFAULT, Run
@@ -71,7 +71,9 @@ class MigrationChecks:
     def long_locks(self) -> Report:
         """Report what would keep one of the setting ``large-tables`` locked for long."""
         tables = self.run.settings.large_tables
-        return self._report(lambda each: locks.long_locks(each, tables), "looked at for long locks")
+        return self._report(
+            lambda each: long_locks.long_locks(each, tables), "looked at for long locks"
+        )
 
     # -- databases ----------------------------------------------------------------------------
 
@@ -87,7 +89,7 @@ class MigrationChecks:
     @contextlib.contextmanager
     def _empty(self, location: Path, purpose: str) -> Iterator[Migrations]:
         server, settings = self.run.find_server(), self.run.settings
-        application = self.run.homes[DEFAULT].application
+        application = self.run.run_databases[DEFAULT].application
         owned = databases.claim(
             server,
             f"{application}_{purpose}",

@@ -70,7 +70,7 @@ def guard_imports(settings: Settings) -> None:
 
     A command's process keeps it to its end, so that handlers at exit and threads are refused.
     """
-    from pgsandbox.wiring.sources import interceptor_of  # SQLAlchemy comes with it
+    from pgsandbox.wiring.resolving import interceptor_of  # SQLAlchemy comes with it
 
     interceptor = interceptor_of(settings)
     interceptor.running = "a command of pgsandbox imports the project's code"

@@ -23,7 +23,7 @@ from pgsandbox.config.declared import (
 )
 
 if TYPE_CHECKING:
-    from pgsandbox.config.finding import FILE, Search, find, stray_tests
+    from pgsandbox.config.discovery import FILE, Search, find, stray_tests
     from pgsandbox.config.reading import read
     from pgsandbox.config.references import failures_told, imported, resolve
     from pgsandbox.config.settings import header_lines, rows

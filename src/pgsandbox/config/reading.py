@@ -20,7 +20,7 @@ from pgsandbox.config.declared import (
     Settings,
     Value,
 )
-from pgsandbox.config.finding import FILE, TABLE, table_of
+from pgsandbox.config.discovery import FILE, TABLE, table_of
 from pgsandbox.config.kinds import Refused
 from pgsandbox.config.settings import TEST_DATABASE_URL, shown
 from pgsandbox.errors import ConfigurationError, Fact

@@ -15,13 +15,14 @@ lists what is there. The parts, from the bottom:
 * ``lifecycle``: all of it together, in the order in which things happen;
 * ``templates``: databases that are built once and copied many times;
 * ``shared``: what a clone does not hold, and its test may change all the same;
-* ``stock``: copies for single tests, made ahead of them.
+* ``clone_pool``: copies for single tests, made ahead of them.
 """
 
 from __future__ import annotations
 
 from pgsandbox.databases.admin import may_create_databases, may_not_create, require_createdb
 from pgsandbox.databases.capacity import Capacity, capacity_of, require_enough
+from pgsandbox.databases.clone_pool import ClonePool, CloneSource, Copies
 from pgsandbox.databases.connecting import Server, administration
 from pgsandbox.databases.lease import Lease, Leases
 from pgsandbox.databases.lifecycle import (
@@ -34,25 +35,30 @@ from pgsandbox.databases.lifecycle import (
     leftovers,
     reap,
 )
-from pgsandbox.databases.names import exact_name, template_name, test_name
-from pgsandbox.databases.stock import Copies, Source, Stock
-from pgsandbox.databases.templates import Recipe, Template, circumstances, obtain, release
+from pgsandbox.databases.naming import exact_name, template_name, test_name
+from pgsandbox.databases.templates import (
+    Template,
+    TemplateSpecification,
+    circumstances,
+    obtain,
+    release,
+)
 
 __all__ = [
     "PURPOSE",
     "TEMPLATE",
     "Capacity",
+    "ClonePool",
+    "CloneSource",
     "Copies",
     "Lease",
     "Leases",
     "Leftover",
     "OwnedDatabase",
     "PassedOver",
-    "Recipe",
     "Server",
-    "Source",
-    "Stock",
     "Template",
+    "TemplateSpecification",
     "administration",
     "capacity_of",
     "circumstances",

@@ -25,9 +25,9 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from pgsandbox.databases.catalog import Entry, find, identity_of
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited, url_fact
-from pgsandbox.databases.names import fits
+from pgsandbox.databases.naming import fits
+from pgsandbox.databases.pg_database import Entry, find, identity_of
 from pgsandbox.databases.second_proof import limit_of
 from pgsandbox.errors import (
     DatabaseError,

@@ -9,8 +9,8 @@ from sqlalchemy import Column
 
 from pgsandbox.factories.choosing import Choosing, key_of
 from pgsandbox.factories.logic import PRESENT
+from pgsandbox.factories.mapped_classes import Model, Parent, may_be_null
 from pgsandbox.factories.plans import RESERVED, Declaration, Plan
-from pgsandbox.factories.reading import Model, Parent, may_be_null
 from pgsandbox.factories.value import text
 
 

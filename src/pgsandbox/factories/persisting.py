@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 
 from pgsandbox.factories import running
 from pgsandbox.factories.base import Factory
-from pgsandbox.factories.finding import finding
-from pgsandbox.factories.reading import Model
+from pgsandbox.factories.findings import finding
+from pgsandbox.factories.mapped_classes import Model
 from pgsandbox.factories.refusals import (
     CURES,
     EXCLUSION,

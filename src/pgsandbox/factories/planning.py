@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from pgsandbox.factories.declaring import Declaring
 from pgsandbox.factories.imports import Import, name_of
+from pgsandbox.factories.mapped_classes import Model
 from pgsandbox.factories.plans import GLOBAL, Plan
-from pgsandbox.factories.reading import Model
 
 
 def plan(models: Sequence[Model]) -> list[Plan]:

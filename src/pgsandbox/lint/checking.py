@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pgsandbox.lint.application import Application, module_name
+from pgsandbox.lint.application_sources import Application, module_name
 from pgsandbox.lint.checks import (
     administration,
     asserting,
     cleaning,
-    engines,
+    created_engines,
     factories,
     keys,
     mocks,
@@ -28,7 +28,7 @@ from pgsandbox.lint.rules import BY_CODE
 from pgsandbox.lint.source import Source, Unreadable, read
 from pgsandbox.reports import Finding, Report, in_order
 
-_EVERYWHERE = (production, engines, cleaning, administration)
+_EVERYWHERE = (production, created_engines, cleaning, administration)
 _CHECKS = (*_EVERYWHERE, mocks, waiting, factories, keys, asserting)
 
 _PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"

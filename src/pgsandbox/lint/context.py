@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 from functools import cached_property
 
-from pgsandbox.lint.application import Application, Definition
+from pgsandbox.lint.application_sources import Application, Definition
 from pgsandbox.lint.names import KIT_FIXTURES, Names, spelt
 from pgsandbox.lint.source import Function, Source, walk
 

@@ -20,9 +20,9 @@ from pgsandbox.plugin.engines import Engines
 from pgsandbox.plugin.forked import Forked
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
 from pgsandbox.plugin.pg import Pg
-from pgsandbox.plugin.reporting import Closing
+from pgsandbox.plugin.reporting import RunSummary
 from pgsandbox.plugin.scopes import Scopes
-from pgsandbox.plugin.stopping import Termination
+from pgsandbox.plugin.termination import Termination
 from pgsandbox.sandbox.interceptor import ConnectionInterceptor
 from pgsandbox.wiring import Run
 
@@ -61,7 +61,7 @@ class ActivePlugin:
         self._chosen: tuple[pytest.Item, Choice] | None = None
         """What the running test asks for."""
         self._below_paths: dict[Path, bool] = {}
-        self._closing = Closing()
+        self._summary = RunSummary()
         self.engines = Engines(self.run)
         self._termination = Termination()
         self._is_announced = False
@@ -170,7 +170,7 @@ class ActivePlugin:
             self._unusable = error
             raise
         finally:
-            self._closing.figures.preparation += time.perf_counter() - began
+            self._summary.figures.preparation += time.perf_counter() - began
 
     def _processes(self) -> int:
         """How many processes run tests: the workers of pytest-xdist, or this one alone."""
@@ -186,7 +186,7 @@ class ActivePlugin:
         if self.run.worker is None:
             return pytest.UsageError(text)
         # The controller says it, once for all workers; pytest prints each of the arguments.
-        self._closing.refusal = text
+        self._summary.refusal = text
         return pytest.UsageError()
 
     def _runs_tests(self) -> bool:
@@ -260,19 +260,19 @@ class ActivePlugin:
             self.item = None
             factories.use_session_source(None)
             errors.extend(self.run.interceptor.leave())
-            self._closing.figures.tests += self.run.is_used
+            self._summary.figures.tests += self.run.is_used
             self.pg.close()
             try:
                 errors.extend(self.run.check_shared())
                 is_kept = self.settings.keep and self._has_failed
                 clones = self.run.drop_clones(keep=is_kept)
-                self._closing.kept.extend(reporting.is_kept(url) for url in clones)
+                self._summary.kept.extend(reporting.is_kept(url) for url in clones)
                 self.run.heal()
             except PgSandboxError as error:
                 self._unusable = error
                 errors.append(error)
         self.run.interceptor.running = "no test is running"
-        self._closing.figures.teardown += time.perf_counter() - began
+        self._summary.figures.teardown += time.perf_counter() - began
         return errors
 
     @pytest.hookimpl(tryfirst=True)
@@ -284,11 +284,11 @@ class ActivePlugin:
         self._chosen = None
         choice = self._choice(item)
         self._chosen = item, choice
-        self.scopes.make_way(item, choice.isolation)
+        self.scopes.finish_stale(item, choice.isolation)
         factories.begin_test(item.nodeid, self.scopes.counted)
         if self._runs_tests() and choice.is_requested:
             self.enter(item)
-        self._closing.figures.setup += time.perf_counter() - began
+        self._summary.figures.setup += time.perf_counter() - began
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -301,7 +301,7 @@ class ActivePlugin:
         if swallowed and self.settings.swallowed_refusals == "fail":
             raise self.failure(swallowed[0])
         if swallowed and self.settings.swallowed_refusals == "warn":
-            self._closing.swallowed.append(reporting.is_swallowed(item.nodeid, swallowed[0]))
+            self._summary.swallowed.append(reporting.is_swallowed(item.nodeid, swallowed[0]))
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -353,23 +353,23 @@ class ActivePlugin:
         self.run.interceptor.running = (
             "pytest ends, and calls the last hooks of conftest files and plugins"
         )
-        self._closing.figures.removal += time.perf_counter() - began
+        self._summary.figures.removal += time.perf_counter() - began
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
-            output["pgsandbox"] = self._closing.as_dict()
+            output["pgsandbox"] = self._summary.as_dict()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Add up what the workers did, and say what stopped one of them."""
         sent = getattr(node, "workeroutput", {}).get("pgsandbox")
         if sent:
-            self._closing.add(sent)
-            if self._closing.refusal:
-                raise pytest.UsageError(self._closing.refusal)
+            self._summary.add(sent)
+            if self._summary.refusal:
+                raise pytest.UsageError(self._summary.refusal)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say how many tests used the database, and what it cost."""
-        reporting.summary(terminalreporter, self._closing)
+        reporting.summary(terminalreporter, self._summary)
 
     def pytest_unconfigure(self) -> None:
         """Leave nothing behind, also where no session came to its end; and go on refusing.
@@ -383,17 +383,17 @@ class ActivePlugin:
             self.run.interceptor.outlive_the_run()
             _outliving.append(self.run.interceptor)
         self._termination.remove()
-        for line in self._closing.problems:
+        for line in self._summary.problems:
             sys.stderr.write(f"pgsandbox: {line}\n")
 
     def _stop(self) -> None:
         self._leave()  # where the run was interrupted in a test
         self.engines.dispose()
         if self.settings.keep:
-            self._closing.kept.extend(reporting.kept(self.run))
-        self._closing.waits.extend(self.run.waits)
-        self._closing.notes.extend(self.run.notes)
-        self._closing.problems.extend(
+            self._summary.kept.extend(reporting.kept(self.run))
+        self._summary.waits.extend(self.run.waits)
+        self._summary.notes.extend(self.run.notes)
+        self._summary.problems.extend(
             f"{type(error).__name__}: {error}" for error in self.run.stop()
         )
 

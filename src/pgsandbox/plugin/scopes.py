@@ -58,7 +58,7 @@ class Scopes:
 
     # -- before and after a test --------------------------------------------------------------
 
-    def make_way(self, item: pytest.Item, isolation: str) -> None:
+    def finish_stale(self, item: pytest.Item, isolation: str) -> None:
         """Finish the fixtures whose rows can't stand beneath *item*."""
         if not self._standing:
             return
@@ -107,7 +107,7 @@ class Scopes:
         self, fixturedef: Any, request: Any, item: pytest.Item
     ) -> Generator[None, Any, Any]:
         rank = _SCOPES.index(request.scope)
-        refusal = self._make_way_for(fixturedef, request, rank, item)
+        refusal = self._finish_narrower(fixturedef, request, rank, item)
         params = _params(fixturedef, item)
         level = Level(_name(fixturedef, request), rank, params, [(fixturedef, request)], refusal)
         self._fixture_data.begin(level)
@@ -170,7 +170,7 @@ class Scopes:
         clones = [each.clone for each in self._interceptor.databases if each.clone is not None]
         return sum(clone.used for clone in clones)
 
-    def _make_way_for(
+    def _finish_narrower(
         self, fixturedef: Any, request: Any, rank: int, item: Any
     ) -> PgSandboxError | None:
         """Finish what is of narrower scopes; if *item* uses it already, return what to say."""

@@ -80,8 +80,8 @@ class FixtureData:
     @property
     def are_lost(self) -> bool:
         """Whether what stood is gone with its transaction, or can't be brought back."""
-        is_bereft = any(database.is_bereft for database in self._interceptor.databases)
-        return is_bereft or self._is_beyond_repair
+        has_lost_data = any(database.has_lost_data for database in self._interceptor.databases)
+        return has_lost_data or self._is_beyond_repair
 
     def takes(self, session: Session, connection: Any) -> bool:
         """Whether *session* belongs to a level, so that no test's end closes it."""
@@ -225,7 +225,7 @@ class FixtureData:
         """Everything that was lost is given up."""
         self._is_beyond_repair = False
         for database in self._interceptor.databases:
-            database.forget_bereft()
+            database.forget_lost_data()
 
     def _say(self, fixture: str) -> None:
         interceptor = self._interceptor

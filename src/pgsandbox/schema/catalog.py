@@ -20,11 +20,11 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from pgsandbox.schema.deparsed import cast_by_element, end_of, parts
-from pgsandbox.schema.objects import Catalog, Key, SchemaObject
 from pgsandbox.schema.queries import COMMENTS, DEPENDENCIES, MEMBERS_OF_EXTENSIONS, STAND_INS
 from pgsandbox.schema.queries_of_databases import OF_DATABASES, OF_SCHEMAS
 from pgsandbox.schema.queries_of_tables import OF_TABLES
 from pgsandbox.schema.queries_of_types import OF_TYPES
+from pgsandbox.schema.schema_objects import Catalog, Key, SchemaObject
 
 Address = tuple[str, int, int]
 """What ``pg_depend`` knows an object by: catalog, OID, sub-id."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from pgsandbox.reports import Finding
 from pgsandbox.schema.compare import Difference
-from pgsandbox.schema.objects import Catalog
 from pgsandbox.schema.reconcile import statement_for
+from pgsandbox.schema.schema_objects import Catalog
 
 PAGE = "reference/schema-diff/"
 

@@ -24,7 +24,7 @@ from sqlalchemy.pool import NullPool
 from pgsandbox.schema.builders import alembic_config, quiet_warnings, without_alembic
 from pgsandbox.schema.catalog import read_catalog
 from pgsandbox.schema.logs import logging_kept
-from pgsandbox.schema.objects import Catalog
+from pgsandbox.schema.schema_objects import Catalog
 from pgsandbox.schema.versions import version_table_of, without_versions
 
 try:

@@ -9,8 +9,16 @@ from __future__ import annotations
 
 from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
 from pgsandbox.wiring.application import Application
-from pgsandbox.wiring.choosing import choose_server, find_running
-from pgsandbox.wiring.homes import Home
 from pgsandbox.wiring.run import DEFAULT, Run
+from pgsandbox.wiring.run_databases import RunDatabase
+from pgsandbox.wiring.server_choice import choose_server, find_running
 
-__all__ = ["DEFAULT", "Application", "Home", "Run", "choose_server", "find_running", "target_of"]
+__all__ = [
+    "DEFAULT",
+    "Application",
+    "Run",
+    "RunDatabase",
+    "choose_server",
+    "find_running",
+    "target_of",
+]

@@ -20,7 +20,7 @@ from pgsandbox.errors import Fact, PgSandboxError
 from pgsandbox.guard import Target, masked, masked_place, masked_sql
 from pgsandbox.plugin import reporting
 from pgsandbox.servers import libpq
-from pgsandbox.wiring.sources import place_of
+from pgsandbox.wiring.resolving import place_of
 
 SOURCE = Path(pgsandbox.__file__).parent
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pgsandbox.cli.init.places import files_below, module_of
-from pgsandbox.lint.application import Application, Definition
+from pgsandbox.lint.application_sources import Application, Definition
 from pgsandbox.lint.names import Names, spelt
 from pgsandbox.lint.source import Source
 

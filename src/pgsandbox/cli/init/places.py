@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pgsandbox.errors import ConfigurationError, Fact
-from pgsandbox.lint.application import Application
+from pgsandbox.lint.application_sources import Application
 from pgsandbox.lint.source import Source, Unreadable, read
 
 _NOT_OURS = {"__pycache__", "build", "dist", "docs", "env", "node_modules", "site-packages", "venv"}

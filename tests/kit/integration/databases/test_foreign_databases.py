@@ -19,16 +19,16 @@ import pytest
 from pgsandbox import databases
 from pgsandbox.databases import (
     admin,
-    catalog,
     lifecycle,
+    pg_database,
     replication,
     shared,
     templates,
 )
+from pgsandbox.databases.clone_pool import ClonePool, CloneSource
 from pgsandbox.databases.lease import Leases
 from pgsandbox.databases.lifecycle import OwnedDatabase
 from pgsandbox.databases.limits import DEFAULT_LIMITS
-from pgsandbox.databases.stock import Source, Stock
 from pgsandbox.databases.templates import Template
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import Mark
@@ -39,14 +39,14 @@ from tests.kit.integration.databases.test_admin import FOREIGN, made, pasted, un
 def owned(server, name):
     """What a run would hold if it took the database *name* for its own."""
     with closing(server.connect()) as connection:
-        entry = catalog.find(connection, name)
+        entry = pg_database.find(connection, name)
         mark = Mark(database=name, oid=entry.oid, server=entry.server)
     leases = Leases(server)
     return OwnedDatabase(name, server, leases.take(name), mark)
 
 
 @dataclass
-class Recipe:
+class TemplateSpecification:
     """A template that would be built in place of the database *name*, or from it."""
 
     name: str
@@ -63,11 +63,11 @@ class Recipe:
         return True
 
 
-def obtain(server, recipe):
-    """Take the template of *recipe*."""
+def obtain(server, specification):
+    """Take the template of *specification*."""
     leases = Leases(server)
     try:
-        templates.obtain(server, leases, recipe)
+        templates.obtain(server, leases, specification)
     finally:
         leases.close()
 
@@ -75,7 +75,7 @@ def obtain(server, recipe):
 def release(server, name):
     """Give up the database *name* as the last user of a template would."""
     with closing(server.connect()) as connection:
-        oid = catalog.find(connection, name).oid
+        oid = pg_database.find(connection, name).oid
     leases = Leases(server)
     leases.use(name)
     try:
@@ -89,7 +89,7 @@ def removed(server, connection, name):
     leases = Leases(server)
     lease = leases.take(name)
     try:
-        oid = catalog.find(connection, name).oid
+        oid = pg_database.find(connection, name).oid
         lifecycle.remove(server, connection, name, oid, DEFAULT_LIMITS, lease)
     finally:
         leases.close()
@@ -97,7 +97,7 @@ def removed(server, connection, name):
 
 def compared(server, connection, name):
     """Compare with a moment at which the database *name* was ours, and had other settings."""
-    oid = catalog.find(connection, name).oid
+    oid = pg_database.find(connection, name).oid
     before = shared.SharedState({}, {(name, oid): ["jit=on"]})
     now = shared.shared_state(connection)
     after = replace(now, settings={**now.settings, (name, oid): ["jit=off"]})
@@ -107,13 +107,13 @@ def compared(server, connection, name):
 
 
 def copied(server, name, work):
-    """Let *work* have a stock of copies of the database *name*, and stop it."""
+    """Let *work* have a pool of copies of the database *name*, and stop it."""
     leases = Leases(server)
-    stock = Stock(server, leases, [Source(name, "copied")])
+    pool = ClonePool(server, leases, [CloneSource(name, "copied")])
     try:
-        work(stock)
+        work(pool)
     finally:
-        problems = stock.stop()
+        problems = pool.stop()
         leases.close()
     for problem in problems:
         raise problem
@@ -131,16 +131,16 @@ ATTACKS = {
     ],
     "admin.mark": [
         lambda server, connection, name: admin.mark(
-            connection, name, catalog.find(connection, name).oid
+            connection, name, pg_database.find(connection, name).oid
         ),
         lambda server, connection, name: admin.mark(
-            connection, name, catalog.find(connection, name).oid, is_kept=True
+            connection, name, pg_database.find(connection, name).oid, is_kept=True
         ),
     ],
     "admin.drop": [
         lambda server, connection, name: admin.drop(connection, name),
         lambda server, connection, name: admin.drop(
-            connection, name, oid=catalog.find(connection, name).oid
+            connection, name, oid=pg_database.find(connection, name).oid
         ),
     ],
     "admin.roll_back_prepared": [
@@ -167,21 +167,27 @@ ATTACKS = {
     "replication.end_slots": [
         lambda server, connection, name: replication.end_slots(connection, name)
     ],
-    "stock.Stock.take": [lambda server, connection, name: copied(server, name, Stock.take)],
-    "stock.Stock.expect": [
-        lambda server, connection, name: copied(server, name, lambda stock: stock.expect(2))
+    "clone_pool.ClonePool.take": [
+        lambda server, connection, name: copied(server, name, ClonePool.take)
     ],
-    "stock.Stock.give_back": [
+    "clone_pool.ClonePool.expect": [
+        lambda server, connection, name: copied(server, name, lambda pool: pool.expect(2))
+    ],
+    "clone_pool.ClonePool.give_back": [
         lambda server, connection, name: copied(
-            server, name, lambda stock: stock.give_back([owned(server, name)])
+            server, name, lambda pool: pool.give_back([owned(server, name)])
         )
     ],
     "shared.changes": [compared],
-    "stock.Stock.stop": [lambda server, connection, name: copied(server, name, Stock.stop)],
+    "clone_pool.ClonePool.stop": [
+        lambda server, connection, name: copied(server, name, ClonePool.stop)
+    ],
     "templates.obtain": [
-        lambda server, connection, name: obtain(server, Recipe(name)),
-        lambda server, connection, name: obtain(server, Recipe(name, lasts=True)),
-        lambda server, connection, name: obtain(server, Recipe("copied_test", origin=name)),
+        lambda server, connection, name: obtain(server, TemplateSpecification(name)),
+        lambda server, connection, name: obtain(server, TemplateSpecification(name, lasts=True)),
+        lambda server, connection, name: obtain(
+            server, TemplateSpecification("copied_test", origin=name)
+        ),
     ],
     "templates.release": [lambda server, connection, name: release(server, name)],
 }
@@ -207,9 +213,9 @@ READS = {
     "capacity.most_processes",
     "capacity.needed",
     "capacity.require_enough",
-    "catalog.find",
-    "catalog.find_ours",
-    "catalog.identity_of",
+    "pg_database.find",
+    "pg_database.find_ours",
+    "pg_database.identity_of",
     "lease.Lease.is_held",
     "lease.Lease.release",
     "lease.Leases.close",
@@ -227,18 +233,18 @@ READS = {
     "lifecycle.OwnedDatabase.is_proven",
     "shared.left_changed",
     "shared.shared_state",
-    "stock.Stock.check",
+    "clone_pool.ClonePool.check",
     "lifecycle.leftovers",
     "limits.limited",
     "limits.url_fact",
-    "names.exact_name",
-    "names.fits",
-    "names.template_name",
-    "names.test_name",
+    "naming.exact_name",
+    "naming.fits",
+    "naming.template_name",
+    "naming.test_name",
     "second_proof.limit_of",
     "second_proof.mark_behind",
-    "templates.Recipe.build",
-    "templates.Recipe.is_current",
+    "templates.TemplateSpecification.build",
+    "templates.TemplateSpecification.is_current",
     "templates.circumstances",
 }
 """Those that change no database: they look, take advisory locks, or know nothing of a server."""
@@ -297,7 +303,7 @@ def dumped(server, connection):
         check=True,
         capture_output=True,
     )
-    assert "pgsandbox 1" in catalog.find(connection, "shop_test").comment
+    assert "pgsandbox 1" in pg_database.find(connection, "shop_test").comment
 
 
 VICTIMS = [*FOREIGN, dumped, *map(named_by_its_owner, [unmarked, pasted, dumped])]

@@ -23,7 +23,7 @@ from pgsandbox.guard import masked, masked_sql
 from pgsandbox.plugin.reporting import is_kept
 from pgsandbox.servers import libpq
 from pgsandbox.wiring import Run, target_of
-from pgsandbox.wiring.sources import addresses_of, driver_of, place_of, url_of
+from pgsandbox.wiring.resolving import addresses_of, driver_of, place_of, url_of
 
 _LONG = int(os.environ.get("GENERATED", "0"))
 _SETTINGS = settings(

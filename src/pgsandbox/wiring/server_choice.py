@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL
 from pgsandbox import databases, servers
 from pgsandbox.config import Settings
 from pgsandbox.errors import BinariesNotFound, ConfigurationError, Fact
-from pgsandbox.wiring.sources import url_of
+from pgsandbox.wiring.resolving import url_of
 
 Start = Callable[..., servers.Server | None]
 
