@@ -1,6 +1,6 @@
 """A project's migrations, checked on databases that are made for it and dropped again.
 
-The checks themselves are in ``schema.checks``, ``schema.long_locks`` and ``comparing``; here each gets
+The checks are in ``schema.checks``, ``schema.long_locks`` and ``comparing``; here each gets
 the databases that it needs from a `Run`, for the project's own database and every bind.
 """
 

@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
-    **dict.fromkeys(("FILE", "Search", "find", "stray_tests"), "finding"),
+    **dict.fromkeys(("FILE", "Search", "find", "stray_tests"), "discovery"),
     "read": "reading",
     **dict.fromkeys(("failures_told", "imported", "resolve"), "references"),
     **dict.fromkeys(("header_lines", "rows"), "settings"),
