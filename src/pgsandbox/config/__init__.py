@@ -1,9 +1,15 @@
 """The settings of a project: each declared once, read from four places, and knowing its source.
 
-``find`` gives the root of the project that tests belong to, ``read`` its settings, or None where
-pgsandbox is not configured. ``resolve`` gives the object that one of them refers to. ``SETTINGS``
-is the declaration that everything else is made from. Standard library only; importing this imports
-nothing of the user's.
+* ``discovery``: `find` gives the root of the project that tests belong to;
+* ``kinds``: what a value may be, and how it is read from TOML and from text;
+* ``declared``: ``Settings``, whose attributes are the declarations of all settings;
+* ``settings``: settings as people read them;
+* ``reading``: `read` gives a project's settings, or None where pgsandbox is not configured;
+* ``references``: `resolve` gives the object that a setting refers to.
+
+Standard library, ``guard`` and ``errors`` only; nothing of the user's is imported but by `resolve`.
+A new setting is one attribute of ``Settings``; what two settings together may not say belongs into
+``reading``.
 
 pytest asks for the declarations in every project that has pgsandbox installed; what reads them is
 imported when somebody asks for it.

@@ -1,21 +1,25 @@
 """One database's life on a server: its name, its creation and mark, its lease, its end.
 
 `claim` gives a run an empty database of its own, `reap` drops what dead runs left, `leftovers`
-lists what is there. The parts, from the bottom:
+lists what is there.
 
-* ``names``: what a test database is called;
+* ``naming``: what a test database is called;
 * ``limits``: administrative statements that end, and who made them wait;
 * ``second_proof``: what tells that a database is ours where its mark was overwritten;
-* ``catalog``: what a database is, and whether it is ours;
+* ``pg_database``: what the server's catalog says of a database, and whether it is ours;
 * ``connecting``: connections for administrative work;
-* ``admin``: create, mark, drop;
+* ``admin``: create, mark, drop, each after the proof that the database is ours;
 * ``replication``: what would keep a database from being dropped;
 * ``lease``: who is alive;
 * ``capacity``: whether a run has connections enough;
 * ``lifecycle``: all of it together, in the order in which things happen;
 * ``templates``: databases that are built once and copied many times;
 * ``shared``: what a clone does not hold, and its test may change all the same;
-* ``clone_pool``: copies for single tests, made ahead of them.
+* ``clone_pool``: clones for single tests, made ahead of them.
+
+It imports psycopg2, ``guard``, ``connections`` and ``errors``; it knows neither settings nor
+SQLAlchemy, and takes whatever builds a schema as a ``TemplateSpecification``. A statement that
+changes a database belongs into ``admin``, and the order of several into ``lifecycle``.
 """
 
 from __future__ import annotations

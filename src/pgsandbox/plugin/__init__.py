@@ -3,6 +3,24 @@
 pytest imports this module in every project that has pgsandbox installed, so it imports neither
 SQLAlchemy nor anything that does. Where the tests' project has no ``[tool.pgsandbox]``, nothing
 more happens: no marker, no fixture, no output.
+
+* ``marker``: how a test asks for the database;
+* ``engines``: the kit's own engines, for its fixtures;
+* ``pg``: the fixture ``pg``;
+* ``reporting``: the header, a section below a failing test, the run's summary;
+* ``scopes``: fixtures of wider scopes, whose rows stand beneath the tests;
+* ``forked``: a child that a test has forked, and that comes back into pytest;
+* ``termination``: SIGTERM;
+* ``serving``: an application that is served over HTTP for one test;
+* ``serving_fixtures``: the fixture ``live_server``;
+* ``async_fixtures``: the fixtures for asynchronous code;
+* ``fixtures``: all other fixtures;
+* ``migration_tests``: ready-made tests of a project's migrations;
+* ``factory_tests``: a ready-made test of its factories;
+* ``active``: the hooks: what happens in a run, in the order in which it happens.
+
+It may import everything but ``cli``, and only it knows pytest. What does not need pytest belongs a
+layer below; a hook belongs into ``active``, which calls what does the work.
 """
 
 from __future__ import annotations
