@@ -20,7 +20,7 @@ from pgsandbox import config
 from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, Fact
 from pgsandbox.factories import checking, generating
-from pgsandbox.factories.persisting import Bench
+from pgsandbox.factories.persisting import TrialConnections
 from pgsandbox.reports import Finding, Report, left_over
 from pgsandbox.wiring import DEFAULT, Run
 from pgsandbox.wiring.application import context_of
@@ -80,7 +80,7 @@ class FactoryChecks:
             metadatas = [
                 metadata for name, metadata in named if name == DEFAULT or name in self.binds
             ]
-            bench = Bench(self.connection, binds)
+            bench = TrialConnections(self.connection, binds)
             found = checking.check(modules, metadatas, bench, settings.root)
             ignored = [Ignore(**entry) for entry in settings.factories_ignore]
             left = left_over(found, ignored, "factories-ignore", "reference/factories/")

@@ -108,7 +108,7 @@ class MigrationChecks:
 
     @contextlib.contextmanager
     def _interceptor_set_aside(self) -> Iterator[None]:
-        """Let the comparison, which has a run of its own, put its own interceptor in the way."""
+        """Remove this run's interceptor for the comparison, whose own run installs another."""
         self.run.interceptor.remove()
         try:
             yield

@@ -46,7 +46,7 @@ class Reaped:
     lines: tuple[Line, ...] = ()
     """Every database of pgsandbox that was there, by name."""
     problems: tuple[str, ...] = field(default=())
-    """What stood in the way, each a whole message."""
+    """What could not be dropped and why, each a whole message."""
 
     @property
     def exit_code(self) -> int:

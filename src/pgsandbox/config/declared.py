@@ -216,7 +216,7 @@ class Settings(_Values):
         None,
     )
     restart_sequences = Setting(
-        "Let sequences begin anew in each sandboxed test, for assertions that name ids.",
+        "Restart sequences in each sandboxed test, for assertions that name ids.",
         kinds.switch(),
         False,
         everywhere=True,

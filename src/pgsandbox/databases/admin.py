@@ -173,7 +173,7 @@ def drop(
     Returns False, and does nothing, if it does not exist, if *oid* is given and it is another one
     by now, or if *is_held* is given and says, last of all, that its lease is lost. Raises
     NotATestDatabase if it isn't ours, and AdministrationBlocked if sessions that this role can't
-    end, or locks, stand in the way beyond *limits*.
+    end, or locks, last beyond *limits*.
     """
     entry = proven(connection, name, limits)
     if entry is None or oid not in (None, entry.oid):

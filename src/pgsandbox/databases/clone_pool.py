@@ -222,7 +222,7 @@ class ClonePool:
 
     def _make_ahead(self) -> None:
         made: Copies | None = None
-        with suppress(Exception):  # whoever needs the copies meets it again, and tells it
+        with suppress(Exception):  # the test that needs the copies gets the error again
             made = self._make()
         with self._changed:
             self._is_making, self._has_failed = False, made is None
@@ -241,7 +241,7 @@ class ClonePool:
             owned.drop()
         except ServerError:
             # It lets nobody in while a test has taken all connections. The database is now one that
-            # a dead run left, as it were.
+            # a dead run left.
             self._has_left_some = True
         except PgSandboxError as error:
             self._problems.append(error)

@@ -14,7 +14,7 @@
 ``ProjectFactory()`` finds the session of the running test when it is called, so no factory has to
 be told of one; ``ProjectFactory(_session=other)`` uses another one for this call and everything
 that it makes. Objects are in the database when the call returns, by one flush, also for
-``create_batch``. Sequences, iterators and random values start anew in every test, so that a failing
+``create_batch``. Sequences, iterators and random values restart in every test, so that a failing
 test repeats.
 
 Factory Boy takes most of a second to import. Importing this package does not import it; asking for

@@ -153,12 +153,12 @@ class Options(alchemy.SQLAlchemyOptions):
         self.iterators = tuple(_iterators_in(self.declarations.values()))
 
     def next_sequence(self) -> Any:
-        """Return the next number of the factory, which the next test begins anew."""
+        """Return the next number of the factory's sequence, which the next test restarts."""
         running.used(self)
         return super().next_sequence()
 
     def reset_sequence(self, value: int | None = None, force: bool = False) -> None:
-        """Let the sequence go on from *value*, until the next test begins it anew."""
+        """Set the sequence to *value*, until the next test restarts it."""
         running.used(self)
         super().reset_sequence(value, force=force)
 

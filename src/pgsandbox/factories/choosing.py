@@ -17,7 +17,7 @@ from pgsandbox.factories.satisfying import Cell, Row, others, satisfy
 from pgsandbox.factories.value import Value, constant, text
 
 
-class Choosing:
+class ValueChooser:
     """The choice for the rows of one class, which begins with that for its base."""
 
     def __init__(self, model: Model, inherited: Iterable[str], row: Row) -> None:

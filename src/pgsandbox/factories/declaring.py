@@ -18,7 +18,7 @@ from pgsandbox.factories.satisfying import satisfy
 from pgsandbox.factories.value import Value
 
 
-class Declaring(Parents):
+class FieldDeclarer(Parents):
     """The work on one plan."""
 
     def fill(self) -> None:

@@ -58,7 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Stand in every engine's way before a conftest of the project can make a connection."""
+    """Install the interceptor before a conftest of the project can make a connection."""
     _activate(early_config, early_config.known_args_namespace)
 
 
@@ -89,7 +89,7 @@ def _activate(pytest_config: pytest.Config, options: Any) -> None:
     is_nested = len(_RUNS) > 1
     ended = sys.modules.get("pgsandbox.plugin.active")
     if ended is not None and not is_nested:
-        ended.make_room()
+        ended.remove_last_guard()
     flags = {
         setting.key: getattr(options, setting.dest, None)
         for setting in config.SETTINGS

@@ -40,14 +40,14 @@ _outliving: list[ConnectionInterceptor] = []
 """The interceptor of the run that has ended in this process, which refuses all to its end."""
 
 
-def make_room() -> None:
-    """Let the next run of pytest in this process decide what may be opened."""
+def remove_last_guard() -> None:
+    """Remove the interceptor of the last run, so that the next one's decides."""
     while _outliving:
         _outliving.pop().remove()
 
 
 class ActivePlugin:
-    """Brings each test that asks for the database into its sandbox, and out of it again."""
+    """The hooks: each test that asks for the database begins and ends its sandbox here."""
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self.config = config
@@ -68,7 +68,7 @@ class ActivePlugin:
         self.is_nested = False
         """Whether another run of pytest goes on in this process, whose end is not this one's."""
         self._unusable: PgSandboxError | None = None
-        """Why there is no database, once that has turned out."""
+        """Why there is no database, once that is known."""
         self.scopes = Scopes(self)
         self.run.interceptor.running = "pytest loads the project's conftest files"
         self.run.interceptor.install()
@@ -219,7 +219,7 @@ class ActivePlugin:
         return self._below_paths[path]
 
     def enter(self, item: pytest.Item) -> None:
-        """Let *item* open the database from here to its end; nothing if it may already."""
+        """Begin the sandbox or the clone of *item*; do nothing if that is done already."""
         if self.item is item:
             return
         try:
@@ -266,7 +266,7 @@ class ActivePlugin:
                 errors.extend(self.run.check_shared())
                 is_kept = self.settings.keep and self._has_failed
                 clones = self.run.drop_clones(keep=is_kept)
-                self._summary.kept.extend(reporting.is_kept(url) for url in clones)
+                self._summary.kept.extend(reporting.line_of_kept(url) for url in clones)
                 self.run.heal()
             except PgSandboxError as error:
                 self._unusable = error
@@ -301,7 +301,7 @@ class ActivePlugin:
         if swallowed and self.settings.swallowed_refusals == "fail":
             raise self.failure(swallowed[0])
         if swallowed and self.settings.swallowed_refusals == "warn":
-            self._summary.swallowed.append(reporting.is_swallowed(item.nodeid, swallowed[0]))
+            self._summary.swallowed.append(reporting.line_of_swallowed(item.nodeid, swallowed[0]))
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -345,7 +345,7 @@ class ActivePlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Leave nothing behind, and send the controller what a worker has to say."""
+        """Drop the run's databases, and send a worker's summary to the controller."""
         began = time.perf_counter()
         if self.is_controller and self.run.has_server:
             self.run.reap()  # what crashed workers left
@@ -372,7 +372,7 @@ class ActivePlugin:
         reporting.summary(terminalreporter, self._summary)
 
     def pytest_unconfigure(self) -> None:
-        """Leave nothing behind, also where no session came to its end; and go on refusing.
+        """Drop the run's databases if no session did, and go on refusing connections.
 
         A run inside of another one, as `pytester` starts it, leaves every engine alone again.
         """
@@ -390,7 +390,7 @@ class ActivePlugin:
         self._leave()  # where the run was interrupted in a test
         self.engines.dispose()
         if self.settings.keep:
-            self._summary.kept.extend(reporting.kept(self.run))
+            self._summary.kept.extend(reporting.lines_of_kept(self.run))
         self._summary.waits.extend(self.run.waits)
         self._summary.notes.extend(self.run.notes)
         self._summary.problems.extend(

@@ -123,7 +123,7 @@ def swallowed(run: Run, test: Path) -> list[PgSandboxError]:
     return [each for each in run.interceptor.refused if not _is_caught_in(each, test)]
 
 
-def is_swallowed(test: str, error: PgSandboxError) -> str:
+def line_of_swallowed(test: str, error: PgSandboxError) -> str:
     """Return the line of the summary about *test*, in which *error* was caught."""
     places = [each.value for each in error.facts if each.name == "opened at"]
     return f"{test} ({type(error).__name__}{f' at {places[0]}' if places else ''})"
@@ -144,16 +144,16 @@ def refused(run: Run, failure: BaseException) -> list[tuple[str, str]]:
     return [("connections that were refused", text)] if others else []
 
 
-def kept(run: Run) -> list[str]:
+def lines_of_kept(run: Run) -> list[str]:
     """Return how to look at each database that stays after the run, and how to end that."""
-    lines = [is_kept(run.url_of(name)) for name in run.run_databases]
+    lines = [line_of_kept(run.url_of(name)) for name in run.run_databases]
     pid = run.find_server().keep() if lines else None
     if pid is not None:
         lines.append(f"the embedded server runs on for it; stop both with: kill {pid}")
     return lines
 
 
-def is_kept(url: URL) -> str:
+def line_of_kept(url: URL) -> str:
     """Return how to look at the database at *url*, which stays."""
     return f"{url.database} is kept; look at it with: {_psql(url)}"
 

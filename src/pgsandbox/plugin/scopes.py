@@ -1,9 +1,9 @@
-"""What fixtures of wider scopes make stands for their scope, and each test starts from it.
+"""Keeps what fixtures of wider scopes make for their scope, and starts each test from it.
 
 pytest sets up a fixture of module scope in the middle of the first test that asks for it. Here its
 rows go beneath that test, into a level of their own, which ends when pytest ends the fixture. The
 levels are a stack. Where one has to go that others stand on, the fixtures of these are finished,
-too, and pytest sets them up anew for the next test that asks for them.
+too, and pytest sets them up again for the next test that asks for them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _XUNIT = re.compile(r"_(?:xunit|unittest)_(\w+?)_fixture")
 
 
 class Scopes:
-    """Knows which fixture has made what stands, and when that has to go."""
+    """Knows which fixture has made which level, and when the level ends."""
 
     def __init__(self, plugin: ActivePlugin) -> None:
         self._plugin = plugin
@@ -59,7 +59,7 @@ class Scopes:
     # -- before and after a test --------------------------------------------------------------
 
     def finish_stale(self, item: pytest.Item, isolation: str) -> None:
-        """Finish the fixtures whose rows can't stand beneath *item*."""
+        """Finish the fixtures whose rows *item* can't start from."""
         if not self._standing:
             return
         if self._fixture_data.are_lost:
@@ -92,7 +92,7 @@ class Scopes:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
-        """Let what a fixture of a wider scope makes stand until that scope ends."""
+        """Keep what a fixture of a wider scope makes until that scope ends."""
         item = self._plugin.item
         if item is None or request.scope not in _SCOPES:
             return (yield)
@@ -143,7 +143,7 @@ class Scopes:
     def _set_up_within(
         self, level: Level, fixturedef: Any, request: Any
     ) -> Generator[None, Any, Any]:
-        """Let it stand with the fixture that has called for it, and fall with it."""
+        """Keep it with the fixture that has called for it, and end it with that one."""
         fixturedef.addfinalizer(partial(self._ended, level, fixturedef))
         result = yield
         level.fixtures.append((fixturedef, request))
@@ -153,7 +153,7 @@ class Scopes:
     def _set_up_in_clone(
         self, fixturedef: Any, request: Any, item: pytest.Item
     ) -> Generator[None, Any, Any]:
-        """Let it end with the test, in whose database its rows are."""
+        """End it with the test, in whose database its rows are."""
         before = self._sent_to_clones()
         factories.use_session_source(self._session)
         try:
@@ -199,7 +199,7 @@ class Scopes:
     # -- its teardown -------------------------------------------------------------------------
 
     def _ending(self, level: Level, fixturedef: Any) -> None:
-        """Before the teardown: what stands above goes, and the fixture's own rows are back."""
+        """Before the teardown: finish the levels above, and bring the fixture's own rows back."""
         if level.ending is not None or level not in self._standing:
             return
         level.ending = fixturedef
@@ -212,7 +212,7 @@ class Scopes:
         _finish([each for each in level.fixtures[::-1] if each[0] is not fixturedef])
 
     def _ended(self, level: Level, fixturedef: Any) -> None:
-        """After the teardown: its rows go."""
+        """After the teardown: roll back its rows."""
         if level.ending is not fixturedef:
             return
         errors = self._fixture_data.end(level)

@@ -73,13 +73,13 @@ class FixtureData:
         self._interceptor = interceptor
         self._thread = threading.current_thread()
         self._is_beyond_repair = False
-        """Whether an object could not be brought back."""
+        """Whether an object could not be restored."""
         self._interrupted: list[Level | None] = []
         self._before: list[tuple[str, bool]] = []
 
     @property
     def are_lost(self) -> bool:
-        """Whether what stood is gone with its transaction, or can't be brought back."""
+        """Whether a level is gone with its transaction, or its objects can't be restored."""
         has_lost_data = any(database.has_lost_data for database in self._interceptor.databases)
         return has_lost_data or self._is_beyond_repair
 
@@ -102,7 +102,7 @@ class FixtureData:
     # -- the set-up of a fixture --------------------------------------------------------------
 
     def begin(self, level: Level) -> None:
-        """From here on connections belong to *level*'s fixture, until `freeze` or `abandon`.
+        """Connections belong to *level*'s fixture from here on, until `freeze` or `abandon`.
 
         Another fixture's set-up may have called for it, as long as that one has not begun. If it
         opens a database, the level's refusal is raised there.
@@ -114,7 +114,7 @@ class FixtureData:
         self._watch()
 
     def freeze(self, level: Level) -> list[PgSandboxError]:
-        """Let *level* stand; return what contradicts it, whereupon it has to be abandoned.
+        """Keep what *level* has made; return the errors, after which it has to be abandoned.
 
         What sessions have not written yet is written first.
         """
@@ -145,7 +145,7 @@ class FixtureData:
         return errors
 
     def abandon(self, level: Level) -> list[PgSandboxError]:
-        """Undo what *level* has made so far; return what its end has brought to light."""
+        """Roll back what *level* has made so far; return the errors."""
         if level in self.standing:  # of several databases, one has contradicted
             self.standing.remove(level)
         below = self.standing[-1].snapshot if self.standing else Snapshot()
@@ -186,7 +186,7 @@ class FixtureData:
     # -- a test, and the teardown of a fixture ------------------------------------------------
 
     def restore(self) -> None:
-        """Let sessions and objects be what they were before the test that is over."""
+        """Restore sessions and objects as they were before the test that is over."""
         if not self.standing:
             return
         interceptor = self._interceptor
@@ -194,19 +194,19 @@ class FixtureData:
         before, interceptor.is_requested = interceptor.is_requested, False
         try:
             self.standing[-1].snapshot.restore()
-        except Exception:  # noqa: BLE001  # an object that resists: its fixture makes it anew
+        except Exception:  # noqa: BLE001  # an object that resists: its fixture runs again
             self._is_beyond_repair = True
         finally:
             interceptor.is_requested = before
 
     def resume(self, level: Level) -> None:
-        """Let the teardown of *level*'s fixture run where its set-up did; no test is open."""
+        """Return to the savepoint of *level*, for its fixture's teardown; no test is open."""
         self._say(level.fixture)
         for database, depth in level.frozen:
             database.resume(depth)
 
     def end(self, level: Level) -> list[PgSandboxError]:
-        """Undo what *level* has made; return what must be said of it."""
+        """Roll back *level*; return the errors."""
         self.standing.remove(level)
         below = self.standing[-1].snapshot if self.standing else Snapshot()
         self._interceptor.close_sessions()
@@ -222,7 +222,7 @@ class FixtureData:
         return errors
 
     def forget(self) -> None:
-        """Everything that was lost is given up."""
+        """Forget that levels were lost."""
         self._is_beyond_repair = False
         for database in self._interceptor.databases:
             database.forget_lost_data()

@@ -59,7 +59,7 @@ class Snapshot:
         return [each.state for each in self._objects if each.state.obj() is not None]
 
     def restore(self) -> None:
-        """Let every session and every object be what it was; sends nothing to the server.
+        """Restore every session and every object; sends nothing to the server.
 
         It is called when the transaction is over in which they were changed.
         """

@@ -84,9 +84,9 @@ class TestDatabase:
         """The databases of earlier tests: an engine that was made in one stays usable."""
         self.endpoint = endpoint
         self.is_in_doubt = False
-        """Whether a test may have changed the database for real: it must be made anew."""
+        """Whether a test may have changed the database for real: it must be recreated."""
         self.has_lost_data = False
-        """Whether what stood is gone, because its transaction ended."""
+        """Whether the rows of wider fixtures are gone, because their transaction ended."""
         self._restarts_sequences = restarts_sequences
         self._errors: dict[int, PgSandboxError] = {}
         """What made the running test fail, by what the endpoint calls it."""
@@ -401,7 +401,7 @@ class TestDatabase:
         self._tell("resume", depth=depth)
 
     def forget_lost_data(self) -> None:
-        """What was lost is given up."""
+        """Forget that rows of wider fixtures were lost."""
         self.has_lost_data = False
         self._tell("forget_bereft")
 

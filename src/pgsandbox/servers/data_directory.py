@@ -114,7 +114,7 @@ class DataDirectory:
         yield (*options, "--locale=C")
 
 
-def lay(
+def create(
     directory: DataDirectory,
     target: Path,
     *,
@@ -123,7 +123,7 @@ def lay(
     account: Account,
     keep: int,
 ) -> bool:
-    """Put a pristine data directory at *target*, and say whether it came out of *cache*.
+    """Create a data directory at *target*, and return whether it was copied from *cache*.
 
     *keep* is a file descriptor that initdb inherits, so that its lock outlives us if we are killed.
     Raises ServerDidNotStart if initdb fails, OSError if the disk is full.

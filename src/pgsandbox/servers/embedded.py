@@ -88,7 +88,7 @@ def launch(
     def lay_data(new: instance.Instance, keep: int) -> Path:
         nonlocal was_cached
         programs = settle(found, cache, new.folder / "programs", owner)
-        was_cached = data_directory.lay(
+        was_cached = data_directory.create(
             directory, new.data, programs=programs, cache=cache, account=owner, keep=keep
         )
         spread(new.data / "base")  # each database is a folder there

@@ -1,7 +1,7 @@
 """Settings become a server, databases with their schema, and an interceptor to them.
 
 The one place where the layers below meet. A `Run` is made from a project's settings; `start` finds
-the server and claims the databases, `heal` makes those anew that a test has changed for real, and
+the server and claims the databases, `heal` recreates those that a test has changed for real, and
 `stop` leaves nothing behind.
 
 * ``urls``: URLs as people write them;

@@ -123,7 +123,7 @@ class Run:
             raise
 
     def heal(self) -> None:
-        """Make every database anew that a test may have changed for real."""
+        """Recreate every database that a test may have changed for real."""
         for run_database in self.run_databases.values():
             if run_database.database.is_in_doubt:
                 run_database.database.disconnect()
@@ -132,7 +132,7 @@ class Run:
     def expect_clones(self, tests: int) -> None:
         """Make databases ahead for so many tests that will ask for their own.
 
-        Nothing that goes wrong here is told: the test that asks meets it again.
+        Errors are not raised here: the test that asks gets them again.
         """
         with contextlib.suppress(PgSandboxError):
             self._pool_of_clones().expect(tests)

@@ -122,7 +122,7 @@ PRINTS_A_URL = {
     ),
     "a server's URL": lambda url: libpq.masked(make_url(url)),
     "a target": lambda url: str(Target(make_url(url).host, 5432, "shop")),
-    "how to look at a database": lambda url: reporting.is_kept(make_url(url)),
+    "how to look at a database": lambda url: reporting.line_of_kept(make_url(url)),
     "a rendered URL as a fact": lambda url: Fact("url", make_url(url).render_as_string()).value,
 }
 PRINTS_A_TEXT = {
