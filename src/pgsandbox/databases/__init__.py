@@ -24,7 +24,7 @@ changes a database belongs into ``admin``, and the order of several into ``lifec
 
 from __future__ import annotations
 
-from pgsandbox.databases.admin import may_create_databases, may_not_create, require_createdb
+from pgsandbox.databases.admin import may_create_databases, missing_createdb, require_createdb
 from pgsandbox.databases.capacity import Capacity, capacity_of, require_enough
 from pgsandbox.databases.clone_pool import ClonePool, CloneSource, Copies
 from pgsandbox.databases.connecting import Server, administration
@@ -70,7 +70,7 @@ __all__ = [
     "exact_name",
     "leftovers",
     "may_create_databases",
-    "may_not_create",
+    "missing_createdb",
     "obtain",
     "reap",
     "release",

@@ -52,7 +52,7 @@ def may_create_databases(connection: Connection) -> bool:
 def require_createdb(connection: Connection) -> None:
     """Return if the role may create databases; else raise MayNotCreateDatabases."""
     if not may_create_databases(connection):
-        raise may_not_create(connection)
+        raise missing_createdb(connection)
 
 
 def exists(connection: Connection, name: str) -> bool:
@@ -100,7 +100,7 @@ def create(
         except causes.InsufficientPrivilege:
             if may_create_databases(connection):
                 raise
-            raise may_not_create(connection) from None
+            raise missing_createdb(connection) from None
     entry = find(connection, name, limits)
     return None if entry is None else entry.oid
 
@@ -382,7 +382,7 @@ def _locale_of_template1(cursor: Cursor) -> sql.Composed:
 _FIRST_WITH_PROVIDERS = 150000
 
 
-def may_not_create(connection: Connection) -> MayNotCreateDatabases:
+def missing_createdb(connection: Connection) -> MayNotCreateDatabases:
     """The error for a role without CREATEDB, with the ways out."""
     role = role_of(connection)
     statement = _on(role, "ALTER ROLE {} CREATEDB;").as_string(connection)

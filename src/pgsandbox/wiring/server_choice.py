@@ -83,7 +83,7 @@ def _own_or_started(url: URL, source: str, start: Start) -> servers.Server | Non
     with databases.administration(own) as connection:
         if databases.may_create_databases(connection):
             return own
-        refusal = databases.may_not_create(connection)
+        refusal = databases.missing_createdb(connection)
     own.release()
     why = "started, since the role of the application's own server may not create databases"
     try:

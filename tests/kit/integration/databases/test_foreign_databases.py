@@ -203,7 +203,7 @@ READS = {
     "admin.obstacles",
     "connecting.is_open",
     "admin.may_create_databases",
-    "admin.may_not_create",
+    "admin.missing_createdb",
     "connecting.open_connection",
     "admin.proven",
     "admin.read_mark",
