@@ -309,44 +309,29 @@ def _settle(
 
     The lease is held afterwards if there is a mark, and released if there is none.
     """
-    settled: Mark | PassedOver | None = None
+    name = lease.name
+    mark: Mark | None = None
     try:
         for _ in range(_LOOKS):
-            settled = _settle_once(server, connection, lease, owner, template, limits)
-            if settled is not None:
-                break
-        else:
-            settled = PassedOver(lease.name, "created and dropped by others all the time")
+            entry = pg_database.find(connection, name, limits)
+            if entry is None:
+                try:
+                    mark = _make(connection, name, owner, template, limits)
+                except AdministrationBlocked as error:
+                    return PassedOver(name, "could not be created in time", error)
+                if mark is not None:
+                    return mark
+            elif reason := _why_not_replaceable(entry):
+                return PassedOver(name, reason)
+            else:
+                try:
+                    remove(server, connection, name, entry.oid, limits, lease)
+                except DatabaseError as error:
+                    return PassedOver(name, "left over, and could not be dropped", error)
+        return PassedOver(name, "created and dropped by others all the time")
     finally:
-        if not isinstance(settled, Mark):
+        if mark is None:
             lease.release()
-    return settled
-
-
-def _settle_once(
-    server: Server,
-    connection: Connection,
-    lease: Lease,
-    owner: str,
-    template: str | None,
-    limits: Limits,
-) -> Mark | PassedOver | None:
-    """One look at the leased name, and one step: None says to look again."""
-    name = lease.name
-    entry = pg_database.find(connection, name, limits)
-    if entry is None:
-        try:
-            return _make(connection, name, owner, template, limits)
-        except AdministrationBlocked as error:
-            return PassedOver(name, "could not be created in time", error)
-    reason = _why_not_replaceable(entry)
-    if reason:
-        return PassedOver(name, reason)
-    try:
-        remove(server, connection, name, entry.oid, limits, lease)
-    except DatabaseError as error:
-        return PassedOver(name, "left over, and could not be dropped", error)
-    return None
 
 
 def _reap_one(
