@@ -42,7 +42,7 @@ class Poller(Protocol):
 
 
 class PlainPoller:
-    """The same by poll(2), which takes longer with many clients."""
+    """The same by poll(2), which takes longer with many clients and knows no order of arrival."""
 
     def __init__(self) -> None:
         self._poll = select.poll()
