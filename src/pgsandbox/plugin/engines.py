@@ -129,7 +129,7 @@ class Engines:
 
         def perform(call: Callable[[], T]) -> T:
             nonlocal depth
-            if self._run.homes[DEFAULT].database.clone is None or depth:
+            if self._run.run_databases[DEFAULT].database.clone is None or depth:
                 return call()
             depth += 1
             try:
@@ -146,7 +146,7 @@ class Engines:
         nothing expires, and a block that has begun its transaction goes on.
         """
         made = call()
-        is_in_clone = self._run.homes[DEFAULT].database.clone is not None
+        is_in_clone = self._run.run_databases[DEFAULT].database.clone is not None
         if is_in_clone and not session.in_nested_transaction():
             session.connection().connection.commit()
         return made
@@ -162,7 +162,7 @@ class Engines:
         self._beside = None
 
     def _url(self) -> URL:
-        return self._run.homes[DEFAULT].database.url
+        return self._run.run_databases[DEFAULT].database.url
 
     def _blocking_url(self) -> URL:
         url = self._url()

@@ -47,7 +47,7 @@ class Figures:
 
 
 @dataclass
-class Closing:
+class RunSummary:
     """What is to be said when the run is over; a worker of pytest-xdist sends it on."""
 
     figures: Figures = field(default_factory=Figures)
@@ -95,9 +95,9 @@ def header(run: Run, is_controller: bool) -> list[str]:
 def sections(run: Run) -> list[tuple[str, str]]:
     """Return what a failing test did with the database, as sections of its report."""
     found = []
-    for name, home in run.homes.items():
+    for name, run_database in run.run_databases.items():
         try:
-            executed = home.database.executed()
+            executed = run_database.database.executed()
         except PgSandboxError:
             continue  # its own error says what became of it
         if not executed:
@@ -107,11 +107,11 @@ def sections(run: Run) -> list[tuple[str, str]]:
         lines = [f"... {left_out} statements before"] if left_out else []
         lines += [f"{_one_line(each.text)}  [{each.connection}]" for each in shown]
         more = []
-        if home.database.clone is None:
-            transactions, notes = home.database.describe()
+        if run_database.database.clone is None:
+            transactions, notes = run_database.database.describe()
             more = [f"open transaction: {_one_line(each)}" for each in transactions]
             more += [f"note: {_one_line(note)}" for note in notes]
-            unseen = run.unseen(home)
+            unseen = run.unseen(run_database)
             more += [f"note: {unseen}"] if unseen else []
         title = "SQL of this test" if name == DEFAULT else f"SQL of this test, {name}"
         found.append((title, "\n".join(lines + more[:_SHOWN])))
@@ -127,7 +127,7 @@ def swallowed(run: Run, test: Path) -> list[PgSandboxError]:
     return [each for each in run.interceptor.refused if not _is_caught_in(each, test)]
 
 
-def is_swallowed(test: str, error: PgSandboxError) -> str:
+def line_of_swallowed(test: str, error: PgSandboxError) -> str:
     """Return the line of the summary about *test*, in which *error* was caught."""
     places = [each.value for each in error.facts if each.name == "opened at"]
     return f"{test} ({type(error).__name__}{f' at {places[0]}' if places else ''})"
@@ -159,23 +159,23 @@ def explained(run: Run, failure: BaseException, left: list[str]) -> list[tuple[s
     return found
 
 
-def kept(run: Run) -> list[str]:
+def lines_of_kept(run: Run) -> list[str]:
     """Return how to look at each database that stays after the run, and how to end that."""
-    lines = [is_kept(run.url_of(name)) for name in run.homes]
+    lines = [line_of_kept(run.url_of(name)) for name in run.run_databases]
     pid = run.find_server().keep() if lines else None
     if pid is not None:
         lines.append(f"the embedded server runs on for it; stop both with: kill {pid}")
     return lines
 
 
-def is_kept(url: URL) -> str:
+def line_of_kept(url: URL) -> str:
     """Return how to look at the database at *url*, which stays."""
     return f"{url.database} is kept; look at it with: {_psql(url)}"
 
 
-def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:
+def summary(reporter: pytest.TerminalReporter, totals: RunSummary) -> None:
     """Write the closing lines: the figures, what stays, and what went wrong."""
-    figures = closing.figures
+    figures = totals.figures
     if figures.tests and reporter.verbosity >= 0:
         noun = "test" if figures.tests == 1 else "tests"
         reporter.write_line(
@@ -183,24 +183,24 @@ def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:
             f"prepare it, {figures.setup:.2f} s in set-up, {figures.teardown:.2f} s in teardown, "
             f"{figures.removal:.2f} s to drop it"
         )
-    if closing.waits and reporter.verbosity >= 0:
-        noun = "clone was" if len(closing.waits) == 1 else "clones were"
-        mean = sum(closing.waits) / len(closing.waits)
+    if totals.waits and reporter.verbosity >= 0:
+        noun = "clone was" if len(totals.waits) == 1 else "clones were"
+        mean = sum(totals.waits) / len(totals.waits)
         reporter.write_line(
-            f"pgsandbox: {len(closing.waits)} {noun} ready after {mean * 1000:.0f} ms on average, "
-            f"{max(closing.waits) * 1000:.0f} ms at most"
+            f"pgsandbox: {len(totals.waits)} {noun} ready after {mean * 1000:.0f} ms on average, "
+            f"{max(totals.waits) * 1000:.0f} ms at most"
         )
-    for line in closing.swallowed:
+    for line in totals.swallowed:
         reporter.write_line(
             f"pgsandbox: a refusal was caught in a passing test: {line}", yellow=True
         )
-    for line in closing.pending:
+    for line in totals.pending:
         reporter.write_line(f"pgsandbox: a passing test has left tasks: {line}", yellow=True)
-    for line in (*closing.kept, *closing.notes):
+    for line in (*totals.kept, *totals.notes):
         reporter.write_line(f"pgsandbox: {line}")
-    for line in closing.problems:
+    for line in totals.problems:
         reporter.write_line(f"pgsandbox: {line}", red=True)
-    closing.problems.clear()
+    totals.problems.clear()
 
 
 def _psql(url: URL) -> str:
