@@ -137,7 +137,7 @@ class ActivePlugin:
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """Say the same here where the server was found after the header."""
-        is_quiet = self.config.get_verbosity() < 0 or self.config.option.no_header
+        is_quiet = self.config.option.verbose < 0 or self.config.option.no_header
         return [] if self._is_announced or is_quiet else self.pytest_report_header()
 
     @property
