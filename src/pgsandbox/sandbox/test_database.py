@@ -257,9 +257,17 @@ class TestDatabase:
         return self._unreported(self._ask("verdict", patience=timeout) or [])
 
     def finish(
-        self, test: str, *, timeout: float = 10.0, is_over: bool = True
+        self,
+        test: str,
+        *,
+        timeout: float = 10.0,
+        is_over: bool = True,
+        has_written: bool = True,
     ) -> list[PgSandboxError]:
-        """Roll *test* back, and return what must make it fail; never raises."""
+        """Roll *test* back, and return what must make it fail; never raises.
+
+        Where nothing has written, as the set-up of a wider fixture, a thread loses nothing by it.
+        """
         if self.clone is not None and self.clone.executed:
             self._was_used = True
         ended = children.ended()
@@ -271,6 +279,7 @@ class TestDatabase:
                 test=test,
                 by_a_child=by_a_child,
                 is_over=is_over,
+                has_written=has_written,
                 patience=timeout,
             )
         except PgSandboxError as error:
@@ -287,7 +296,7 @@ class TestDatabase:
                 route.is_stale = route.is_stale or route.token in said["undone"]
         for token in said["gone"]:
             self._raw.pop(token, None)
-        if said["open"]:
+        if said["open"] and has_written:
             self._cut(frozenset(said["open"]))
         if said["late"]:
             self.take_late()

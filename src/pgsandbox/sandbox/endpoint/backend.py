@@ -934,7 +934,7 @@ class Backend:
 
     # -- its end ------------------------------------------------------------------------------
 
-    def test_finished(self) -> None:
+    def test_finished(self, *, has_written: bool) -> None:
         """The running test is over: what was not committed is undone, what was set is reset."""
         self._rest = []
         if self.copy is not None:
@@ -944,7 +944,7 @@ class Backend:
             session.ended()
         session.savepoints.clear()
         # The test process says of its own connections which ones other threads are at work in.
-        self.is_cut = session.is_explicit and self.client.is_strange
+        self.is_cut = session.is_explicit and self.client.is_strange and has_written
         self.notifications.forget()
         self.objects.forget()
 

@@ -330,7 +330,9 @@ class TestDatabaseSession:
         with self._bounded(self.server):
             return self.transaction.verdict()
 
-    def finish(self, test: str, *, by_a_child: bool, is_over: bool) -> list[PgSandboxError]:
+    def finish(
+        self, test: str, *, by_a_child: bool, is_over: bool, has_written: bool = True
+    ) -> list[PgSandboxError]:
         """Roll *test* back, and return what must make it fail.
 
         A test that sent nothing is looked at, too: something may have connected past the endpoint.
@@ -346,10 +348,12 @@ class TestDatabaseSession:
         with self._bounded(server):
             if transaction is None:
                 return faults + self._look_without_transaction(server, test, by_a_child=by_a_child)
-            errors = list(self._end(transaction))
+            errors = list(self._end(transaction, has_written=has_written))
             return faults + errors + self._escaped(transaction, test, by_a_child=by_a_child)
 
-    def _end(self, transaction: TestTransaction) -> list[PgSandboxError]:
+    def _end(
+        self, transaction: TestTransaction, *, has_written: bool = True
+    ) -> list[PgSandboxError]:
         self.advisory.end_transactions()
         errors = transaction.finish()
         server = transaction.server
@@ -364,7 +368,7 @@ class TestDatabaseSession:
         self.routines = NotifyingRoutines()
         for backend in self.backends:
             if backend.transaction is transaction:
-                backend.test_finished()
+                backend.test_finished(has_written=has_written)
         if self.standing and (server.is_lost or not server.is_in_transaction):
             self._lose()
         if server.is_lost:

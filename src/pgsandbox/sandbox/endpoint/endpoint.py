@@ -404,14 +404,18 @@ class Endpoint:
     def do_verdict(self) -> list[dict[str, Any]]:
         return _as_list(self.database.verdict())
 
-    def do_finish(self, test: str, by_a_child: bool, is_over: bool) -> dict[str, Any]:
+    def do_finish(
+        self, test: str, by_a_child: bool, is_over: bool, has_written: bool = True
+    ) -> dict[str, Any]:
         database = self.database
         used = bool(database.executed())
         for client in self._waiting():  # nobody will free what they wait for
             self._work_for(client, client.stop_at_end)
             self._tidy(client)
         gone, self._gone = self._gone, []
-        found = database.finish(test, by_a_child=by_a_child, is_over=is_over)
+        found = database.finish(
+            test, by_a_child=by_a_child, is_over=is_over, has_written=has_written
+        )
         return {
             "errors": _as_list(found),
             "is_in_doubt": database.is_in_doubt,
