@@ -315,7 +315,7 @@ class ConnectionInterceptor:
             made = dialect.connect(**given)
         self._made[id(record)] = what
         if isinstance(what, Clone):
-            what.track(made)
+            what.track(made, record)
         elif isinstance(what, _Building):
             what.opened.append(record)
             with contextlib.closing(made.cursor()) as cursor:
@@ -426,7 +426,9 @@ class ConnectionInterceptor:
         if isinstance(route, Clone):
             if not any(route is each.clone for each in self.databases):
                 raise exc.DisconnectionError("this connection is from an earlier test")
-            self.threads.uses(threading.current_thread(), self.running)
+            thread = threading.current_thread()
+            route.is_used_by(record, thread)
+            self.threads.uses(thread, self.running)
             return
         self._check_route(route, connection, record)
 

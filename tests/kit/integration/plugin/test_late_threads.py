@@ -371,3 +371,47 @@ def test_tests_beside_threads_pass(tmp_path: Path) -> None:
     assert found.is_well, found.text
     assert found.counts["reads"] > 0
     assert found.counts["rollback"] == 300
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_the_end_of_a_clone_waits_for_no_statement(make_project: MakeProject, driver: str) -> None:
+    """A thread's own goes on until its database goes."""
+    tests = """
+        import threading
+
+        import pytest
+        from sqlalchemy import create_engine, text
+
+        engine = create_engine("postgresql+<driver>://app@production.example/shop")
+        errors = []
+
+
+        def sleep(has_begun):
+            try:
+                with engine.connect() as connection:
+                    connection.execute(text("select 1"))
+                    has_begun.set()
+                    connection.execute(text("select pg_sleep(3600)"))
+            except Exception as error:
+                errors.append(error)
+
+
+        @pytest.mark.pgsandbox(isolation="clone")
+        def test_starts_it():
+            has_begun = threading.Event()
+            threading.Thread(target=sleep, args=[has_begun], name="sleeper").start()
+            assert has_begun.wait(20)
+
+
+        @pytest.mark.pgsandbox(isolation="clone")
+        def test_goes_on():
+            (sleeper,) = (each for each in threading.enumerate() if each.name == "sleeper")
+            sleeper.join(20)
+
+            assert not sleeper.is_alive()
+            assert len(errors) == 1
+    """
+    files = {"tests/integration/test_items.py": tests.replace("<driver>", driver)}
+    outcome = make_project(files, _SETTINGS).run("-q")
+
+    assert outcome.counts == {"passed": 2}
