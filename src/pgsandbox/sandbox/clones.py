@@ -37,7 +37,7 @@ class Clone:
         return self.connected + len(self.executed)
 
     def track(self, connection: Any, record: Any) -> None:
-        """Remember a real *connection* to it, which `close` is to close, and its pool's *record*."""
+        """Remember a real *connection* to it, for `close`, and its pool's *record*."""
         self.connected += 1
         with contextlib.suppress(TypeError):  # not every driver's connection can be referred to
             driver = getattr(connection, "driver_connection", connection)

@@ -94,6 +94,8 @@ class TestDatabase:
         self._errors: dict[int, PgSandboxError] = {}
         """What made the running test fail, by what the endpoint calls it."""
         self._reported: set[int] = set()
+        self._told: SandboxLost | None = None
+        """What a test was told became of the endpoint."""
         self._routes: weakref.WeakSet[Route] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._raw: dict[str, Route] = {}
@@ -254,7 +256,11 @@ class TestDatabase:
 
     def verdict(self, timeout: float = 10.0) -> list[PgSandboxError]:
         """Return what must make the test fail as it stands, at the end of its body."""
-        return self._unreported(self._ask("verdict", patience=timeout) or [])
+        try:
+            return self._unreported(self._ask("verdict", patience=timeout) or [])
+        except SandboxLost as error:
+            self._told = error
+            return [error]
 
     def finish(
         self,
@@ -285,7 +291,7 @@ class TestDatabase:
         except PgSandboxError as error:
             self.close()
             self.is_in_doubt = self.is_bereft = True
-            return [error]
+            return [error] if error is not self._told else []
         if said is None:
             return []
         self.is_in_doubt = self.is_in_doubt or said["is_in_doubt"]

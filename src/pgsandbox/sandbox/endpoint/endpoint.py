@@ -440,6 +440,9 @@ class Endpoint:
     def do_take_late(self) -> list[dict[str, str]]:
         return [asdict(each) for each in self.database.take_late()]
 
+    def do_live(self) -> None:
+        pass
+
     def do_state(self) -> dict[str, Any]:
         database = self.database
         return {
@@ -518,7 +521,7 @@ class Endpoint:
         self.database.close()
 
 
-_LOOKS = frozenset({"executed", "state", "describe", "sessions_query", "unseen"})
+_LOOKS = frozenset({"live", "executed", "state", "describe", "sessions_query", "unseen"})
 """Calls that change nothing and need no server."""
 _HIGH_WATER = 512 * 1024
 
