@@ -137,7 +137,7 @@ class FixtureData:
             if depth:
                 level.frozen.append((database, depth))
             else:
-                errors.extend(database.finish(level.fixture, is_over=False))
+                errors.extend(database.finish(level.fixture, is_over=False, has_written=False))
         level.snapshot = snapshot
         level.sessions, level.states, level.unwritten = [], [], set()
         self._made()
