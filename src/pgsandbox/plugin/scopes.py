@@ -129,9 +129,7 @@ class Scopes:
             if errors:
                 raise self._plugin.failure(errors[0])
         except BaseException as failed:
-            if errors or _is_ours(
-                failed
-            ):  # whoever asks for it in time shall not get the same again
+            if errors or _is_ours(failed):  # a test that asks for it in time gets a new one
                 fixturedef.finish(request)
             for error in self._fixture_data.abandon(level):
                 failed.add_note(f"{type(error).__name__}: {error}")

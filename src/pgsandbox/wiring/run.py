@@ -508,3 +508,16 @@ class Run:
     def describe_databases(self) -> str:
         """Return the names of this run's databases, each with the names that were not free."""
         return ", ".join(run_database.description for run_database in self.run_databases.values())
+
+
+@contextlib.contextmanager
+def started(settings: Settings, app: Application | None = None) -> Iterator[Run]:
+    """Give a run that is started, and stop it at the end of the block."""
+    run = Run(settings, app=app)
+    run.interceptor.install()
+    try:
+        run.start()
+        yield run
+    finally:
+        run.stop()
+        run.interceptor.remove()
