@@ -276,6 +276,7 @@ class ActivePlugin:
                 self._unusable = error
                 errors.append(error)
         self.run.interceptor.running = "no test is running"
+        self._summary.late.extend(reporting.is_late(each) for each in self.run.take_late())
         self._summary.figures.teardown += time.perf_counter() - began
         return errors
 
@@ -283,8 +284,7 @@ class ActivePlugin:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Enter the sandbox before the test's fixtures are set up."""
         began = time.perf_counter()
-        self.run.interceptor.running = item.nodeid
-        self.run.interceptor.refused.clear()
+        self.run.interceptor.begin(item.nodeid)
         self._chosen = None
         choice = self._choice(item)
         self._chosen = item, choice
@@ -405,6 +405,9 @@ class ActivePlugin:
             self._summary.kept.extend(reporting.lines_of_kept(self.run))
         self._summary.waits.extend(self.run.waits)
         self._summary.notes.extend(self.run.notes)
+        self._summary.late.extend(
+            reporting.is_late(each) for each in self.run.take_late(at_end=True)
+        )
         self._summary.problems.extend(
             f"{type(error).__name__}: {error}" for error in self.run.stop()
         )

@@ -13,10 +13,14 @@ from sqlalchemy.engine import URL
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import masked, masked_place, masked_sql
 from pgsandbox.plugin import missing_greenlet, missing_table
+from pgsandbox.sandbox.endpoint.sessions import Late
 from pgsandbox.wiring import DEFAULT, Run
 
 _SHOWN = 30
 """Lines of a failing test's section, for the statements and for all else."""
+
+_THREADS = 10
+"""Lines of the summary about threads that outlived their tests."""
 
 _REFUSALS = 3
 """Refusals that a failing test's section shows."""
@@ -62,6 +66,8 @@ class RunSummary:
     notes: list[str] = field(default_factory=list)
     """What is worth knowing, and wrong with nothing."""
 
+    late: list[tuple[str, str]] = field(default_factory=list)
+    """Who went on after its test, and when."""
     swallowed: list[str] = field(default_factory=list)
     """Tests that passed although a refusal was caught in them, each with the first refusal."""
     pending: list[str] = field(default_factory=list)
@@ -79,6 +85,7 @@ class RunSummary:
         self.refusal = self.refusal or other["refusal"]
         self.waits.extend(other["waits"])
         self.swallowed.extend(other["swallowed"])
+        self.late.extend((who, when) for who, when in other["late"])
         self.pending.extend(other["pending"])
         self.notes.extend(note for note in other["notes"] if note not in self.notes)
 
@@ -124,13 +131,38 @@ def swallowed(run: Run, test: Path) -> list[PgSandboxError]:
     What a traceback begins with is the frame that caught it: the application's, or a thread's. A
     refusal that the test itself has caught, with pytest.raises say, is what it is about.
     """
-    return [each for each in run.interceptor.refused if not _is_caught_in(each, test)]
+    interceptor = run.interceptor
+    return [
+        each
+        for each in interceptor.refused
+        if each not in interceptor.refused_to_others and not _is_caught_in(each, test)
+    ]
 
 
 def line_of_swallowed(test: str, error: PgSandboxError) -> str:
     """Return the line of the summary about *test*, in which *error* was caught."""
     places = [each.value for each in error.facts if each.name == "opened at"]
     return f"{test} ({type(error).__name__}{f' at {places[0]}' if places else ''})"
+
+
+def is_late(late: Late) -> tuple[str, str]:
+    """Return what the summary says of somebody who went on after a test: who it was, and what."""
+    what = "was refused" if late.was_refused else "used the database"
+    when = "before the next test" if late.running == "no test is running" else f"in {late.running}"
+    return f"{late.who} went on after its test and {what}", f"after {late.test}, {when}"
+
+
+def _outlived(totals: RunSummary) -> list[str]:
+    """Return the lines about what went on after its test, one for each of whom that is said."""
+    times: dict[str, list[str]] = {}
+    for who, when in totals.late:
+        times.setdefault(who, []).append(when)
+    lines = [
+        f"{who}: {found[0]}" + f" ({len(found)} times in all)" * (len(found) > 1)
+        for who, found in times.items()
+    ]
+    more = [f"{len(lines) - _THREADS} others went on after their tests"]
+    return lines[:_THREADS] + more * (len(lines) > _THREADS)
 
 
 def _is_caught_in(error: BaseException, file: Path) -> bool:
@@ -194,6 +226,8 @@ def summary(reporter: pytest.TerminalReporter, totals: RunSummary) -> None:
         reporter.write_line(
             f"pgsandbox: a refusal was caught in a passing test: {line}", yellow=True
         )
+    for line in _outlived(totals):
+        reporter.write_line(f"pgsandbox: {line}", yellow=True)
     for line in totals.pending:
         reporter.write_line(f"pgsandbox: a passing test has left tasks: {line}", yellow=True)
     for line in (*totals.kept, *totals.notes):

@@ -93,8 +93,16 @@ class Scopes:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
         """Keep what a fixture of a wider scope makes until that scope ends."""
+        if request.scope not in _SCOPES:
+            return (yield)
+        try:
+            return (yield from self._set_up_wider(fixturedef, request))
+        finally:
+            self._interceptor.threads.are_known()
+
+    def _set_up_wider(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
         item = self._plugin.item
-        if item is None or request.scope not in _SCOPES:
+        if item is None:
             return (yield)
         if any(database.clone is not None for database in self._interceptor.databases):
             return (yield from self._set_up_in_clone(fixturedef, request, item))
@@ -121,9 +129,7 @@ class Scopes:
             if errors:
                 raise self._plugin.failure(errors[0])
         except BaseException as failed:
-            if errors or _is_ours(
-                failed
-            ):  # whoever asks for it in time shall not get the same again
+            if errors or _is_ours(failed):  # a test that asks for it in time gets a new one
                 fixturedef.finish(request)
             for error in self._fixture_data.abandon(level):
                 failed.add_note(f"{type(error).__name__}: {error}")

@@ -33,9 +33,10 @@ from pgsandbox.sandbox import (
     rewriting,
 )
 from pgsandbox.sandbox.clones import Clone
-from pgsandbox.sandbox.endpoint.sessions import Executed
+from pgsandbox.sandbox.endpoint.sessions import Executed, Late
 from pgsandbox.sandbox.explanation import explain
 from pgsandbox.sandbox.fixture_data import FixtureData
+from pgsandbox.sandbox.late_threads import LateThreads
 from pgsandbox.sandbox.rewriting import Destination
 from pgsandbox.sandbox.test_database import ROUTE, Route, TestDatabase
 
@@ -87,8 +88,11 @@ class ConnectionInterceptor:
         """Whether the running test asked for the database."""
         self.refused: list[PgSandboxError] = []
         """What was refused during the running test."""
+        self.refused_to_others: list[PgSandboxError] = []
+        """What of it was none of the test's: asked for by a thread that was there before it."""
         self.settings: tuple[Fact, ...] = ()
         """What a refusal says of the settings that decide, with their sources."""
+        self.threads = LateThreads()
         self.loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         """The event loops on which a connection was opened."""
         self.fixture_data = FixtureData(self)
@@ -156,6 +160,21 @@ class ConnectionInterceptor:
 
     # -- the running test ---------------------------------------------------------------------
 
+    def begin(self, test: str) -> None:
+        """*test* is about to be set up, and has not asked for the database yet."""
+        self.running = test
+        self.refused.clear()
+        self.refused_to_others.clear()
+        self.threads.begin(test)
+
+    def take_late(self) -> list[Late]:
+        """Return who went on after a test that was over, since this was asked last."""
+        found, self.threads.late = self.threads.late, []
+        for database in self.databases:
+            found += database.late
+            database.late = []
+        return found
+
     def enter(self, test: str) -> None:
         """From now on connections belong to *test*, which asked for the database."""
         self.running, self.is_requested = test, True
@@ -209,6 +228,9 @@ class ConnectionInterceptor:
         self.wind_down()
         self.close_sessions()
         errors = self._finish(is_over=True)
+        threads = self.threads.end()
+        for database in self.databases if threads else []:
+            database.hold(threads, self.running)
         self._leave_clones()
         self.running, self.is_requested = "no test is running", False
         return errors
@@ -297,7 +319,7 @@ class ConnectionInterceptor:
             made = dialect.connect(**given)
         self._made[id(record)] = what
         if isinstance(what, Clone):
-            what.track(made)
+            what.track(made, record)
         elif isinstance(what, _Building):
             what.opened.append(record)
             with contextlib.closing(made.cursor()) as cursor:
@@ -416,6 +438,9 @@ class ConnectionInterceptor:
             if loop is not None and loop() is not asyncio.get_running_loop():
                 cleanup.abandon(record)
                 raise exc.DisconnectionError("this connection is of another event loop")
+            thread = threading.current_thread()
+            route.is_used_by(record, thread)
+            self.threads.uses(thread, self.running)
             return
         self._check_route(route, connection, record)
 
@@ -434,7 +459,10 @@ class ConnectionInterceptor:
             raise exc.DisconnectionError("this connection is from before")
         if not route.is_set_up:
             route.database.set_up_done(route)
-        route.thread = threading.current_thread()
+        if route.is_held:
+            route.database.let_go(route)
+        route.thread = thread = threading.current_thread()
+        self.threads.uses(thread, self.running)
 
     def _executing(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         clone = connection.info.get(ROUTE)
@@ -443,6 +471,9 @@ class ConnectionInterceptor:
             clone.executed.append(Executed(statement, where))
 
     def _session_began(self, session: Session, transaction: Any, connection: Any) -> None:
+        route = connection.info.get(ROUTE)
+        if isinstance(route, Route):
+            route.thread = threading.current_thread()
         if self.is_requested and not self.fixture_data.takes(session, connection):
             self._sessions[session] = threading.current_thread()
 
@@ -471,8 +502,13 @@ class ConnectionInterceptor:
             raise self._foreign(url)
         if database.clone is not None:
             return rewriting.destination_of(database.clone.url)
-        label = f"a connection of {driver} made at {call_sites.place()}"
-        return database.route(label, is_raw=True)[1]
+        place = call_sites.place()
+        label = f"a connection of {driver} made at {place}"
+        self.threads.uses(threading.current_thread(), self.running)
+        route, to = database.route(label, is_raw=True)
+        if route is not None and call_sites.is_of_a_library(place):
+            route.thread = None  # it is made for whoever asks the library for it
+        return to
 
     # -- decisions ----------------------------------------------------------------------------
 
@@ -585,4 +621,6 @@ class ConnectionInterceptor:
 
     def _refused(self, error: E) -> E:
         self.refused.append(error)
+        if self.threads.is_older(threading.current_thread()) and not self.is_requested:
+            self.refused_to_others.append(error)
         return error

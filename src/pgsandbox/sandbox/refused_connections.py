@@ -1,4 +1,4 @@
-"""What is said to a connection that may not be made, whoever asked for it."""
+"""The errors for connections that may not be made."""
 
 from __future__ import annotations
 

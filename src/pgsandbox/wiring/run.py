@@ -25,6 +25,7 @@ from pgsandbox.errors import (
 )
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
+from pgsandbox.sandbox.endpoint.sessions import Late
 from pgsandbox.sandbox.endpoint_process import EndpointProcess
 from pgsandbox.sandbox.test_database import TestDatabase
 from pgsandbox.wiring.application import Application, application_of, context_of, make_app
@@ -187,6 +188,15 @@ class Run:
     def waits(self) -> list[float]:
         """How many seconds each test with databases of its own waited for them."""
         return self._clone_pool.waits if self._clone_pool is not None else []
+
+    def take_late(self, *, at_end: bool = False) -> list[Late]:
+        """Return who went on after a test that was over, since this was asked last.
+
+        *at_end* the endpoints are asked, too, which tell it with the end of each test otherwise.
+        """
+        for each in self.run_databases.values() if at_end else ():
+            each.database.take_late()
+        return self.interceptor.take_late()
 
     @property
     def notes(self) -> list[str]:
@@ -498,3 +508,16 @@ class Run:
     def describe_databases(self) -> str:
         """Return the names of this run's databases, each with the names that were not free."""
         return ", ".join(run_database.description for run_database in self.run_databases.values())
+
+
+@contextlib.contextmanager
+def started(settings: Settings, app: Application | None = None) -> Iterator[Run]:
+    """Give a run that is started, and stop it at the end of the block."""
+    run = Run(settings, app=app)
+    run.interceptor.install()
+    try:
+        run.start()
+        yield run
+    finally:
+        run.stop()
+        run.interceptor.remove()

@@ -88,7 +88,9 @@ class Backend:
         self.takes_several = False
         """Whether its statement is a call for several advisory locks."""
         self.is_cut = False
-        """Whether its transaction ended with its test while another thread was at work in it."""
+        """Whether its transaction ended with its test, and another thread or process has it."""
+        self.held_since = ""
+        """The test that is over in which a thread of that test's own took it, and keeps it."""
         self._session = ClientSession(label, is_arranging)
         self._transaction: TestTransaction | None = None
         self.standing: list[tuple[TestTransaction, ClientSession]] = []
@@ -222,6 +224,12 @@ class Backend:
                 self.told[name] = own
                 self.client.connection.send(messages.parameter(name, own))
         self._reports = server.reports
+
+    @property
+    def is_left_open(self) -> bool:
+        """Whether its transaction was open when its test ended."""
+        is_over = self.transaction is not None and self.transaction.is_finished
+        return is_over and self.session.is_explicit and not self.is_cut
 
     @property
     def status(self) -> bytes:
@@ -387,15 +395,22 @@ class Backend:
         found = self.transaction
         if found is not None and not found.is_finished and not found.is_frozen:
             return found
-        if self.is_cut:
-            test = found.test if found is not None else "an earlier test"
-            raise StatementFailed(refusals.as_message(refusals.cut(self.label, test)))
+        if self.is_cut and found is not None:
+            raise self.came_late(found.test)
+        if self.held_since:
+            test, self.held_since = self.held_since, ""
+            raise self.came_late(test)
         try:
             self._join(self.database.transaction_for(self))
         except PgSandboxError as error:
             raise StatementFailed(refusals.as_message(error)) from error
         assert self.transaction is not None
         return self.transaction
+
+    def came_late(self, test: str) -> StatementFailed:
+        """Return what is said to a client that goes on in what *test* began, which is over."""
+        self.database.came_late(self.label, test)
+        return StatementFailed(refusals.as_message(refusals.cut(self.label, test)))
 
     def _join(self, transaction: TestTransaction) -> None:
         before = self.session
@@ -526,15 +541,17 @@ class Backend:
 
     # -- its end ------------------------------------------------------------------------------
 
-    def test_finished(self, *, is_cut: bool) -> None:
+    def test_finished(self, *, has_written: bool) -> None:
         """The running test is over: what was not committed is undone, what was set is reset."""
-        self.copy = None
         self.simple.forget()
+        if self.copy is not None:
+            self.copy.end_with_test()
         session = self.session
         if session.in_transaction and not session.is_explicit:
             session.ended()
         session.savepoints.clear()
-        self.is_cut = session.is_explicit and is_cut
+        # The test process says of its own connections which ones other threads are at work in.
+        self.is_cut = session.is_explicit and self.client.is_strange and has_written
         self.notifications.forget()
         self.objects.forget()
 

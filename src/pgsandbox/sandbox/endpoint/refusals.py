@@ -190,10 +190,10 @@ def broke_down(error: Exception, test: str) -> SandboxLost:
 def cut(label: str, test: str) -> SandboxLost:
     """Refuse to go on in a transaction whose test is over."""
     return SandboxLost(
-        "A thread went on in a transaction that began in a test which is over. What it wrote there "
-        "was rolled back with that test, and no other test is to see the rest.",
+        "A thread or process went on in a transaction that began in a test which is over. What it "
+        "wrote there was rolled back with that test, and no other test is to see the rest.",
         facts=[Fact("began in", test), Fact("connection", label)],
-        remedy="Join the threads that a test starts before it ends.",
+        remedy="Join the threads that a test starts before it ends, and end its processes.",
     )
 
 

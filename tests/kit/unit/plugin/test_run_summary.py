@@ -52,6 +52,7 @@ def test_a_worker_sends_what_any_channel_carries():
         "refusal": "",
         "waits": [],
         "notes": [],
-        "swallowed": [],
+        "late": [],
         "pending": [],
+        "swallowed": [],
     }
