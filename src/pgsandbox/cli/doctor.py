@@ -164,7 +164,6 @@ def diagnose(settings: Settings, server: Server) -> Diagnosis:
         free=capacity.free,
         most_processes=most_processes(capacity.free, 1 + len(settings.binds)),
         processors=os.cpu_count() or 1,
-        adopted=sum(each.may_drop for each in tests if _is_adopted(each)),
         left_over=sum(not each.is_leased and not each.is_kept for each in tests if _is_test(each)),
         kept=sum(each.is_kept for each in tests),
     )
@@ -237,10 +236,6 @@ def _described(server: Server, role: str) -> Iterable[tuple[str, str]]:
 
 def _is_template(found: databases.Leftover) -> bool:
     return found.mark is not None and found.mark.purpose == databases.TEMPLATE
-
-
-def _is_adopted(found: databases.Leftover) -> bool:
-    return found.mark is not None and found.mark.purpose == databases.ADOPTED
 
 
 def _is_test(found: databases.Leftover) -> bool:

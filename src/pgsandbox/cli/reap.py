@@ -46,7 +46,7 @@ class Reaped:
     lines: tuple[Line, ...] = ()
     """Every database of pgsandbox that was there, by name."""
     problems: tuple[str, ...] = field(default=())
-    """What stood in the way, each a whole message."""
+    """What could not be dropped and why, each a whole message."""
 
     @property
     def exit_code(self) -> int:
@@ -126,7 +126,6 @@ def _why_left(found: databases.Leftover, errors: Sequence[DatabaseError]) -> tup
     reasons = {
         "held by a live run": found.is_leased,
         "kept; `pgsandbox reap --kept` drops it": found.is_kept,
-        "adopted: emptied by the next run, never dropped": purpose == databases.ADOPTED,
         f"only its owner {found.role} may drop it": not found.may_drop,
         "a template that a live run uses": purpose == databases.TEMPLATE,
         f"for another purpose: {purpose}": purpose != databases.PURPOSE,

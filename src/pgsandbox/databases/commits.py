@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import connection as Connection
 
-from pgsandbox.databases.catalog import identity_of
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited
+from pgsandbox.databases.pg_database import identity_of
 
 _MOST = 128 * 1024 * 1024
 """Bytes of the log that are read; after a test that wrote more, nobody can tell."""

@@ -95,7 +95,7 @@ def _set(connection: Connection, cursor: Cursor, limits: Limits) -> None:
     if _limits_of.get(connection) == limits:
         return
     if isinstance(connection, connections.Connection):
-        connection.patience = limits.answer
+        connection.timeout = limits.answer
     cursor.execute(
         "select pg_catalog.set_config('lock_timeout', %s, false),"
         " pg_catalog.set_config('statement_timeout', %s, false)",

@@ -27,9 +27,9 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pgsandbox.databases.admin import proven
-from pgsandbox.databases.catalog import Entry, identity_of
 from pgsandbox.databases.commits import LogPosition, have_changed_shared, log_position
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited, url_fact
+from pgsandbox.databases.pg_database import Entry, identity_of
 from pgsandbox.errors import Fact, SharedStateChanged
 
 _SHOWN = 10

@@ -94,7 +94,7 @@ class Engines:
             session.blocking_engine = self._beside
             try:
                 made = call()
-                if self._run.homes[DEFAULT].database.clone is not None:
+                if self._run.run_databases[DEFAULT].database.clone is not None:
                     # Two connections to a real database: the other one sees what is committed.
                     session.connection().connection.commit()
                 return made
@@ -114,7 +114,7 @@ class Engines:
         self._beside = None
 
     def _url(self) -> URL:
-        return self._run.homes[DEFAULT].database.url
+        return self._run.run_databases[DEFAULT].database.url
 
     def _blocking_url(self) -> URL:
         url = self._url()

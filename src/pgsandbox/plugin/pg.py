@@ -82,8 +82,8 @@ class Pg:
         finally:
             queries.statements.extend(
                 each.text
-                for name, home in self._run.homes.items()
-                for each in home.database.executed(before[name])
+                for name, run_database in self._run.run_databases.items()
+                for each in run_database.database.executed(before[name])
                 if not is_transaction_control(each.text)
             )
 
@@ -116,24 +116,31 @@ class Pg:
 
     def _observer(self, name: str) -> Any:
         if name not in self._observers:
-            home = self._run.homes[name]
-            if home.database.clone is None:
-                home.database.expect_session()
+            run_database = self._run.run_databases[name]
+            if run_database.database.clone is None:
+                run_database.database.expect_session()
             observer = self._run.find_server().connect(self._run.url_of(name).database)
             with observer.cursor() as cursor:
                 cursor.execute(
                     "SET application_name = 'pgsandbox observer'; SET lock_timeout = '2s';"
                     " SET default_transaction_read_only = on"
                 )
-            observer.patience = _LONGEST_LOOK
+            observer.timeout = _LONGEST_LOOK
             self._observers[name] = observer
         return self._observers[name]
 
     def _count(self) -> dict[str, int]:
-        return {name: home.database.count_executed() for name, home in self._run.homes.items()}
+        return {
+            name: run_database.database.count_executed()
+            for name, run_database in self._run.run_databases.items()
+        }
 
     def _executed(self) -> list[Executed]:
-        return [each for home in self._run.homes.values() for each in home.database.executed()]
+        return [
+            each
+            for run_database in self._run.run_databases.values()
+            for each in run_database.database.executed()
+        ]
 
 
 _LONGEST_LOOK = 60.0

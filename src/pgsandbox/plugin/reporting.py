@@ -50,7 +50,7 @@ class Figures:
 
 
 @dataclass
-class Closing:
+class RunSummary:
     """What is to be said when the run is over; a worker of pytest-xdist sends it on."""
 
     figures: Figures = field(default_factory=Figures)
@@ -98,9 +98,9 @@ def header(run: Run, is_controller: bool) -> list[str]:
 def sections(run: Run) -> list[tuple[str, str]]:
     """Return what a failing test did with the database, as sections of its report."""
     found = []
-    for name, home in run.homes.items():
+    for name, run_database in run.run_databases.items():
         try:
-            executed = home.database.executed()
+            executed = run_database.database.executed()
         except PgSandboxError:
             continue  # its own error says what became of it
         if not executed:
@@ -110,11 +110,11 @@ def sections(run: Run) -> list[tuple[str, str]]:
         lines = [f"... {left_out} statements before"] if left_out else []
         lines += [f"{_one_line(each.text)}  [{each.connection}]" for each in shown]
         more = []
-        if home.database.clone is None:
-            transactions, notes = home.database.describe()
+        if run_database.database.clone is None:
+            transactions, notes = run_database.database.describe()
             more = [f"open transaction: {_one_line(each)}" for each in transactions]
             more += [f"note: {_one_line(note)}" for note in notes]
-            unseen = run.unseen(home)
+            unseen = run.unseen(run_database)
             more += [f"note: {unseen}"] if unseen else []
         title = "SQL of this test" if name == DEFAULT else f"SQL of this test, {name}"
         found.append((title, "\n".join(lines + more[:_SHOWN])))
@@ -135,23 +135,23 @@ def swallowed(run: Run, test: Path) -> list[PgSandboxError]:
     ]
 
 
-def is_swallowed(test: str, error: PgSandboxError) -> str:
+def line_of_swallowed(test: str, error: PgSandboxError) -> str:
     """Return the line of the summary about *test*, in which *error* was caught."""
     places = [each.value for each in error.facts if each.name == "opened at"]
     return f"{test} ({type(error).__name__}{f' at {places[0]}' if places else ''})"
 
 
-def is_late(late: Late) -> tuple[str, str]:
+def line_of_late(late: Late) -> tuple[str, str]:
     """Return what the summary says of somebody who went on after a test: who it was, and what."""
     what = "was refused" if late.was_refused else "used the database"
     when = "before the next test" if late.running == "no test is running" else f"in {late.running}"
     return f"{late.who} went on after its test and {what}", f"after {late.test}, {when}"
 
 
-def _outlived(closing: Closing) -> list[str]:
+def _outlived(totals: RunSummary) -> list[str]:
     """Return the lines about what went on after its test, one for each of whom that is said."""
     times: dict[str, list[str]] = {}
-    for who, when in closing.late:
+    for who, when in totals.late:
         times.setdefault(who, []).append(when)
     lines = [
         f"{who}: {found[0]}" + f" ({len(found)} times in all)" * (len(found) > 1)
@@ -176,23 +176,23 @@ def refused(run: Run, failure: BaseException) -> list[tuple[str, str]]:
     return [("connections that were refused", text)] if others else []
 
 
-def kept(run: Run) -> list[str]:
+def lines_of_kept(run: Run) -> list[str]:
     """Return how to look at each database that stays after the run, and how to end that."""
-    lines = [is_kept(run.url_of(name)) for name in run.homes]
+    lines = [line_of_kept(run.url_of(name)) for name in run.run_databases]
     pid = run.find_server().keep() if lines else None
     if pid is not None:
         lines.append(f"the embedded server runs on for it; stop both with: kill {pid}")
     return lines
 
 
-def is_kept(url: URL) -> str:
+def line_of_kept(url: URL) -> str:
     """Return how to look at the database at *url*, which stays."""
     return f"{url.database} is kept; look at it with: {_psql(url)}"
 
 
-def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:
+def summary(reporter: pytest.TerminalReporter, totals: RunSummary) -> None:
     """Write the closing lines: the figures, what stays, and what went wrong."""
-    figures = closing.figures
+    figures = totals.figures
     if figures.tests and reporter.verbosity >= 0:
         noun = "test" if figures.tests == 1 else "tests"
         reporter.write_line(
@@ -200,24 +200,24 @@ def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:
             f"prepare it, {figures.setup:.2f} s in set-up, {figures.teardown:.2f} s in teardown, "
             f"{figures.removal:.2f} s to drop it"
         )
-    if closing.waits and reporter.verbosity >= 0:
-        noun = "clone was" if len(closing.waits) == 1 else "clones were"
-        mean = sum(closing.waits) / len(closing.waits)
+    if totals.waits and reporter.verbosity >= 0:
+        noun = "clone was" if len(totals.waits) == 1 else "clones were"
+        mean = sum(totals.waits) / len(totals.waits)
         reporter.write_line(
-            f"pgsandbox: {len(closing.waits)} {noun} ready after {mean * 1000:.0f} ms on average, "
-            f"{max(closing.waits) * 1000:.0f} ms at most"
+            f"pgsandbox: {len(totals.waits)} {noun} ready after {mean * 1000:.0f} ms on average, "
+            f"{max(totals.waits) * 1000:.0f} ms at most"
         )
-    for line in closing.swallowed:
+    for line in totals.swallowed:
         reporter.write_line(
             f"pgsandbox: a refusal was caught in a passing test: {line}", yellow=True
         )
-    for line in _outlived(closing):
+    for line in _outlived(totals):
         reporter.write_line(f"pgsandbox: {line}", yellow=True)
-    for line in (*closing.kept, *closing.notes):
+    for line in (*totals.kept, *totals.notes):
         reporter.write_line(f"pgsandbox: {line}")
-    for line in closing.problems:
+    for line in totals.problems:
         reporter.write_line(f"pgsandbox: {line}", red=True)
-    closing.problems.clear()
+    totals.problems.clear()
 
 
 def _psql(url: URL) -> str:

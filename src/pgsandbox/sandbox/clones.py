@@ -26,9 +26,7 @@ class Clone:
         self.connected = 0
         """How many connections were made to it."""
         self._connections: list[tuple[Any, Any]] = []
-        self._users: weakref.WeakKeyDictionary[Any, threading.Thread] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._users: weakref.WeakKeyDictionary[Any, threading.Thread] = weakref.WeakKeyDictionary()
         """Who used the connection of a pool's record last."""
 
     @property

@@ -43,7 +43,7 @@ _START = (
     "from pgsandbox.sandbox.endpoint.__main__ import main; main(sys.argv[1:])"
 )
 _PACKAGES = str(Path(errors.__file__).parents[1])
-_LONGEST_PATH = 107
+_LONGEST_PATH = 103 if sys.platform == "darwin" else 107
 
 
 class EndpointProcess:

@@ -87,9 +87,9 @@ class TestDatabase:
         """The databases of earlier tests: an engine that was made in one stays usable."""
         self.endpoint = endpoint
         self.is_in_doubt = False
-        """Whether a test may have changed the database for real: it must be made anew."""
-        self.is_bereft = False
-        """Whether what stood is gone, because its transaction ended."""
+        """Whether a test may have changed the database for real: it must be recreated."""
+        self.has_lost_data = False
+        """Whether the rows of wider fixtures are gone, because their transaction ended."""
         self._restarts_sequences = restarts_sequences
         self._errors: dict[int, PgSandboxError] = {}
         """What made the running test fail, by what the endpoint calls it."""
@@ -142,10 +142,10 @@ class TestDatabase:
         """Let the endpoint close its session, so that the database can be copied or dropped."""
         if self.endpoint is not None:
             try:
-                self.is_bereft = self.endpoint.call("close")
+                self.has_lost_data = self.endpoint.call("close")
             except SandboxLost:
                 self.close()
-                self.is_bereft = True
+                self.has_lost_data = True
 
     def close(self) -> None:
         """End the endpoint."""
@@ -290,12 +290,12 @@ class TestDatabase:
             )
         except PgSandboxError as error:
             self.close()
-            self.is_in_doubt = self.is_bereft = True
+            self.is_in_doubt = self.has_lost_data = True
             return [error] if error is not self._told else []
         if said is None:
             return []
         self.is_in_doubt = self.is_in_doubt or said["is_in_doubt"]
-        self.is_bereft = said["is_bereft"]
+        self.has_lost_data = said["is_bereft"]
         self._was_used = self._was_used or said["was_used"]
         if said["undone"]:
             for route in self._known():
@@ -469,9 +469,9 @@ class TestDatabase:
         """Go on in what the fixture at *depth* has made."""
         self._tell("resume", depth=depth)
 
-    def forget_bereft(self) -> None:
-        """What was lost is given up."""
-        self.is_bereft = False
+    def forget_lost_data(self) -> None:
+        """Forget that rows of wider fixtures were lost."""
+        self.has_lost_data = False
         self._tell("forget_bereft")
 
     def _look(self, method: str, **arguments: Any) -> Any:

@@ -29,7 +29,7 @@ from pgsandbox import guard
 from pgsandbox.reports import Finding
 from pgsandbox.schema.compare import Difference, compare
 from pgsandbox.schema.migrating import Migrations, Revision
-from pgsandbox.schema.objects import Catalog
+from pgsandbox.schema.schema_objects import Catalog
 
 PAGE = "testing/migrations/"
 

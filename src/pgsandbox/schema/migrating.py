@@ -22,9 +22,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from pgsandbox.schema.builders import alembic_config, quiet_warnings, without_alembic
+from pgsandbox.schema.catalog import read_catalog
 from pgsandbox.schema.logs import logging_kept
-from pgsandbox.schema.objects import Catalog
-from pgsandbox.schema.rereading import Rereader
+from pgsandbox.schema.schema_objects import Catalog
 from pgsandbox.schema.versions import version_table_of, without_versions
 
 try:
@@ -78,7 +78,6 @@ class Migrations:
         self.location = location
         self._through = through
         self._version_tables: frozenset[str] = frozenset()
-        self._rereader = Rereader()
         self.statements: list[str] = []
         """What the last migration sent."""
 
@@ -124,7 +123,7 @@ class Migrations:
 
     def catalog(self) -> Catalog:
         """Return the database's schema, without Alembic's own table and a schema for it alone."""
-        found = self._rereader.read(self.connection.connection.driver_connection)  # type: ignore[arg-type]
+        found = read_catalog(self.connection.connection.driver_connection)  # type: ignore[arg-type]
         self.connection.rollback()
         return without_versions(found, self._version_tables)
 

@@ -16,6 +16,7 @@ from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.backend import Backend
 from pgsandbox.sandbox.endpoint.connection import ClientConnection, Unit
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting
+from pgsandbox.sandbox.endpoint.polling import process_of
 from pgsandbox.sandbox.endpoint.server import ServerError, ServerLost
 from pgsandbox.sandbox.endpoint.settings import KEPT_AWAY, parse_options
 
@@ -338,9 +339,10 @@ class Client:
     def _peer(self) -> str:
         if self._is_tcp:
             return "another process, over TCP"
-        found = self.connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        pid = struct.unpack("3i", found)[0]
-        return _OURS if pid == self.endpoint.test_process else f"the process {pid}"
+        pid = process_of(self.connection.socket)
+        if pid == self.endpoint.test_process:
+            return _OURS
+        return f"the process {pid}" if pid else "a process that does not say which"
 
     # -- its end ------------------------------------------------------------------------------
 

@@ -123,7 +123,7 @@ class CopyIn:
             if response is not None:
                 backend.extended.skip_to_sync()
             return  # its Sync comes after the rows
-        if backend.has_rest and response is None:
+        if backend.simple.has_rest and response is None:
             backend.resume()
             return
         backend.end_of_unit()

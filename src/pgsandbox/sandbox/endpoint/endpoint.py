@@ -21,6 +21,7 @@ from typing import Any
 
 from pgsandbox import errors
 from pgsandbox.errors import Fact, PgSandboxError
+from pgsandbox.sandbox.endpoint import polling
 from pgsandbox.sandbox.endpoint.authentication import NotAuthenticatedError
 from pgsandbox.sandbox.endpoint.backend import Backend
 from pgsandbox.sandbox.endpoint.client import Client
@@ -32,7 +33,6 @@ PORT = 5432
 """The number in the name of the Unix socket."""
 
 _BACKLOG = 256
-_IN = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 _AGAIN = 0.5
 """Seconds between two requests to cancel what the end of a test waits for."""
 
@@ -67,12 +67,12 @@ class Endpoint:
         self._urgent_clients: dict[int, Client] = {}
         """Clients that have not said yet whether they want to cancel, by descriptor."""
         self._watched: ServerConnection | None = None
-        self._epoll = select.epoll()
-        self._urgent = select.epoll()
+        self._all = polling.poller()
+        self._urgent = polling.poller()
         self._listen(self._on_socket_file())
         self._control.setblocking(False)
-        for poll in (self._epoll, self._urgent):
-            poll.register(self._control, _IN)
+        for poll in (self._all, self._urgent):
+            poll.register(self._control, polling.IN)
 
     # -- listening ----------------------------------------------------------------------------
 
@@ -85,8 +85,8 @@ class Endpoint:
         listener.listen(_BACKLOG)
         listener.setblocking(False)
         self._listeners[listener.fileno()] = listener
-        for poll in (self._epoll, self._urgent):
-            poll.register(listener, _IN)
+        for poll in (self._all, self._urgent):
+            poll.register(listener, polling.IN)
 
     def _accept(self, listener: socket.socket) -> list[Client]:
         accepted: list[Client] = []
@@ -101,8 +101,8 @@ class Endpoint:
             client = Client(self, found, self._numbers)
             self._clients[found.fileno()] = client
             self._by_key[client.pid, client.key] = client
-            self._epoll.register(found, _IN)
-            self._urgent.register(found, _IN)
+            self._all.register(found, polling.IN)
+            self._urgent.register(found, polling.IN)
             self._urgent_clients[found.fileno()] = client
             accepted.append(client)
 
@@ -111,7 +111,7 @@ class Endpoint:
     def run(self) -> None:
         """Serve until the test process is gone or says that it is over."""
         while not self._is_over:
-            events = self._epoll.poll(self._timeout())
+            events = self._all.poll(self._timeout())
             if any(fd == self._control.fileno() for fd, _ in events):
                 self._take_control()
             self._run_calls()
@@ -120,7 +120,7 @@ class Endpoint:
             for fd, event in events:
                 if fd in self._listeners:
                     ready.extend(self._accept(self._listeners[fd]))
-                elif event & select.EPOLLOUT and fd in self._clients:
+                elif event & polling.OUT and fd in self._clients:
                     self._clients[fd].connection.flush()
             for client in ready:
                 client.connection.receive()
@@ -157,7 +157,7 @@ class Endpoint:
             return
         client.is_watched_for_sending = waits_to_send
         with contextlib.suppress(OSError, ValueError):
-            self._epoll.modify(client.connection, _IN | (select.EPOLLOUT if waits_to_send else 0))
+            self._all.modify(client.connection, polling.IN | (polling.OUT if waits_to_send else 0))
 
     def _drop(self, client: Client) -> None:
         fd = client.connection.fileno()
@@ -165,7 +165,7 @@ class Endpoint:
             return
         self._forget_urgent(client)
         with contextlib.suppress(OSError, ValueError):
-            self._epoll.unregister(fd)
+            self._all.unregister(fd)
         self._by_key.pop((client.pid, client.key), None)
         if self.known.pop(client.token, {}).get("is_raw"):
             self._gone.append(client.token)
@@ -202,7 +202,7 @@ class Endpoint:
         fd = server.fileno()
         if self._watched is not server:
             self._watched = server
-            self._urgent.register(fd, select.EPOLLIN)
+            self._urgent.register(fd, polling.IN)
         serving = self._serving
         if serving is not None and serving.connection.has_unsent:
             serving.connection.flush()  # notices, say, of a statement that goes on

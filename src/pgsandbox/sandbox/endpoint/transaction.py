@@ -107,7 +107,7 @@ class TestTransaction:
             self._take_default_modes(session)
         try:
             self._drive(self.stack.begin_statement(session, statement))
-            self.settings.prepare(session, statement.text, hidden)
+            self.settings.prepare(session, statement.words, hidden)
             if session.constraint_modes or self._constraint_modes != ():
                 self._give_constraint_modes(session)
         except ServerError as error:  # what the server said to us is for the client, then
@@ -202,7 +202,7 @@ class TestTransaction:
         if statement.may_define:
             self.has_defined = self._are_constraints_stale = True
             self.definitions += 1
-        self.settings.learn(session, statement.text, hidden)
+        self.settings.learn(session, statement.words, hidden)
 
     def fail(self, session: ClientSession, statement: Statement) -> None:
         """After *statement* failed: everybody else goes on, *session* can only roll back."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -76,38 +75,6 @@ def test_a_run_ends(make_project: MakeProject, rundir: str, what: str, said: str
 
     assert outcome.seconds < _LIMIT
     assert said in outcome.text
-
-
-def test_sigterm_ends_a_run_that_waits_for_a_frozen_server(
-    make_project: MakeProject, rundir: str
-) -> None:
-    """To cancel the statement takes a connection, which the server does not answer either."""
-    test = """
-        from helpers import SESSION, postmaster, stop
-        from sqlalchemy import text
-
-        def test_waits(db_session, pg):
-            db_session.execute(text("select 1"))
-            session = pg.outside(SESSION)
-            stop(postmaster(pg))
-            stop(session)
-            open("waiting", "w").close()
-            db_session.execute(text("select 1"))
-    """
-    project = make_project({"helpers.py": _HELPERS, "tests/integration/test_stop.py": test})
-    process = project.start(PGSANDBOX_RUNDIR=rundir)
-    deadline = time.monotonic() + 30
-    while not Path(project.path / "waiting").exists():
-        assert time.monotonic() < deadline
-    began = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.communicate(timeout=_LIMIT)
-    finally:
-        go_on(project)
-
-    assert time.monotonic() - began < _LIMIT
-    assert process.returncode in (143, 1, -signal.SIGKILL)
 
 
 def test_a_run_ends_although_its_endpoint_stands_still(

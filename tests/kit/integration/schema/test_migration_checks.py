@@ -11,7 +11,7 @@ import pytest
 
 from pgsandbox import servers
 from pgsandbox.reports import Finding
-from pgsandbox.schema import checks, locks
+from pgsandbox.schema import checks, long_locks
 from pgsandbox.schema.checks import MigrationRows
 from pgsandbox.schema.migrating import Migrations
 
@@ -273,7 +273,7 @@ def test_a_migration_that_adds_a_row(opened: Open) -> None:
 )
 def test_what_locks_a_large_table(opened: Open, up: str, code: str) -> None:
     """One finding, for the table that the project names."""
-    [finding] = locks.long_locks(opened(*SHOP, (up, "")), ("items",))
+    [finding] = long_locks.long_locks(opened(*SHOP, (up, "")), ("items",))
 
     assert finding.code.endswith(code)
     assert (finding.subject, finding.path and finding.path[-4:]) == ("items", "3.py")
@@ -298,7 +298,7 @@ def test_what_locks_nothing_for_long(opened: Open, steps: list[str]) -> None:
     """A constant default, what is not validated, a new name, and another table."""
     migrations = opened(*SHOP, *((step, "") for step in steps))
 
-    assert locks.long_locks(migrations, ("items", "none")) == []
+    assert long_locks.long_locks(migrations, ("items", "none")) == []
 
 
 def test_an_index_built_concurrently(opened: Open) -> None:
@@ -306,7 +306,7 @@ def test_an_index_built_concurrently(opened: Open) -> None:
     create = "op.create_index('i', 'items', ['name'], postgresql_concurrently=True)"
     up = f"with op.get_context().autocommit_block(): {create}"
 
-    assert locks.long_locks(opened(*SHOP, (up, "")), ("items",)) == []
+    assert long_locks.long_locks(opened(*SHOP, (up, "")), ("items",)) == []
 
 
 def test_rows_that_do_not_fit(opened: Open) -> None:

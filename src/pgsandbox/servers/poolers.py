@@ -45,7 +45,7 @@ def require_own_session(
 
 def _how_shared(first: Connection, second: Connection) -> str:
     """How it shows that the two are not a session each; nothing if they are."""
-    patience, first.patience, second.patience = first.patience, _LIMIT, _LIMIT
+    timeout, first.timeout, second.timeout = first.timeout, _LIMIT, _LIMIT
     try:
         pids = [_pid(first) for _ in range(_TRANSACTIONS)]
         try:
@@ -57,7 +57,7 @@ def _how_shared(first: Connection, second: Connection) -> str:
             return f"the process {held} for two connections at once"
         pids.append(_pid(first))
     finally:
-        first.patience = patience
+        first.timeout = timeout
         with suppress(psycopg2.Error):
             second.cursor().execute("rollback")
     distinct = list(dict.fromkeys(pids))

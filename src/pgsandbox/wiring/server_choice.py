@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from sqlalchemy.engine import URL
 
-from pgsandbox import servers
+from pgsandbox import databases, servers
 from pgsandbox.config import Settings
-from pgsandbox.errors import ConfigurationError, Fact
-from pgsandbox.wiring.sources import url_of
+from pgsandbox.errors import BinariesNotFound, ConfigurationError, Fact
+from pgsandbox.wiring.resolving import url_of
 
 Start = Callable[..., servers.Server | None]
 
@@ -63,7 +63,7 @@ def _choose(
             )
         return servers.given(url, reason="the server of the setting url", source=source)
     if settings.server == "auto" and url is not None and servers.answers(url):
-        return servers.given(url, reason="the application's own server answers", source=source)
+        return _own_or_started(url, source, start)
     if settings.server == "embedded":
         why = f"server = embedded, {settings.source_of('server')}"
     elif url is not None:
@@ -71,3 +71,22 @@ def _choose(
     else:
         why = "started, since nothing names a server"
     return start(reason=why)
+
+
+def _own_or_started(url: URL, source: str, start: Start) -> servers.Server | None:
+    """Return the application's own server, or a started one if its role may create no database.
+
+    Raises:
+        MayNotCreateDatabases: it may not, and there are no programs to start a server from.
+    """
+    own = servers.given(url, reason="the application's own server answers", source=source)
+    with databases.administration(own) as connection:
+        if databases.may_create_databases(connection):
+            return own
+        refusal = databases.missing_createdb(connection)
+    own.release()
+    why = "started, since the role of the application's own server may not create databases"
+    try:
+        return start(reason=why)
+    except BinariesNotFound:
+        raise refusal from None

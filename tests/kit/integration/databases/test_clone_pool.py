@@ -12,12 +12,12 @@ from contextlib import closing
 import pytest
 
 from pgsandbox import databases
-from pgsandbox.databases import Source, Stock, stock
+from pgsandbox.databases import ClonePool, CloneSource, clone_pool
 from pgsandbox.databases.lease import Leases
 from pgsandbox.databases.limits import Limits
 from pgsandbox.errors import AdministrationBlocked, DatabaseError
 from tests.kit.integration.databases import hoarder
-from tests.kit.integration.databases.builder import TableRecipe
+from tests.kit.integration.databases.builder import TableTemplate
 from tests.kit.integration.databases.conftest import SECONDS, LocalServer
 
 WaitUntil = Callable[[Callable[[], object]], object]
@@ -36,15 +36,15 @@ def leases(server: LocalServer) -> Iterator[Leases]:
 @pytest.fixture
 def template(server: LocalServer, leases: Leases) -> str:
     """The name of a template."""
-    template = databases.obtain(server, leases, TableRecipe(server))
+    template = databases.obtain(server, leases, TableTemplate(server))
     assert template is not None
     return template.name
 
 
 @pytest.fixture
-def made(server: LocalServer, leases: Leases, template: str) -> Iterator[Stock]:
-    """The run's stock of copies of one template."""
-    made = Stock(server, leases, [Source(template, "shop_clone")])
+def made(server: LocalServer, leases: Leases, template: str) -> Iterator[ClonePool]:
+    """The run's pool of copies of one template."""
+    made = ClonePool(server, leases, [CloneSource(template, "shop_clone")])
     yield made
     made.stop()
 
@@ -67,11 +67,11 @@ def threads() -> Callable[[], list[str]]:
 
 
 def test_copies_are_ready_before_a_test_asks(
-    server: LocalServer, made: Stock, wait_until: WaitUntil
+    server: LocalServer, made: ClonePool, wait_until: WaitUntil
 ) -> None:
     """But only a few of them, however many tests are to come."""
     made.expect(50)
-    wait_until(lambda: len(copies(server)) == stock.READY)
+    wait_until(lambda: len(copies(server)) == clone_pool.READY)
     (owned,) = made.take()
 
     assert owned.name == CLONE
@@ -79,7 +79,7 @@ def test_copies_are_ready_before_a_test_asks(
 
 
 def test_no_more_are_made_than_tests_are_expected(
-    server: LocalServer, made: Stock, wait_until: WaitUntil
+    server: LocalServer, made: ClonePool, wait_until: WaitUntil
 ) -> None:
     """One test, one copy; and after it, none."""
     made.expect(1)
@@ -90,7 +90,7 @@ def test_no_more_are_made_than_tests_are_expected(
     assert made.stop() == []
 
 
-def test_no_name_is_given_twice(server: LocalServer, made: Stock) -> None:
+def test_no_name_is_given_twice(server: LocalServer, made: ClonePool) -> None:
     """A connection that outlives its test finds no database, and not the next test's."""
     made.expect(3)
     names = []
@@ -103,7 +103,7 @@ def test_no_name_is_given_twice(server: LocalServer, made: Stock) -> None:
 
 
 def test_a_test_that_nobody_expected_gets_its_copy(
-    server: LocalServer, made: Stock, threads: Callable[[], list[str]]
+    server: LocalServer, made: ClonePool, threads: Callable[[], list[str]]
 ) -> None:
     """It waits for it, and no thread is started."""
     (owned,) = made.take()
@@ -115,7 +115,9 @@ def test_a_test_that_nobody_expected_gets_its_copy(
 
 def test_each_source_has_its_copy(server: LocalServer, leases: Leases, template: str) -> None:
     """In their order: the databases of an application with binds."""
-    made = Stock(server, leases, [Source(template, "shop_clone"), Source(template, "log_clone")])
+    made = ClonePool(
+        server, leases, [CloneSource(template, "shop_clone"), CloneSource(template, "log_clone")]
+    )
     names = [owned.name for owned in made.take()]
     taken = copies(server)
     made.stop()
@@ -125,7 +127,7 @@ def test_each_source_has_its_copy(server: LocalServer, leases: Leases, template:
 
 
 def test_used_copies_are_dropped_in_the_background(
-    server: LocalServer, made: Stock, wait_until: WaitUntil
+    server: LocalServer, made: ClonePool, wait_until: WaitUntil
 ) -> None:
     """With whatever still is connected to them."""
     made.expect(1)
@@ -137,7 +139,7 @@ def test_used_copies_are_dropped_in_the_background(
 
 
 def test_stopping_drops_all(
-    server: LocalServer, made: Stock, threads: Callable[[], list[str]]
+    server: LocalServer, made: ClonePool, threads: Callable[[], list[str]]
 ) -> None:
     """What is ready, what was used, and what is being made; the threads end."""
     made.expect(50)
@@ -151,7 +153,7 @@ def test_stopping_drops_all(
 
 
 def test_a_failure_in_the_background_is_the_next_tests(
-    server: LocalServer, made: Stock, template: str, wait_until: WaitUntil
+    server: LocalServer, made: ClonePool, template: str, wait_until: WaitUntil
 ) -> None:
     """It meets the error itself, and a later one finds all well again."""
     server.run("alter database {} rename to elsewhere", template)
@@ -166,10 +168,10 @@ def test_a_failure_in_the_background_is_the_next_tests(
 
 
 def test_a_failed_drop_is_told_at_the_end(
-    server: LocalServer, made: Stock, monkeypatch: pytest.MonkeyPatch
+    server: LocalServer, made: ClonePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A test left a lock on the catalog in another session, say."""
-    monkeypatch.setattr(stock, "LIMITS", Limits(lock=0.2, statement=1.0))
+    monkeypatch.setattr(clone_pool, "LIMITS", Limits(lock=0.2, statement=1.0))
     taken = made.take()
     with closing(server.connect()) as other:
         other.cursor().execute("begin; lock table pg_database in share mode")
@@ -187,9 +189,9 @@ def test_a_server_with_few_connections(
     server.run("create role modest login createdb connection limit 3")
     modest = server.as_role("modest")
     mine = Leases(modest)
-    own = databases.obtain(modest, mine, TableRecipe(modest, "modest_template"))
+    own = databases.obtain(modest, mine, TableTemplate(modest, "modest_template"))
     assert own is not None
-    made = Stock(modest, mine, [Source(own.name, "modest_clone")])
+    made = ClonePool(modest, mine, [CloneSource(own.name, "modest_clone")])
     made.expect(6)
     for _ in range(6):
         made.give_back(made.take())
@@ -227,7 +229,7 @@ def test_a_killed_run_leaves_what_the_next_one_drops(
 
 def test_a_long_name_fits(server: LocalServer, leases: Leases, template: str) -> None:
     """The stem is cut, and the number stays."""
-    made = Stock(server, leases, [Source(template, "ü" * 40)])
+    made = ClonePool(server, leases, [CloneSource(template, "ü" * 40)])
     names = [made.take()[0].name for _ in range(2)]
     made.give_back([])
     left = [name for name in server.databases() if name in names]

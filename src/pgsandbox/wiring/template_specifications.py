@@ -27,7 +27,7 @@ from pgsandbox.schema.fingerprint import (
 
 
 @dataclass
-class RunRecipe:
+class RunTemplate:
     """A template for the processes of one run, which goes with the last of them."""
 
     name: str
@@ -49,7 +49,7 @@ class RunRecipe:
 
 
 @dataclass
-class LastingRecipe:
+class LastingTemplate:
     """A template for this run and later ones, found by its fingerprint."""
 
     name: str
@@ -124,7 +124,7 @@ class Templates:
         """Return the template that the processes of *run* share; *origin* is one to copy."""
         address = hashlib.sha256(run.encode()).hexdigest()
         name = databases.template_name(application, address)
-        return self._obtain(RunRecipe(name, str(self._settings.root), fill, origin))
+        return self._obtain(RunTemplate(name, str(self._settings.root), fill, origin))
 
     def lasting(
         self,
@@ -137,17 +137,18 @@ class Templates:
         fingerprint = fingerprint_of(builder, self._settings, self._server)
         name = databases.template_name(application, fingerprint)
         root = self._settings.root
-        recipe = LastingRecipe(name, str(root), fill, fingerprint, root, addresses)
-        template = self._obtain(recipe)
-        if recipe.obstacles:
+        specification = LastingTemplate(name, str(root), fill, fingerprint, root, addresses)
+        template = self._obtain(specification)
+        if specification.obstacles:
+            why = specification.obstacles[0]
             self.notes.append(
-                f"{name} is not kept for later runs: while it was built, {recipe.obstacles[0]}, "
+                f"{name} is not kept for later runs: while it was built, {why}, "
                 "and what that gave can't be compared"
             )
         return template
 
-    def _obtain(self, recipe: databases.Recipe) -> databases.Template | None:
-        template = databases.obtain(self._server, self._leases, recipe)
+    def _obtain(self, specification: databases.TemplateSpecification) -> databases.Template | None:
+        template = databases.obtain(self._server, self._leases, specification)
         if template is not None:
             self._held.append(template)
         return template

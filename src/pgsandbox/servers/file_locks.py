@@ -28,7 +28,7 @@ class Lock:
         _held.add(self)
 
     def take(self, *, shared: bool = False) -> bool:
-        """Lock the file now, or return False if somebody else's lock stands in the way."""
+        """Lock the file now, or return False if another process holds a lock on it."""
         try:
             fcntl.flock(self.fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import NoSuchModuleError
 from pgsandbox import config, guard, schema
 from pgsandbox.config import Settings
 from pgsandbox.config.settings import shown
-from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError
+from pgsandbox.errors import ConfigurationError, Fact
 from pgsandbox.sandbox.driver_connections import SUPPORTED
 from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
 from pgsandbox.sandbox.interceptor import ConnectionInterceptor
@@ -72,19 +72,14 @@ def resolved_url(text: str, key: str, settings: Settings) -> URL:
             remedy="Name a callable without arguments, or a constant: a function of two lines that "
             "calls this one with the settings of the application, say.",
         )
-    try:
+    with config.failures_told(
+        f"{key} refers to {text}, and calling it failed.",
+        reference,
+        remedy="It is called without arguments, before any test and outside of any application "
+        "context; let it return a string or a SQLAlchemy URL, in which an @ of the password is "
+        "written as %40.",
+    ):
         value = found() if callable(found) else found
-    except PgSandboxError:
-        raise
-    except (Exception, SystemExit) as error:
-        said = guard.masked(f"{type(error).__name__}: {error}")
-        raise ConfigurationError(
-            f"{key} refers to {text}, and calling it failed.",
-            facts=[reference, Fact("error", said)],
-            remedy="It is called without arguments, before any test and outside of any application "
-            "context; let it return a string or a SQLAlchemy URL, in which an @ of the password is "
-            "written as %40.",
-        ) from error
     if isinstance(value, URL):
         return checked(value, key, text)
     if isinstance(value, str):
@@ -142,21 +137,16 @@ def metadata_of(reference: str, bind: str | None) -> Sequence[MetaData]:
     For a bind, Flask-SQLAlchemy's extension object has one for each in ``metadatas``.
     """
     found: Any = config.resolve(reference)
-    try:
+    with config.failures_told(
+        f"metadata refers to {reference}, and reading its metadata failed.",
+        Fact("type", type(found).__name__),
+        remedy="Name the MetaData itself, or something whose attribute `metadata` can be read "
+        "before any test and outside of any application context.",
+    ):
         by_bind = getattr(found, "metadatas", None)
         if bind is not None and isinstance(by_bind, dict) and bind in by_bind:
             found = by_bind[bind]
         metadata = found if isinstance(found, MetaData) else getattr(found, "metadata", None)
-    except PgSandboxError:
-        raise
-    except (Exception, SystemExit) as error:
-        said = guard.masked(f"{type(error).__name__}: {error}")
-        raise ConfigurationError(
-            f"metadata refers to {reference}, and reading its metadata failed.",
-            facts=[Fact("type", type(found).__name__), Fact("error", said)],
-            remedy="Name the MetaData itself, or something whose attribute `metadata` can be read "
-            "before any test and outside of any application context.",
-        ) from error
     if not isinstance(metadata, MetaData):
         raise ConfigurationError(
             f"metadata refers to {reference}, which is no MetaData and has none.",

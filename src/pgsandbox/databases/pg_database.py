@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from psycopg2.extensions import connection as Connection
 
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited
-from pgsandbox.databases.names import fits
+from pgsandbox.databases.naming import fits
 from pgsandbox.databases.second_proof import mark_behind
 from pgsandbox.guard import Mark, creation_limit, is_ours
 

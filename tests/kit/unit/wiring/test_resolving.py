@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pgsandbox.errors import ConfigurationError
-from pgsandbox.wiring.sources import metadata_of, place_of, url_of
+from pgsandbox.wiring.resolving import metadata_of, place_of, url_of
 
 
 class Base(DeclarativeBase):

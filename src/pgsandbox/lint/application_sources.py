@@ -33,7 +33,7 @@ class Definition:
     """The names that the way leads through."""
 
 
-class Application:
+class ApplicationSources:
     """The modules below *folders*, each parsed when a test first refers to it.
 
     A module is also found from any folder between a test and *root*, since nobody says where a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgsandbox.databases import names
+from pgsandbox.databases import naming
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ from pgsandbox.databases import names
 )
 def test_a_test_database_is_named_after_its_application(application, worker, attempt, name):
     """The application's name, the worker, the attempt, and one ending."""
-    assert names.test_name(application, worker, attempt) == name
+    assert naming.test_name(application, worker, attempt) == name
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_test_database_is_named_after_its_application(application, worker, att
 )
 def test_a_wanted_name_is_taken_as_it_is(wanted, worker, attempt, name):
     """The first attempt has the name itself; parts stand before its ending, if it has one."""
-    assert names.exact_name(wanted, worker, attempt) == name
+    assert naming.exact_name(wanted, worker, attempt) == name
 
 
 @pytest.mark.parametrize("application", ["x" * 59, "x" * 500, "ü" * 40, "a" + "ü" * 40, "🐘" * 20])
@@ -60,16 +60,16 @@ def test_a_wanted_name_is_taken_as_it_is(wanted, worker, attempt, name):
 @pytest.mark.parametrize("attempt", [1, 1000])
 def test_no_name_is_too_long_for_the_server(application, worker, attempt):
     """At most 63 bytes of valid UTF-8, and the ending stays."""
-    name = names.test_name(application, worker, attempt)
+    name = naming.test_name(application, worker, attempt)
 
     assert len(name.encode()) <= 63
     assert name.endswith("_test")
-    assert names.fits(name)
+    assert naming.fits(name)
 
 
 def test_the_parts_of_a_shortened_name_stay_readable():
     """The stem gives way, so that worker and attempt can be told in the server's list."""
-    name = names.test_name("x" * 80, "gw0", 2)
+    name = naming.test_name("x" * 80, "gw0", 2)
 
     assert name.startswith("x" * 43 + "_")
     assert name.endswith("_gw0_2_test")
@@ -78,15 +78,15 @@ def test_the_parts_of_a_shortened_name_stay_readable():
 
 def test_long_names_that_differ_at_the_end_stay_apart():
     """A digest stands for what was cut off."""
-    assert names.test_name("x" * 70 + "a") != names.test_name("x" * 70 + "b")
-    assert names.test_name("x" * 70, "w" * 100) != names.test_name("x" * 70, "v" * 100)
-    assert names.test_name("x" * 70, "w" * 100, 2) != names.test_name("x" * 70, "w" * 100, 3)
-    assert names.exact_name("x" * 70 + "a") != names.exact_name("x" * 70 + "b")
+    assert naming.test_name("x" * 70 + "a") != naming.test_name("x" * 70 + "b")
+    assert naming.test_name("x" * 70, "w" * 100) != naming.test_name("x" * 70, "v" * 100)
+    assert naming.test_name("x" * 70, "w" * 100, 2) != naming.test_name("x" * 70, "w" * 100, 3)
+    assert naming.exact_name("x" * 70 + "a") != naming.exact_name("x" * 70 + "b")
 
 
 def test_a_long_wanted_name_is_shortened_without_an_ending_it_did_not_have():
     """The server would cut it silently; the digest keeps it apart from others."""
-    name = names.exact_name("x" * 70)
+    name = naming.exact_name("x" * 70)
 
     assert len(name) == 63
     assert not name.endswith("_test")
@@ -95,4 +95,4 @@ def test_a_long_wanted_name_is_shortened_without_an_ending_it_did_not_have():
 @pytest.mark.parametrize("name", ["", "x" * 64, "ü" * 32, "a\0b", "a\udcff"])
 def test_what_the_server_would_not_store_does_not_fit(name):
     """Empty, too long in bytes, or with what UTF-8 or PostgreSQL can't express."""
-    assert not names.fits(name)
+    assert not naming.fits(name)

@@ -9,7 +9,7 @@ from pgsandbox.sandbox.test_database import TestDatabase
 
 
 @dataclass
-class Home:
+class RunDatabase:
     """One test database of this run: who owns it, what fills it, how tests reach it."""
 
     database: TestDatabase

@@ -6,7 +6,7 @@ they hold a few databases at most, and two connections.
 
 **What background work may not do.** It fails no test: what can't be made ahead is made when the
 test asks, and then the error is the test's own. It does not keep the run from ending: each
-statement has a time limit, `Stock.stop` waits for a bounded time, and the threads are daemons. It
+statement has a time limit, `ClonePool.stop` waits for a bounded time, the threads are daemons. It
 leaves nothing behind: every copy is marked and leased as all databases of the run are, so that a
 killed run's are dropped by the next one. No name is given twice: a connection that outlives its
 test finds nothing.
@@ -36,11 +36,11 @@ BACKLOG = 4
 LIMITS = Limits(lock=5.0, statement=12.0)
 """How long one statement may take in the background."""
 
-_PATIENCE = 14.0
+_TIMEOUT = 14.0
 
 
 @dataclass(frozen=True)
-class Source:
+class CloneSource:
     """A template, and what its copies are called after."""
 
     template: str
@@ -53,14 +53,14 @@ Copies = tuple[OwnedDatabase, ...]
 """One copy of each source."""
 
 
-class Stock:
+class ClonePool:
     """The copies of one run, those that are ready and those that are to be dropped."""
 
     def __init__(
         self,
         server: Server,
         leases: Leases,
-        sources: Sequence[Source],
+        sources: Sequence[CloneSource],
         *,
         worker: str | None = None,
         owner: str = "",
@@ -134,7 +134,7 @@ class Stock:
     def _take(self, began: float) -> Copies:
         try:
             with self._changed:
-                self._changed.wait_for(lambda: self._ready or not self._is_coming(), _PATIENCE)
+                self._changed.wait_for(lambda: self._ready or not self._is_coming(), _TIMEOUT)
                 self._expected = max(0, self._expected - 1)
                 ready = self._ready.popleft() if self._ready else ()
                 self._has_failed = False
@@ -162,7 +162,7 @@ class Stock:
         with self._changed:
             self._is_stopping = True
             self._changed.notify_all()
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         if any(thread.is_alive() for thread in self._threads):
@@ -225,7 +225,7 @@ class Stock:
 
     def _make_ahead(self) -> None:
         made: Copies | None = None
-        with suppress(Exception):  # whoever needs the copies meets it again, and tells it
+        with suppress(Exception):  # the test that needs the copies gets the error again
             made = self._make()
         with self._changed:
             self._is_making, self._has_failed = False, made is None
@@ -244,7 +244,7 @@ class Stock:
             owned.drop()
         except ServerError:
             # It lets nobody in while a test has taken all connections. The database is now one that
-            # a dead run left, as it were.
+            # a dead run left.
             self._has_left_some = True
         except PgSandboxError as error:
             self._problems.append(error)

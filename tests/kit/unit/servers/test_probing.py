@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pgsandbox.servers import wire
+from pgsandbox.servers import probing
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def _saying(said: bytes, *, resets: bool = False) -> Iterator[int]:
 def test_postgresql_is_known_by_its_answer(said: bytes, who: str, sqlstate: str | None) -> None:
     """An authentication request, or an error with an SQLSTATE."""
     with _saying(said) as port:
-        answer = wire.ask("127.0.0.1", port, role="app", database="shop", seconds=2)
+        answer = probing.ask("127.0.0.1", port, role="app", database="shop", seconds=2)
 
     assert (answer.who, answer.sqlstate) == (who, sqlstate)
 
@@ -55,7 +55,7 @@ def test_postgresql_is_known_by_its_answer(said: bytes, who: str, sqlstate: str 
 def test_a_connection_that_is_broken_off_is_a_stranger_s() -> None:
     """Something was there."""
     with _saying(b"", resets=True) as port:
-        answer = wire.ask("127.0.0.1", port, role="app", database="shop", seconds=2)
+        answer = probing.ask("127.0.0.1", port, role="app", database="shop", seconds=2)
 
     assert answer.who == "stranger"
 
@@ -63,6 +63,6 @@ def test_a_connection_that_is_broken_off_is_a_stranger_s() -> None:
 def test_unprintable_bytes_are_shown_as_dots() -> None:
     """A message must not move the cursor."""
     with _saying(b"\x1b[31mHello\r\nWorld") as port:
-        answer = wire.ask("127.0.0.1", port, role="app", database="shop", seconds=2)
+        answer = probing.ask("127.0.0.1", port, role="app", database="shop", seconds=2)
 
     assert answer.said == 'says ".[31mHello"'

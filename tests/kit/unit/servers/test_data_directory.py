@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from pgsandbox.servers.binaries import Binaries
-from pgsandbox.servers.pristine import Recipe, environment
+from pgsandbox.servers.data_directory import DataDirectory, environment
 
 
-def _recipe(major: int) -> Recipe:
-    return Recipe(Binaries(Path("/usr/bin"), "a test", f"postgres (PostgreSQL) {major}.1"))
+def _directory(major: int) -> DataDirectory:
+    return DataDirectory(Binaries(Path("/usr/bin"), "a test", f"postgres (PostgreSQL) {major}.1"))
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,9 @@ def test_a_system_without_the_locale_gets_the_next_best(
     major: int, locales: list[list[str]]
 ) -> None:
     """PostgreSQL 17 has it built in; before, only C is left."""
-    tried = [[word for word in options if "locale" in word] for options in _recipe(major).options()]
+    tried = [
+        [word for word in options if "locale" in word] for options in _directory(major).options()
+    ]
 
     assert tried == locales
 
@@ -42,7 +44,7 @@ def test_a_system_without_the_locale_gets_the_next_best(
 )
 def test_an_option_is_given_to_the_versions_that_know_it(option: str, since: int) -> None:
     """initdb ends at an option that it does not know."""
-    knowing, ignorant = (next(iter(_recipe(major).options())) for major in (since, since - 1))
+    knowing, ignorant = (next(iter(_directory(major).options())) for major in (since, since - 1))
 
     assert any(word.startswith(option) for word in knowing)
     assert not any(word.startswith(option) for word in ignorant)
@@ -50,8 +52,8 @@ def test_an_option_is_given_to_the_versions_that_know_it(option: str, since: int
 
 def test_a_setting_is_given_to_the_versions_that_know_it() -> None:
     """The server ends at a setting that it does not know."""
-    assert "io_method" in _recipe(18).settings
-    assert "io_method" not in _recipe(17).settings
+    assert "io_method" in _directory(18).settings
+    assert "io_method" not in _directory(17).settings
 
 
 def test_programs_see_nothing_of_the_user_s_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ _MADE_ANEW_ON_DEMAND = ("_fsm", "_vm")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class DataDirectory:
     """How to make pristine data: with which programs, options and settings."""
 
     binaries: Binaries
@@ -116,10 +116,16 @@ class Recipe:
         yield (*options, "--locale=C")
 
 
-def lay(
-    recipe: Recipe, target: Path, *, programs: Path, cache: Path, account: Account, keep: int
+def create(
+    directory: DataDirectory,
+    target: Path,
+    *,
+    programs: Path,
+    cache: Path,
+    account: Account,
+    keep: int,
 ) -> bool:
-    """Put a pristine data directory at *target*, and say whether it came out of *cache*.
+    """Create a data directory at *target*, and return whether it was copied from *cache*.
 
     *keep* is a file descriptor that initdb inherits, so that its lock outlives us if we are killed.
     Raises ServerDidNotStart if initdb fails, OSError if the disk is full.
@@ -128,7 +134,7 @@ def lay(
     only we can write, and moved in when it is whole; and of what initdb made there, nothing is
     read or written through a link (`closed_folders`).
     """
-    folder = _cached(recipe, cache)
+    folder = _cached(directory, cache)
     entry = trees.find(folder)
     if entry is not None:
         tree, count = entry
@@ -141,16 +147,16 @@ def lay(
             pass  # discarded by another run while we copied
         trees.discard(folder)
         shutil.rmtree(beside, ignore_errors=True)
-    _initialise(recipe, target, programs=programs, account=account, keep=keep)
+    _initialise(directory, target, programs=programs, account=account, keep=keep)
     # A cache that can't be written to costs the next start its time, and no more.
     with contextlib.suppress(OSError):
         trees.publish(folder, lambda tree: trees.copy_data(target, tree, of=account.uid))
     return False
 
 
-def discard(recipe: Recipe, cache: Path) -> None:
+def discard(directory: DataDirectory, cache: Path) -> None:
     """Forget the pristine data in *cache*: a server did not start from it."""
-    trees.discard(_cached(recipe, cache))
+    trees.discard(_cached(directory, cache))
 
 
 def environment() -> dict[str, str]:
@@ -161,30 +167,30 @@ def environment() -> dict[str, str]:
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
 
 
-def _cached(recipe: Recipe, cache: Path) -> Path:
-    return cache / f"data-{recipe.identity}"
+def _cached(directory: DataDirectory, cache: Path) -> Path:
+    return cache / f"data-{directory.identity}"
 
 
 def _initialise(
-    recipe: Recipe, target: Path, *, programs: Path, account: Account, keep: int
+    directory: DataDirectory, target: Path, *, programs: Path, account: Account, keep: int
 ) -> None:
     said = ""
-    for options in recipe.options():
+    for options in directory.options():
         command = [str(programs / "initdb"), f"--pgdata={target}", *options]
         try:
             code, printed = _run(command, keep, account)
         except (OSError, subprocess.SubprocessError) as error:
-            raise _not_initialised(recipe, target, str(error)) from error
+            raise _not_initialised(directory, target, str(error)) from error
         if code == 0:
             with closed_folders.opened_folder(target, account.uid) as data:
-                closed_folders.append(data, "postgresql.conf", account.uid, recipe.settings)
+                closed_folders.append(data, "postgresql.conf", account.uid, directory.settings)
                 with closed_folders.folder_in(data, "base", account.uid) as base:
                     closed_folders.remove_below(base, account.uid, _MADE_ANEW_ON_DEMAND)
             return
         said = printed.strip()
         if "invalid locale" not in said:
             break
-    raise _not_initialised(recipe, target, said)
+    raise _not_initialised(directory, target, said)
 
 
 def _run(command: list[str], keep: int, account: Account) -> tuple[int, str]:
@@ -219,12 +225,12 @@ def _run(command: list[str], keep: int, account: Account) -> tuple[int, str]:
                 raise
 
 
-def _not_initialised(recipe: Recipe, target: Path, said: str) -> ServerDidNotStart:
+def _not_initialised(directory: DataDirectory, target: Path, said: str) -> ServerDidNotStart:
     return ServerDidNotStart(
         "initdb could not make a data directory for the embedded server.",
         facts=[
             Fact("folder", str(target), f"{places.free_megabytes(target)} MB free"),
-            Fact("programs", recipe.binaries.banner, recipe.binaries.origin),
+            Fact("programs", directory.binaries.banner, directory.binaries.origin),
             Fact("initdb said", "\n".join(said.splitlines()[-6:])),
         ],
         remedy="If its own words do not tell what to do, give a server's URL instead.",

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pgsandbox.servers.locks import Lock, is_held
+from pgsandbox.servers.file_locks import Lock, is_held
 
 _HOLDER = """
 import sys
 from pathlib import Path
-from pgsandbox.servers.locks import Lock
+from pgsandbox.servers.file_locks import Lock
 lock = Lock(Path(sys.argv[1]), create=True)
 print(lock.take(), flush=True)
 sys.stdin.read()
