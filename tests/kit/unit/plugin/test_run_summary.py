@@ -52,5 +52,6 @@ def test_a_worker_sends_what_any_channel_carries():
         "refusal": "",
         "waits": [],
         "notes": [],
+        "late": [],
         "swallowed": [],
     }
