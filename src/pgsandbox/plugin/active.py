@@ -19,6 +19,7 @@ from pgsandbox.plugin import async_fixtures, fixtures, reporting, serving_fixtur
 from pgsandbox.plugin.engines import Engines
 from pgsandbox.plugin.forked import Forked
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
+from pgsandbox.plugin.pending_tasks import PendingTasks
 from pgsandbox.plugin.pg import Pg
 from pgsandbox.plugin.reporting import RunSummary
 from pgsandbox.plugin.scopes import Scopes
@@ -58,6 +59,9 @@ class ActivePlugin:
         """The test that is in its sandbox now."""
         self._has_failed = False
         """Whether a phase of it has failed."""
+        self._tasks = PendingTasks(self.run.interceptor.loops)
+        self._left: list[str] = []
+        """The tasks that the running test's body has left."""
         self._chosen: tuple[pytest.Item, Choice] | None = None
         """What the running test asks for."""
         self._below_paths: dict[Path, bool] = {}
@@ -241,14 +245,14 @@ class ActivePlugin:
     def _arrange_for(self, item: pytest.Item) -> None:
         """Let factories write into the session that *item* asks for."""
         names = getattr(item, "fixturenames", ())
-        is_own = self.scopes.shared_session is None
-        if is_own and "async_db_session" in names and "db_session" not in names:
+        if "async_db_session" in names and "db_session" not in names:
             source = functools.partial(_fixture, item, "async_db_session")
             factories.use_session_source(
                 lambda: source().sync_session, self.engines.perform_in(source)
             )
         else:
-            factories.use_session_source(lambda: _fixture(item, "db_session"))
+            source = functools.partial(_fixture, item, "db_session")
+            factories.use_session_source(source, self.engines.perform_for(source))
 
     def _leave(self) -> list[PgSandboxError]:
         """End the running test's transactions; return what must make it fail."""
@@ -293,7 +297,12 @@ class ActivePlugin:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Fail a test that passed although its transaction did not hold."""
-        result = yield
+        self._tasks.begin(getattr(item, "funcargs", {}).values())
+        self._left = []
+        try:
+            result = yield
+        finally:
+            self._left = self._tasks.left()
         errors = self.run.interceptor.verdict() if self.item is item else []
         if errors:
             raise self.failure(errors[0])
@@ -302,6 +311,8 @@ class ActivePlugin:
             raise self.failure(swallowed[0])
         if swallowed and self.settings.swallowed_refusals == "warn":
             self._summary.swallowed.append(reporting.line_of_swallowed(item.nodeid, swallowed[0]))
+        if self._left:
+            self._summary.pending.append(f"{item.nodeid} ({'; '.join(self._left)})")
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -335,6 +346,7 @@ class ActivePlugin:
             report.sections.extend(reporting.sections(self.run))
         if report.failed and call.excinfo is not None:
             report.sections.extend(reporting.refused(self.run, call.excinfo.value))
+            report.sections.extend(reporting.explained(self.run, call.excinfo.value, self._left))
         return report
 
     # -- the end ------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import masked, masked_place, masked_sql
+from pgsandbox.plugin import missing_greenlet, missing_table
 from pgsandbox.sandbox.endpoint.sessions import Late
 from pgsandbox.wiring import DEFAULT, Run
 
@@ -69,6 +70,8 @@ class RunSummary:
     """Who went on after its test, and when."""
     swallowed: list[str] = field(default_factory=list)
     """Tests that passed although a refusal was caught in them, each with the first refusal."""
+    pending: list[str] = field(default_factory=list)
+    """Tests that passed and left tasks, each with them."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as a worker sends it."""
@@ -83,6 +86,7 @@ class RunSummary:
         self.waits.extend(other["waits"])
         self.swallowed.extend(other["swallowed"])
         self.late.extend((who, when) for who, when in other["late"])
+        self.pending.extend(other["pending"])
         self.notes.extend(note for note in other["notes"] if note not in self.notes)
 
 
@@ -177,6 +181,17 @@ def refused(run: Run, failure: BaseException) -> list[tuple[str, str]]:
     return [("connections that were refused", text)] if others else []
 
 
+def explained(run: Run, failure: BaseException, left: list[str]) -> list[tuple[str, str]]:
+    """Return what the *failure* means where its own words do not say, and the tasks *left*."""
+    hint = missing_greenlet.hint(failure)
+    found = [("what MissingGreenlet means here", hint)] if hint else []
+    hint = missing_table.hint(failure, run.settings.schema, run.known_tables)
+    found += [("why the table is missing", hint)] if hint else []
+    if left:
+        found.append(("tasks that the test has left pending", "\n".join(left)))
+    return found
+
+
 def lines_of_kept(run: Run) -> list[str]:
     """Return how to look at each database that stays after the run, and how to end that."""
     lines = [line_of_kept(run.url_of(name)) for name in run.run_databases]
@@ -214,6 +229,8 @@ def summary(reporter: pytest.TerminalReporter, totals: RunSummary) -> None:
         )
     for line in _outlived(totals):
         reporter.write_line(f"pgsandbox: {line}", yellow=True)
+    for line in totals.pending:
+        reporter.write_line(f"pgsandbox: a passing test has left tasks: {line}", yellow=True)
     for line in (*totals.kept, *totals.notes):
         reporter.write_line(f"pgsandbox: {line}")
     for line in totals.problems:

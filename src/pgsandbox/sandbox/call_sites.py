@@ -87,6 +87,11 @@ def is_of_a_library(place: str) -> bool:
     return place.endswith(_OF_A_LIBRARY)
 
 
+def is_own(filename: str) -> bool:
+    """Whether the file is the caller's own code, and no library's."""
+    return not is_installed(filename)
+
+
 @functools.cache
 def is_installed(filename: str) -> bool:
     """Whether the file is a library's."""

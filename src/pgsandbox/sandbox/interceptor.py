@@ -43,6 +43,8 @@ from pgsandbox.sandbox.test_database import ROUTE, Route, TestDatabase
 E = TypeVar("E", bound=PgSandboxError)
 
 _ALLOWED = "allowed"
+_LOOP = "pgsandbox.loop"
+"""Where a pool's record says to which event loop a real connection belongs."""
 _PLAIN = frozenset({"host", "port", "user", "password", "database"})
 """Arguments that every driver of PostgreSQL reads alike."""
 _LOCK_TIMEOUT = "SET lock_timeout = '3s'"
@@ -91,6 +93,8 @@ class ConnectionInterceptor:
         self.settings: tuple[Fact, ...] = ()
         """What a refusal says of the settings that decide, with their sources."""
         self.threads = LateThreads()
+        self.loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+        """The event loops on which a connection was opened."""
         self.fixture_data = FixtureData(self)
         """What fixtures of wider scopes have made."""
         self._allowed = allowed
@@ -372,6 +376,8 @@ class ConnectionInterceptor:
         building = self._building
         if building is not None:
             return rewriting.destination_of(building.url), building
+        if dialect.is_async:
+            self.loops.add(asyncio.get_running_loop())
         target = driver_hooks.target_of_call(dialect.driver, args, parameters)
         if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
             return None
@@ -410,6 +416,8 @@ class ConnectionInterceptor:
         elif made is None:
             made = self._judge_stranger(connection)
         record.info[ROUTE] = made
+        if isinstance(made, Clone) and driver_connections.is_async(connection):
+            record.info[_LOOP] = weakref.ref(asyncio.get_running_loop())
         if isinstance(made, Route):
             made.database.remember(made, connection, record)
 
@@ -426,6 +434,10 @@ class ConnectionInterceptor:
         if isinstance(route, Clone):
             if not any(route is each.clone for each in self.databases):
                 raise exc.DisconnectionError("this connection is from an earlier test")
+            loop = record.info.get(_LOOP)
+            if loop is not None and loop() is not asyncio.get_running_loop():
+                cleanup.abandon(record)
+                raise exc.DisconnectionError("this connection is of another event loop")
             thread = threading.current_thread()
             route.is_used_by(record, thread)
             self.threads.uses(thread, self.running)
@@ -476,6 +488,8 @@ class ConnectionInterceptor:
         __tracebackhide__ = True
         if not self._decides:
             return None
+        with contextlib.suppress(RuntimeError):  # there is none: a driver that blocks
+            self.loops.add(asyncio.get_running_loop())
         building = self._building
         known = (*self._allowed, *([building.target] if building else []))
         if any(guard.is_same_database(target, each) for each in known):

@@ -64,8 +64,7 @@ class Backend:
         peer: Backend | None = None,
     ) -> None:
         self.client = client
-        self.peer = peer
-        """Whose transaction it shares: a driver that blocks beside one that does not."""
+        self._shares_with = peer
         self.database = database
         self.label = label
         self.is_arranging = is_arranging
@@ -105,6 +104,14 @@ class Backend:
         self.simple = SimpleQueries(self)
         self.control = TransactionControl(self)
         self.statements = SessionStatements(self)
+
+    @property
+    def peer(self) -> Backend | None:
+        """Whose transaction it shares: a driver that blocks beside one that does not.
+
+        Until its engine has set it up it shares none: what that rolls back is not the other's.
+        """
+        return self._shares_with if self.is_set_up else None
 
     @property
     def root(self) -> Backend:
@@ -550,10 +557,14 @@ class Backend:
 
     def set_up_done(self) -> None:
         """Its engine is about to hand it out for the first time."""
-        if not self.is_set_up:
-            self.is_set_up = True
-            if self.transaction is not None and not self.transaction.is_finished:
-                self.baseline.update(self.transaction.settings.of(self.session))
+        if self.is_set_up:
+            return
+        own = self.transaction
+        if own is not None and not own.is_finished:
+            self.baseline.update(own.settings.of(self.session))
+            if self._shares_with is not None:
+                own.close(self.session)
+        self.is_set_up = True
 
     def close(self) -> None:
         """The client is gone: what it has not committed is undone, what it held is given back."""
@@ -561,8 +572,8 @@ class Backend:
         if self.peer is not None:
             return
         for other in self.database.backends:
-            if other.peer is self:
-                other.peer = None
+            if other._shares_with is self:
+                other._shares_with = None
         transaction = self.transaction
         if transaction is not None and not transaction.is_finished:
             if not transaction.is_frozen:

@@ -21,7 +21,7 @@ from typing import Any
 
 from pgsandbox import errors
 from pgsandbox.errors import Fact, PgSandboxError
-from pgsandbox.sandbox.endpoint import polling
+from pgsandbox.sandbox.endpoint import polling, refusals
 from pgsandbox.sandbox.endpoint.authentication import NotAuthenticatedError
 from pgsandbox.sandbox.endpoint.backend import Backend
 from pgsandbox.sandbox.endpoint.client import Client
@@ -545,4 +545,4 @@ def from_json(said: dict[str, Any]) -> PgSandboxError:
 
 
 def _as_list(found: list[PgSandboxError]) -> list[dict[str, Any]]:
-    return [{"id": id(error), **as_json(error)} for error in found]
+    return [{"id": refusals.number_of(error), **as_json(error)} for error in found]

@@ -53,5 +53,6 @@ def test_a_worker_sends_what_any_channel_carries():
         "waits": [],
         "notes": [],
         "late": [],
+        "pending": [],
         "swallowed": [],
     }
