@@ -276,7 +276,7 @@ class ActivePlugin:
                 self._unusable = error
                 errors.append(error)
         self.run.interceptor.running = "no test is running"
-        self._summary.late.extend(reporting.is_late(each) for each in self.run.take_late())
+        self._summary.late.extend(reporting.line_of_late(each) for each in self.run.take_late())
         self._summary.figures.teardown += time.perf_counter() - began
         return errors
 
@@ -406,7 +406,7 @@ class ActivePlugin:
         self._summary.waits.extend(self.run.waits)
         self._summary.notes.extend(self.run.notes)
         self._summary.late.extend(
-            reporting.is_late(each) for each in self.run.take_late(at_end=True)
+            reporting.line_of_late(each) for each in self.run.take_late(at_end=True)
         )
         self._summary.problems.extend(
             f"{type(error).__name__}: {error}" for error in self.run.stop()
