@@ -63,14 +63,16 @@ def have_changed_shared(
     if since is None:
         return None
     with limited(connection, "write the log of", "*", limits) as cursor:
-        # A commit that is waited for brings all before it into the files.
+        # A commit that is waited for brings all before it into the files; what comes after it may
+        # be in memory only, and in the file still what was there before.
         cursor.execute("begin; set local synchronous_commit = on; select pg_current_xact_id()")
         cursor.execute("commit")
-    until = log_position(connection, limits)
-    if until is None or until.timeline != since.timeline or until.place - since.place > _MOST:
+        cursor.execute(_WRITTEN)
+        ((until, timeline),) = cursor.fetchall()
+    if timeline != since.timeline or until - since.place > _MOST:
         return None
     try:
-        log = b"".join(_read(connection, since, until.place, limits))
+        log = b"".join(_read(connection, since, until, limits))
         return any(
             database in databases and _is_shared(messages)
             for database, messages in commits(log, since)
@@ -166,6 +168,10 @@ def _is_shared(messages: bytes) -> bool:
     return False
 
 
+_WRITTEN = """
+    select (pg_catalog.pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::int8,
+           (select timeline_id from pg_catalog.pg_control_checkpoint())
+"""
 _POSITION = """
     select (pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8,
            (select timeline_id from pg_catalog.pg_control_checkpoint()),
