@@ -64,6 +64,9 @@ class RunSummary:
     swallowed: list[str] = field(default_factory=list)
     """Tests that passed although a refusal was caught in them, each with the first refusal."""
 
+    uncommitted: list[str] = field(default_factory=list)
+    """Tests that passed although the application wrote without a commit, each with a line of it."""
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as a worker sends it."""
         return asdict(self)
@@ -76,6 +79,7 @@ class RunSummary:
         self.refusal = self.refusal or other["refusal"]
         self.waits.extend(other["waits"])
         self.swallowed.extend(other["swallowed"])
+        self.uncommitted.extend(other["uncommitted"])
         self.notes.extend(note for note in other["notes"] if note not in self.notes)
 
 
@@ -179,6 +183,8 @@ def summary(reporter: pytest.TerminalReporter, totals: RunSummary) -> None:
         reporter.write_line(
             f"pgsandbox: a refusal was caught in a passing test: {line}", yellow=True
         )
+    for line in totals.uncommitted:
+        reporter.write_line(f"pgsandbox: a passing test left work uncommitted: {line}", yellow=True)
     for line in (*totals.kept, *totals.notes):
         reporter.write_line(f"pgsandbox: {line}")
     for line in totals.problems:

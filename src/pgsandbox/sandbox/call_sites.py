@@ -81,6 +81,11 @@ def place() -> str:
     return "an unknown place" if is_main else f'the thread "{thread.name}" of a library'
 
 
+def is_library(package: str, filename: str) -> bool:
+    """Whether code of *package* is none of the caller's own."""
+    return package in _LIBRARIES or _is_installed(filename)
+
+
 @functools.cache
 def _is_installed(filename: str) -> bool:
     return filename.startswith(("<frozen", *_INSTALLED))

@@ -7,7 +7,13 @@ import shutil
 import pytest
 
 from tests.kit.integration.plugin.projects import Outcome, Project
-from tests.kit.integration.recorded import EXAMPLES, failure_in, normalised, recorded
+from tests.kit.integration.recorded import (
+    EXAMPLES,
+    failure_in,
+    message_in,
+    normalised,
+    recorded,
+)
 
 PITFALLS = {
     "forgotten-commit": "test_a_posted_order_is_stored",
@@ -20,6 +26,12 @@ PITFALLS = {
     "lock": "test_a_locked_customer_keeps_a_second_session_out",
 }
 """What is recorded of each failing test of the project ``pitfalls``."""
+
+FORGETFUL = {
+    "uncommitted-writes": "test_an_order_is_stored",
+    "dirty-read": "test_a_mail_counts_the_order",
+}
+"""The errors of the project ``forgetful``, by their pages."""
 
 
 def copy_of(name: str, factory: pytest.TempPathFactory) -> Project:
@@ -52,6 +64,36 @@ def test_what_a_newcomer_meets(pitfalls: Outcome, name: str, title: str) -> None
     failure = normalised(failure_in(pitfalls.section(title)))
 
     assert failure == recorded(f"pitfalls/{name}", failure)
+
+
+@pytest.fixture(scope="module")
+def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project whose requests forget to commit."""
+    return copy_of("forgetful", tmp_path_factory)
+
+
+def test_what_nobody_committed_is_found(forgetful: Project) -> None:
+    """Under pytest-flask, whose context keeps the application's session open."""
+    run = forgetful.run("--pg-server=embedded", "-p", "pytest_flask.plugin")
+    said = {
+        page: normalised(message_in(run.section(f"ERROR at teardown of {title}")))
+        for page, title in FORGETFUL.items()
+    }
+
+    assert run.counts == {"passed": 3, "errors": 2}
+    assert said == {page: recorded(f"messages/{page}", text) for page, text in said.items()}
+
+
+def test_what_nobody_committed_is_told_of(forgetful: Project) -> None:
+    """Where the setting says ``warn``."""
+    run = forgetful.run(
+        "--pg-server=embedded", "-p", "pytest_flask.plugin", "--pg-uncommitted=warn"
+    )
+    lines = [line for line in run.out.splitlines() if "left work uncommitted" in line]
+    told = normalised("\n".join(lines))
+
+    assert run.counts == {"passed": 3}
+    assert told == recorded("output/uncommitted", told)
 
 
 def test_the_mocked_suite_passes_whatever_the_database_says(moving: Project) -> None:
