@@ -359,8 +359,10 @@ class ActivePlugin:
         if call.excinfo is not None and call.when != "setup":
             self.run.interceptor.mark_reported(call.excinfo.value)
         self._has_failed = self._has_failed or report.failed
-        if report.failed and self.item is item:
-            report.sections.extend(reporting.sections(self.run))
+        if report.failed and self.item is item and call.excinfo is not None:
+            verbosity = self.config.get_verbosity()
+            failure = call.excinfo.value
+            report.sections.extend(reporting.sections(self.run, failure, verbosity))
         if report.failed and call.excinfo is not None:
             report.sections.extend(reporting.refused(self.run, call.excinfo.value))
         return report
