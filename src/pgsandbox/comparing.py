@@ -7,7 +7,6 @@ leased and dropped again.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +20,7 @@ from pgsandbox.schema.compare import compare, tables_in_another_order
 from pgsandbox.schema.findings import PAGE, Ignore, findings
 from pgsandbox.schema.schema_objects import Catalog
 from pgsandbox.schema.versions import version_tables, without_versions
-from pgsandbox.wiring import DEFAULT, Application, Run
+from pgsandbox.wiring import DEFAULT, Application, started
 
 How = Literal["metadata", "migrations"]
 
@@ -98,7 +97,7 @@ def in_bind(found: Finding, name: str) -> Finding:
 
 
 def _built(settings: Settings, how: How, places: dict[str, Path], app: Application | None) -> _Side:
-    with _started(_only(settings, how), app) as run:
+    with started(_only(settings, how), app) as run:
         catalogs, versions = {}, {}
         for name, place in places.items():
             url = run.url_of(name)
@@ -110,18 +109,6 @@ def _built(settings: Settings, how: How, places: dict[str, Path], app: Applicati
                         place, url.set(drivername="postgresql+psycopg2")
                     )
         return _Side(catalogs, versions, run.describe_server().partition(" (")[0], run.app)
-
-
-@contextlib.contextmanager
-def _started(settings: Settings, app: Application | None) -> Iterator[Run]:
-    run = Run(settings, app=app)
-    run.interceptor.install()
-    try:
-        run.start()
-        yield run
-    finally:
-        run.stop()
-        run.interceptor.remove()
 
 
 def _only(settings: Settings, how: How) -> Settings:

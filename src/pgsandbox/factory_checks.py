@@ -22,7 +22,7 @@ from pgsandbox.errors import ConfigurationError, Fact
 from pgsandbox.factories import checking, generating
 from pgsandbox.factories.persisting import TrialConnections
 from pgsandbox.reports import Finding, Report, left_over
-from pgsandbox.wiring import DEFAULT, Run
+from pgsandbox.wiring import DEFAULT, Run, started
 from pgsandbox.wiring.application import context_of
 from pgsandbox.wiring.resolving import metadata_of
 
@@ -43,15 +43,8 @@ def generate_factories(settings: Settings) -> generating.Generated:
 
 def check_factories(settings: Settings) -> Report:
     """Build the project's databases, check its factories in them, and drop them again."""
-    run = Run(settings)
-    run.interceptor.install()
-    try:
-        run.start()
-        with _connections(run) as connections:
-            return FactoryChecks(run, connections[DEFAULT], connections).all()
-    finally:
-        run.stop()
-        run.interceptor.remove()
+    with started(settings) as run, _connections(run) as connections:
+        return FactoryChecks(run, connections[DEFAULT], connections).all()
 
 
 @dataclass(frozen=True)

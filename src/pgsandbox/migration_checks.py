@@ -84,7 +84,9 @@ class MigrationChecks:
             with self._empty(location, "migrations") as migrations:
                 count += len(migrations.revisions)
                 found += [in_bind(each, name) for each in check(migrations)]
-        return Report(in_order(found), f"{count} revisions, {what}.")
+        left = sum(checks.not_checked(finding) for finding in found)
+        checked = f"{count - left} of {count}" if left else f"{count}"
+        return Report(in_order(found), f"{checked} revisions, {what}.")
 
     @contextlib.contextmanager
     def _empty(self, location: Path, purpose: str) -> Iterator[Migrations]:

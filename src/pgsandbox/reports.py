@@ -115,6 +115,21 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=_order))
 
 
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each of *rows*, whose cells stand below each other; short rows are filled.
+
+    The last column has no end of its own.
+    """
+    most = max(map(len, rows), default=0)
+    padded = [[*row, *[""] * (most - len(row))] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*padded, strict=True)]
+    widths[-1:] = [0]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in padded
+    ]
+
+
 def _order(finding: Finding) -> tuple[str, int, int, str, str, str]:
     place = finding.path or "", finding.line or 0, finding.column or 0, finding.subject
     return *place, finding.code, finding.message

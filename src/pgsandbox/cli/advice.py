@@ -133,16 +133,20 @@ def _slow(situation: Situation) -> Iterator[Advice]:
         )
 
 
+def _databases(number: int) -> str:
+    return "1 database is" if number == 1 else f"{number} databases are"
+
+
 def _untidy(situation: Situation) -> Iterator[Advice]:
     if situation.left_over:
         yield Advice(
             "Run `pgsandbox reap`, or any test run",
-            f"{situation.left_over} databases are left over from killed runs",
+            f"{_databases(situation.left_over)} left over from killed runs",
         )
     if situation.kept:
         yield Advice(
             "Run `pgsandbox reap --kept` if nobody looks at them any more",
-            f"{situation.kept} databases are kept",
+            f"{_databases(situation.kept)} kept",
         )
     if situation.is_superuser and situation.kind == "given":
         yield Advice(

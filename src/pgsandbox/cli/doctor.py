@@ -25,6 +25,7 @@ from pgsandbox.cli.project import root_argument, settings_of
 from pgsandbox.config import Settings
 from pgsandbox.databases.capacity import POOL_OF_A_CLONE, most_processes
 from pgsandbox.guard import masked
+from pgsandbox.reports import columns
 from pgsandbox.servers import Server
 from pgsandbox.wiring import Run, choose_server
 
@@ -268,14 +269,4 @@ def _age(found: databases.Leftover) -> str:
 def _section(title: str, rows: Iterable[Sequence[str]]) -> str:
     """The *rows* below *title*, in columns; nothing if there are none."""
     listed = list(rows)
-    if not listed:
-        return ""
-    most = max(map(len, listed))
-    padded = [[*row, *[""] * (most - len(row))] for row in listed]
-    widths = [max(map(len, column)) for column in zip(*padded, strict=True)]
-    widths[-1] = 0
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in padded
-    ]
-    return "\n".join([title, *(f"  {line}" for line in lines)])
+    return "\n".join([title, *(f"  {line}" for line in columns(listed))]) if listed else ""

@@ -17,6 +17,7 @@ from pgsandbox.cli import FINDINGS, FINE
 from pgsandbox.cli.project import root_argument, settings_of
 from pgsandbox.databases.limits import DEFAULT_LIMITS as LIMITS
 from pgsandbox.errors import DatabaseError
+from pgsandbox.reports import columns
 from pgsandbox.servers import Server
 from pgsandbox.wiring import Run, find_running
 
@@ -58,7 +59,7 @@ class Reaped:
         dropped = sum(line.became == "dropped" for line in self.lines)
         rows = [[each.became, each.name, each.why, each.project] for each in self.lines]
         summary = f"{dropped} dropped, {len(self.lines) - dropped} left"
-        return "\n".join([self.server, *_columns(rows), *self.problems, summary])
+        return "\n".join([self.server, *columns(rows), *self.problems, summary])
 
     def json(self) -> str:
         """Return it for a program."""
@@ -132,11 +133,3 @@ def _why_left(found: databases.Leftover, errors: Sequence[DatabaseError]) -> tup
         "its run has just ended": True,
     }
     return "left", next(reason for reason, holds in reasons.items() if holds)
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -14,6 +14,7 @@ lists what is there.
 * ``capacity``: whether a run has connections enough;
 * ``lifecycle``: all of it together, in the order in which things happen;
 * ``templates``: databases that are built once and copied many times;
+* ``commits``: whether a session in one of our databases has changed what all of them share;
 * ``shared``: what a clone does not hold, and its test may change all the same;
 * ``clone_pool``: clones for single tests, made ahead of them.
 

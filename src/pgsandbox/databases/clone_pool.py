@@ -68,6 +68,8 @@ class ClonePool:
         self._server = HeldServer(server)
         self._for_dropping = HeldServer(server)
         self._before: SharedState | None = None
+        self._taken: list[int] = []
+        """The databases of the test that has copies."""
         self._leases = leases
         self._sources = tuple(sources)
         self._worker = worker
@@ -111,6 +113,7 @@ class ClonePool:
         try:
             with self._leases.connected() as connection:
                 self._before = shared_state(connection, LEASE_LIMITS)
+                self._taken = [owned.mark.oid for owned in copies]
         except BaseException:
             self.give_back(copies)
             raise
@@ -125,7 +128,7 @@ class ClonePool:
         if before is None:
             return None
         with self._leases.connected() as connection:
-            found = changes(connection, before, LEASE_LIMITS)
+            found = changes(connection, before, LEASE_LIMITS, clones=self._taken)
             return left_changed(connection, found) if found else None
 
     def _take(self, began: float) -> Copies:

@@ -378,14 +378,14 @@ def remove(
     limits: Limits,
     lease: Lease,
 ) -> bool:
-    """Drop the database *name*, of which *lease* is held, with what stands in DROP's way.
+    """Drop the database *name*, of which *lease* is held, and end first what DROP refuses.
 
     Says whether it was there. The last thing before DROP is the question whether the server still
     holds the lease: after a restart it holds none, and another run may have the name.
     """
     found = admin.obstacles(connection, name, limits)
     if "prepared transactions" in found:
-        # What can't be ended stands in DROP's way, which then tells whose it is.
+        # DROP refuses what can't be ended, and tells whose it is.
         with suppress(ServerError, DatabaseError), administration(server, name) as inside:
             admin.roll_back_prepared(inside, name, limits)
     if "subscriptions" in found:

@@ -270,7 +270,7 @@ def _mark(
 
 
 def _end_sessions(connection: Connection, oid: int) -> None:
-    """End whoever got into the template before it was published: a copy would wait for them."""
+    """End the sessions in the template from before it was published: a copy would wait for them."""
     with suppress(psycopg2.Error), connection.cursor() as cursor:
         cursor.execute(
             "select pg_catalog.pg_terminate_backend(pid, 1000) from pg_catalog.pg_stat_activity"

@@ -7,6 +7,8 @@ more happens: no marker, no fixture, no output.
 * ``marker``: how a test asks for the database;
 * ``engines``: the kit's own engines, for its fixtures;
 * ``pg``: the fixture ``pg``;
+* ``missing_greenlet``: what to do about SQLAlchemy's MissingGreenlet;
+* ``missing_table``: why a table that a failing test asks for is not there;
 * ``reporting``: the header, a section below a failing test, the run's summary;
 * ``scopes``: fixtures of wider scopes, whose rows stand beneath the tests;
 * ``forked``: a child that a test has forked, and that comes back into pytest;
@@ -15,6 +17,7 @@ more happens: no marker, no fixture, no output.
 * ``serving_fixtures``: the fixture ``live_server``;
 * ``async_fixtures``: the fixtures for asynchronous code;
 * ``fixtures``: all other fixtures;
+* ``pending_tasks``: tasks that a test leaves unfinished;
 * ``migration_tests``: ready-made tests of a project's migrations;
 * ``factory_tests``: a ready-made test of its factories;
 * ``active``: the hooks: what happens in a run, in the order in which it happens.

@@ -20,6 +20,7 @@ from pgsandbox.plugin.engines import Engines
 from pgsandbox.plugin.forked import Forked
 from pgsandbox.plugin.held_values import held_by
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
+from pgsandbox.plugin.pending_tasks import PendingTasks
 from pgsandbox.plugin.pg import Pg
 from pgsandbox.plugin.reporting import RunSummary
 from pgsandbox.plugin.scopes import Scopes
@@ -60,6 +61,9 @@ class ActivePlugin:
         """The test that is in its sandbox now."""
         self._has_failed = False
         """Whether a phase of it has failed."""
+        self._tasks = PendingTasks(self.run.interceptor.loops)
+        self._left: list[str] = []
+        """The tasks that the running test's body has left."""
         self._found: list[Found] = []
         """What the running test's application has not committed."""
         self._chosen: tuple[pytest.Item, Choice] | None = None
@@ -248,14 +252,14 @@ class ActivePlugin:
     def _arrange_for(self, item: pytest.Item) -> None:
         """Let factories write into the session that *item* asks for."""
         names = getattr(item, "fixturenames", ())
-        is_own = self.scopes.shared_session is None
-        if is_own and "async_db_session" in names and "db_session" not in names:
+        if "async_db_session" in names and "db_session" not in names:
             source = functools.partial(_fixture, item, "async_db_session")
             factories.use_session_source(
                 lambda: source().sync_session, self.engines.perform_in(source)
             )
         else:
-            factories.use_session_source(lambda: _fixture(item, "db_session"))
+            source = functools.partial(_fixture, item, "db_session")
+            factories.use_session_source(source, self.engines.perform_for(source))
 
     def _leave(self) -> list[PgSandboxError]:
         """End the running test's transactions; return what must make it fail."""
@@ -280,6 +284,7 @@ class ActivePlugin:
                 self._unusable = error
                 errors.append(error)
         self.run.interceptor.running = "no test is running"
+        self._summary.late.extend(reporting.is_late(each) for each in self.run.take_late())
         self._summary.figures.teardown += time.perf_counter() - began
         return errors
 
@@ -287,8 +292,7 @@ class ActivePlugin:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Enter the sandbox before the test's fixtures are set up."""
         began = time.perf_counter()
-        self.run.interceptor.running = item.nodeid
-        self.run.interceptor.refused.clear()
+        self.run.interceptor.begin(item.nodeid)
         self._chosen = None
         choice = self._choice(item)
         self._chosen = item, choice
@@ -301,7 +305,12 @@ class ActivePlugin:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Fail a test that passed although its transaction did not hold."""
-        result = yield
+        self._tasks.begin(getattr(item, "funcargs", {}).values())
+        self._left = []
+        try:
+            result = yield
+        finally:
+            self._left = self._tasks.left()
         errors = self.run.interceptor.verdict() if self.item is item else []
         if errors:
             raise self.failure(errors[0])
@@ -312,6 +321,8 @@ class ActivePlugin:
             raise self.failure(swallowed[0])
         if swallowed and self.settings.swallowed_refusals == "warn":
             self._summary.swallowed.append(reporting.line_of_swallowed(item.nodeid, swallowed[0]))
+        if self._left:
+            self._summary.pending.append(f"{item.nodeid} ({'; '.join(self._left)})")
         return result
 
     def _of_uncommitted(self, item: pytest.Item) -> str:
@@ -365,6 +376,7 @@ class ActivePlugin:
             report.sections.extend(reporting.sections(self.run, failure, verbosity))
         if report.failed and call.excinfo is not None:
             report.sections.extend(reporting.refused(self.run, call.excinfo.value))
+            report.sections.extend(reporting.explained(self.run, call.excinfo.value, self._left))
         return report
 
     # -- the end ------------------------------------------------------------------------------
@@ -423,6 +435,9 @@ class ActivePlugin:
             self._summary.kept.extend(reporting.lines_of_kept(self.run))
         self._summary.waits.extend(self.run.waits)
         self._summary.notes.extend(self.run.notes)
+        self._summary.late.extend(
+            reporting.is_late(each) for each in self.run.take_late(at_end=True)
+        )
         self._summary.problems.extend(
             f"{type(error).__name__}: {error}" for error in self.run.stop()
         )

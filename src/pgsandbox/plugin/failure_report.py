@@ -46,14 +46,19 @@ class Transaction:
 
 
 def text_of(
-    story: Mapping[str, Any], places: StatementPlaces, failure: BaseException, known: hints.Known
+    story: Mapping[str, Any],
+    places: StatementPlaces,
+    failure: BaseException,
+    *,
+    restarts_sequences: bool,
 ) -> str:
     """Return the report's section about one database, from what its endpoint tells."""
     _tell_times(story["statements"])
     lines = list(_refusals(story, places))
     transactions = list(transactions_of(story))
     lines += _bounded(transactions, places, story["left_out"])
-    lines += [f"hint: {each}" for each in hints.of(failure, story, transactions, places, known)]
+    found = hints.of(failure, story, transactions, places, restarts_sequences=restarts_sequences)
+    lines += [f"hint: {each}" for each in found]
     return "\n".join(lines)
 
 

@@ -11,7 +11,6 @@ import linecache
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,17 +25,7 @@ _LOCKS = re.compile(
     r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|SHARE|KEY\s+SHARE)\b|\A\s*LOCK\b", re.IGNORECASE
 )
 _SNAPSHOTS = re.compile(r"\bISOLATION\s+LEVEL\s+(SERIALIZABLE|REPEATABLE\s+READ)\b", re.IGNORECASE)
-_NO_TABLE = "42P01"
 _CLONE = '@pytest.mark.pgsandbox(isolation="clone")'
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the settings say that hints ask for."""
-
-    restarts_sequences: bool
-    schema: str
-    """What the tables are made from: ``metadata`` or ``migrations``."""
 
 
 def of(
@@ -44,15 +33,15 @@ def of(
     story: Mapping[str, Any],
     transactions: Sequence[Transaction],
     places: StatementPlaces,
-    known: Known,
+    *,
+    restarts_sequences: bool,
 ) -> Iterator[str]:
     """Yield what may explain *failure*, given the *story* that the endpoint tells."""
     frame = _innermost(failure, places)
     yield from _time_stands_still(failure, story, frame)
-    yield from _id_is_not_one(failure, story, frame, known)
+    if not restarts_sequences:
+        yield from _id_is_not_one(failure, story, frame)
     yield from _nothing_committed_it(failure, transactions, places)
-    yield from _missing_greenlet(failure)
-    yield from _missing_relation(story, known)
     yield from _lock_is_not_waited_for(failure, transactions)
     yield from _no_snapshot(failure, story)
 
@@ -71,11 +60,9 @@ def _time_stands_still(
         )
 
 
-def _id_is_not_one(
-    failure: BaseException, story: Mapping[str, Any], frame: Any, known: Known
-) -> Iterator[str]:
+def _id_is_not_one(failure: BaseException, story: Mapping[str, Any], frame: Any) -> Iterator[str]:
     found = _EQUAL_TO_ONE.search(_words(failure))
-    if frame is None or found is None or known.restarts_sequences:
+    if frame is None or found is None:
         return
     number = int(found[1] or found[2])
     given = [name for name, last in story["sequences"].items() if last >= number > 1]
@@ -105,28 +92,6 @@ def _nothing_committed_it(
             "connection was given back or rolled back: nobody else sees them."
         )
         return
-
-
-def _missing_greenlet(failure: BaseException) -> Iterator[str]:
-    if any(type(each).__name__ == "MissingGreenlet" for each in _chain(failure)):
-        yield (
-            "an attribute was loaded outside of an await: after a commit, or by a relationship "
-            "that was not fetched. Load it with the query (selectinload), refresh the object, or "
-            "make the session with expire_on_commit=False."
-        )
-
-
-def _missing_relation(story: Mapping[str, Any], known: Known) -> Iterator[str]:
-    refused = [each["error"] for each in story["statements"] if each["error"]]
-    if any(each.get("C") == _NO_TABLE for each in refused):
-        source = (
-            "the migrations, and none makes it: write one, or see whether it stands in a schema "
-            "that the search path does not have"
-            if known.schema == "migrations"
-            else "the setting metadata, and no model of it that was imported has this table: "
-            "import its module there, or name its metadata too"
-        )
-        yield f"the tables of the test database are made from {source}."
 
 
 def _lock_is_not_waited_for(
@@ -171,14 +136,6 @@ def _is_comparison(failure: BaseException, pattern: re.Pattern[str]) -> bool:
 
 def _did_not_raise(failure: BaseException) -> bool:
     return "DID NOT RAISE" in _words(failure)
-
-
-def _chain(failure: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while failure is not None and id(failure) not in seen:
-        seen.add(id(failure))
-        yield failure
-        failure = failure.__cause__ or failure.__context__
 
 
 def _innermost(failure: BaseException, places: StatementPlaces) -> Any:

@@ -10,6 +10,7 @@ from psycopg2.errors import LockNotAvailable
 
 from pgsandbox.sandbox.endpoint.sessions import Executed
 from pgsandbox.sandbox.endpoint.statements import is_transaction_control
+from pgsandbox.wiring.urls import without_escapes
 
 if TYPE_CHECKING:
     from pgsandbox.servers import Server
@@ -52,11 +53,11 @@ class Pg:
         It goes to the loopback address; in a test with a database of its own, to wherever the
         server is, which may be a socket.
         """
-        return self._run.tcp_url().render_as_string(hide_password=False)
+        return without_escapes(self._run.tcp_url().render_as_string(hide_password=False))
 
     def url_of(self, name: str) -> str:
         """Return the URL of the test database of the bind *name*."""
-        return self._run.test_url(name).render_as_string(hide_password=False)
+        return without_escapes(self._run.test_url(name).render_as_string(hide_password=False))
 
     @property
     def server(self) -> Server:

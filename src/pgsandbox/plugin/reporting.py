@@ -13,11 +13,15 @@ from sqlalchemy.engine import URL
 
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import masked, masked_place, masked_sql
-from pgsandbox.plugin import failure_report, hints
+from pgsandbox.plugin import failure_report, missing_greenlet, missing_table
+from pgsandbox.sandbox.endpoint.sessions import Late
 from pgsandbox.wiring import DEFAULT, Run
 
 _SHOWN = 30
 """Lines of a failing test's section, for the statements and for all else."""
+
+_THREADS = 10
+"""Lines of the summary about threads that outlived their tests."""
 
 _REFUSALS = 3
 """Refusals that a failing test's section shows."""
@@ -63,8 +67,12 @@ class RunSummary:
     notes: list[str] = field(default_factory=list)
     """What is worth knowing, and wrong with nothing."""
 
+    late: list[tuple[str, str]] = field(default_factory=list)
+    """Who went on after its test, and when."""
     swallowed: list[str] = field(default_factory=list)
     """Tests that passed although a refusal was caught in them, each with the first refusal."""
+    pending: list[str] = field(default_factory=list)
+    """Tests that passed and left tasks, each with them."""
 
     uncommitted: list[str] = field(default_factory=list)
     """Tests that passed although the application wrote without a commit, each with a line of it."""
@@ -81,6 +89,8 @@ class RunSummary:
         self.refusal = self.refusal or other["refusal"]
         self.waits.extend(other["waits"])
         self.swallowed.extend(other["swallowed"])
+        self.late.extend((who, when) for who, when in other["late"])
+        self.pending.extend(other["pending"])
         self.uncommitted.extend(other["uncommitted"])
         self.notes.extend(note for note in other["notes"] if note not in self.notes)
 
@@ -103,8 +113,6 @@ def sections(run: Run, failure: BaseException, verbosity: int) -> list[tuple[str
 
 def _stories(run: Run, failure: BaseException) -> Iterator[tuple[str, str]]:
     """Yield why a test in its sandbox is red, for each database."""
-    settings = run.settings
-    known = hints.Known(settings.restart_sequences, settings.schema)
     for name, run_database in run.run_databases.items():
         database = run_database.database
         try:
@@ -113,7 +121,12 @@ def _stories(run: Run, failure: BaseException) -> Iterator[tuple[str, str]]:
             continue  # its own error says what became of it
         if not story or not story["statements"]:
             continue
-        text = failure_report.text_of(story, run.interceptor.places, failure, known)
+        text = failure_report.text_of(
+            story,
+            run.interceptor.places,
+            failure,
+            restarts_sequences=run.settings.restart_sequences,
+        )
         _, notes = database.describe()
         unseen = run.unseen(run_database)
         notes = [*notes, unseen] if unseen else notes
@@ -152,13 +165,38 @@ def swallowed(run: Run, test: Path) -> list[PgSandboxError]:
     What a traceback begins with is the frame that caught it: the application's, or a thread's. A
     refusal that the test itself has caught, with pytest.raises say, is what it is about.
     """
-    return [each for each in run.interceptor.refused if not _is_caught_in(each, test)]
+    interceptor = run.interceptor
+    return [
+        each
+        for each in interceptor.refused
+        if each not in interceptor.refused_to_others and not _is_caught_in(each, test)
+    ]
 
 
 def line_of_swallowed(test: str, error: PgSandboxError) -> str:
     """Return the line of the summary about *test*, in which *error* was caught."""
     places = [each.value for each in error.facts if each.name == "opened at"]
     return f"{test} ({type(error).__name__}{f' at {places[0]}' if places else ''})"
+
+
+def is_late(late: Late) -> tuple[str, str]:
+    """Return what the summary says of somebody who went on after a test: who it was, and what."""
+    what = "was refused" if late.was_refused else "used the database"
+    when = "before the next test" if late.running == "no test is running" else f"in {late.running}"
+    return f"{late.who} went on after its test and {what}", f"after {late.test}, {when}"
+
+
+def _outlived(totals: RunSummary) -> list[str]:
+    """Return the lines about what went on after its test, one for each of whom that is said."""
+    times: dict[str, list[str]] = {}
+    for who, when in totals.late:
+        times.setdefault(who, []).append(when)
+    lines = [
+        f"{who}: {found[0]}" + f" ({len(found)} times in all)" * (len(found) > 1)
+        for who, found in times.items()
+    ]
+    more = [f"{len(lines) - _THREADS} others went on after their tests"]
+    return lines[:_THREADS] + more * (len(lines) > _THREADS)
 
 
 def _is_caught_in(error: BaseException, file: Path) -> bool:
@@ -174,6 +212,17 @@ def refused(run: Run, failure: BaseException) -> list[tuple[str, str]]:
     others = dict.fromkeys(str(each) for each in run.interceptor.refused if each is not failure)
     text = "\n\n".join(list(others)[:_REFUSALS])
     return [("connections that were refused", text)] if others else []
+
+
+def explained(run: Run, failure: BaseException, left: list[str]) -> list[tuple[str, str]]:
+    """Return what the *failure* means where its own words do not say, and the tasks *left*."""
+    hint = missing_greenlet.hint(failure)
+    found = [("what MissingGreenlet means here", hint)] if hint else []
+    hint = missing_table.hint(failure, run.settings.schema, run.known_tables)
+    found += [("why the table is missing", hint)] if hint else []
+    if left:
+        found.append(("tasks that the test has left pending", "\n".join(left)))
+    return found
 
 
 def lines_of_kept(run: Run) -> list[str]:
@@ -213,6 +262,10 @@ def summary(reporter: pytest.TerminalReporter, totals: RunSummary) -> None:
         )
     for line in totals.uncommitted:
         reporter.write_line(f"pgsandbox: a passing test left work uncommitted: {line}", yellow=True)
+    for line in _outlived(totals):
+        reporter.write_line(f"pgsandbox: {line}", yellow=True)
+    for line in totals.pending:
+        reporter.write_line(f"pgsandbox: a passing test has left tasks: {line}", yellow=True)
     for line in (*totals.kept, *totals.notes):
         reporter.write_line(f"pgsandbox: {line}")
     for line in totals.problems:

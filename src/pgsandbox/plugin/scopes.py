@@ -15,10 +15,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy.orm import Session
 
 from pgsandbox import factories
 from pgsandbox.errors import Fact, FixtureTooLate, PgSandboxError
+from pgsandbox.plugin.engines import ArrangingSession
 from pgsandbox.sandbox.fixture_data import Level
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Scopes:
         self._of_test: list[tuple[Any, Any]] = []
         """Fixtures that end with the running test, since its database does."""
         self._errors: list[PgSandboxError] = []
-        self.shared_session: Session | None = None
+        self.shared_session: ArrangingSession | None = None
         """The session that factories used in wider fixtures; it is the tests' own, then."""
 
     @property
@@ -93,8 +93,16 @@ class Scopes:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
         """Keep what a fixture of a wider scope makes until that scope ends."""
+        if request.scope not in _SCOPES:
+            return (yield)
+        try:
+            return (yield from self._set_up_wider(fixturedef, request))
+        finally:
+            self._interceptor.threads.are_known()
+
+    def _set_up_wider(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
         item = self._plugin.item
-        if item is None or request.scope not in _SCOPES:
+        if item is None:
             return (yield)
         if any(database.clone is not None for database in self._interceptor.databases):
             return (yield from self._set_up_in_clone(fixturedef, request, item))
@@ -121,9 +129,7 @@ class Scopes:
             if errors:
                 raise self._plugin.failure(errors[0])
         except BaseException as failed:
-            if errors or _is_ours(
-                failed
-            ):  # whoever asks for it in time shall not get the same again
+            if errors or _is_ours(failed):  # a test that asks for it in time gets a new one
                 fixturedef.finish(request)
             for error in self._fixture_data.abandon(level):
                 failed.add_note(f"{type(error).__name__}: {error}")
@@ -159,7 +165,10 @@ class Scopes:
         try:
             result = yield
             if self.shared_session is not None:
+                # What is loaded stays so, as in the sandbox, where nothing is committed here.
+                self.shared_session.expire_on_commit = False
                 self.shared_session.commit()
+                self.shared_session.expire_on_commit = True
             return result
         finally:
             self._plugin.use_session_of(item)
@@ -184,9 +193,10 @@ class Scopes:
         self._finish_from(narrower[0])
         return None
 
-    def _session(self) -> Session:
+    def _session(self) -> ArrangingSession:
         if self.shared_session is None:
-            self.shared_session = Session(self._plugin.engines.synchronous(is_arranging=True))
+            engine = self._plugin.engines.synchronous(is_arranging=True)
+            self.shared_session = ArrangingSession(engine)
         return self.shared_session
 
     def _drop_session(self) -> None:

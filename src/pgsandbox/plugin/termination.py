@@ -25,7 +25,7 @@ class Termination:
     """A handler of SIGTERM that ends the run through pytest.
 
     Around a fork the default is back: Python forgets a signal that reaches a child before its first
-    instruction, and whoever waits for the child to end would wait for ever.
+    instruction, and a parent that waits for the child to end would wait for ever.
     """
 
     def __init__(self) -> None:

@@ -14,6 +14,7 @@ In the test process:
 * ``forks``: a forked child keeps no connection of its parent's;
 * ``clones``: connections to a test's own database;
 * ``test_database``: one test database, and the running test in it;
+* ``late_threads``: threads that outlive their test and use the database in a later one;
 * ``orm_objects``: sessions and objects that outlive a test, put back as they were;
 * ``fixture_data``: what fixtures of wider scopes have made;
 * ``interceptor``: every connection is judged, and sent to where it belongs.

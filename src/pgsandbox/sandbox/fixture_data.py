@@ -1,8 +1,9 @@
 """What fixtures of wider scopes have made, and each test starts from.
 
-Such a fixture writes in a savepoint of its own, which stands beneath those of the tests until the
-fixture's scope ends. A test is rolled back to what stands, in rows, sessions and objects. The order
-is a stack, as the server's savepoints are: what began last has to end first.
+Such a fixture writes in a savepoint of its own, which stays open beneath those of the tests until
+the fixture's scope ends. A test is rolled back to the last of these savepoints, and the fixture's
+sessions and objects are restored. The order is a stack, as the server's savepoints are: what began
+last ends first.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Level:
     ending: Any = None
     """Which of the fixtures' teardown runs, once one has begun."""
     frozen: list[tuple[TestDatabase, int]] = field(default_factory=list)
-    """Where it stands, at which depth; empty if it has only read."""
+    """The databases that it wrote to, each with its depth there; empty if it has only read."""
     snapshot: Snapshot = field(default_factory=Snapshot)
     """All sessions and objects that tests share from here on, also those of wider levels."""
     sessions: list[Session] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Level:
 
 
 class FixtureData:
-    """The levels that stand, the widest first, and the one that is being made."""
+    """The levels that tests start from, the widest first, and the one that is being made."""
 
     def __init__(self, interceptor: ConnectionInterceptor) -> None:
         self.standing: list[Level] = []
@@ -136,7 +137,7 @@ class FixtureData:
             if depth:
                 level.frozen.append((database, depth))
             else:
-                errors.extend(database.finish(level.fixture, is_over=False))
+                errors.extend(database.finish(level.fixture, is_over=False, has_written=False))
         level.snapshot = snapshot
         level.sessions, level.states, level.unwritten = [], [], set()
         self._made()

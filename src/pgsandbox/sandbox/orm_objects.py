@@ -1,4 +1,4 @@
-"""Sessions and objects of the ORM that outlive a test, as they were before it.
+"""Restores sessions and objects of the ORM that outlive a test, as they were before it.
 
 A fixture of a wider scope may hand one object to many tests. Rows are brought back by the server;
 what a test has changed on the object, and in the session that holds it, is brought back here,

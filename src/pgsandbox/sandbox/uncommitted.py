@@ -188,6 +188,8 @@ class UncommittedWork:
         loop = route.loop() if route.loop is not None else None
         if loop is not None and not loop.is_closed():
             return any(self._places.is_at_work(each) for each in _frames_of_tasks(loop))
+        if route.thread is None:
+            return bool(held["idle"] < _SETTLING)
         if route.thread is threading.current_thread() or not route.thread.is_alive():
             return False
         frame = sys._current_frames().get(route.thread.ident or 0)

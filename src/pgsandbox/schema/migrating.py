@@ -80,6 +80,8 @@ class Migrations:
         self._version_tables: frozenset[str] = frozenset()
         self.statements: list[str] = []
         """What the last migration sent."""
+        self.present: Revision | None = None
+        """The one that ran last, or was to be printed."""
 
     def __enter__(self) -> Self:
         """Connect."""
@@ -137,22 +139,23 @@ class Migrations:
         """Undo *revisions*, each of which nothing follows when its turn comes."""
         self._run(revisions, is_upgrade=False)
 
-    def offline_sql(self) -> list[str]:
-        """Return the statements that ``alembic upgrade --sql`` prints for all revisions."""
-        written = _Statements()
+    def offline_sql(self) -> list[tuple[Revision | None, str]]:
+        """Return the statements that ``alembic upgrade --sql`` prints, each with its revision."""
+        written = _Statements(lambda: self.present)
+        self.present = None
         config = alembic_config(self.location, self.url, None)
         config.output_buffer = written
         self._run_environment(config, self.revisions, is_upgrade=True, as_sql=True)
         return written.found
 
-    def execute(self, statements: list[str]) -> None:
-        """Run *statements* one by one, transactions among them, as psql would."""
+    def execute(self, statements: list[tuple[Revision | None, str]]) -> None:
+        """Run what `offline_sql` returned one by one, transactions among it, as psql would."""
         connection: Any = self.connection.connection.driver_connection
         self.connection.rollback()
         connection.autocommit = True
         try:
             with connection.cursor() as cursor:
-                for statement in statements:
+                for self.present, statement in statements:
                     cursor.execute(statement)
         finally:
             connection.rollback()
@@ -201,6 +204,7 @@ class Migrations:
         for revision in revisions:
             script = scripts.get_revision(revision.name)
             assert script is not None
+            self.present = revision
             yield RevisionStep(scripts.revision_map, script, is_upgrade)
 
     def _sending(self, *arguments: Any) -> None:
@@ -210,13 +214,14 @@ class Migrations:
 class _Statements(io.StringIO):
     """Keeps apart what Alembic writes: a statement each time, or a comment."""
 
-    def __init__(self) -> None:
+    def __init__(self, present: Callable[[], Revision | None]) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.found: list[tuple[Revision | None, str]] = []
+        self._present = present
 
     def write(self, text: str) -> int:
         if text.strip() and not text.startswith("--"):
-            self.found.append(text.strip())
+            self.found.append((self._present(), text.strip()))
         return len(text)
 
 

@@ -7,7 +7,7 @@ runs of a user; `running` joins that one only if it is up. `answers` asks quickl
 worth choosing.
 
 * ``libpq``: URLs of any driver, turned into connections of psycopg2;
-* ``server``: a server that tests may use, whoever started it;
+* ``server``: a server that tests may use, given or embedded;
 * ``probing``: who answers at an address;
 * ``poolers``: whether a connection is one session, or a pooler's share of several;
 * ``given``: a server by URL.

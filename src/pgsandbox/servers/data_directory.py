@@ -36,7 +36,9 @@ max_locks_per_transaction = 256
 fsync = off
 synchronous_commit = off
 full_page_writes = off
-wal_level = minimal
+# Each commit is logged with its database, and kept for as long as a test may ask for it.
+wal_level = replica
+wal_keep_size = 64MB
 max_wal_senders = 0
 max_logical_replication_workers = 0
 max_wal_size = 256MB

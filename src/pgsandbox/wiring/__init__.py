@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
 from pgsandbox.wiring.application import Application
-from pgsandbox.wiring.run import DEFAULT, Run
+from pgsandbox.wiring.run import DEFAULT, Run, started
 from pgsandbox.wiring.run_databases import RunDatabase
 from pgsandbox.wiring.server_choice import choose_server, find_running
 
@@ -31,5 +31,6 @@ __all__ = [
     "RunDatabase",
     "choose_server",
     "find_running",
+    "started",
     "target_of",
 ]

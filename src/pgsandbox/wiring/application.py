@@ -6,7 +6,10 @@ Nothing here imports Flask: an application is what has ``app_context()``.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, Protocol
+
+from sqlalchemy.engine import URL
 
 from pgsandbox import config, schema
 from pgsandbox.config import Settings
@@ -40,6 +43,23 @@ def application_of(settings: Settings) -> Application | None:
         with told, schema.logging_kept(), schema.quiet_warnings():
             found = found()
     return checked(found, reference)
+
+
+def make_app(make: Callable[[], Application | None], builder: schema.Builder, url: URL) -> None:
+    """Call *make* before the schema is built at *url*, since it may be what imports the models.
+
+    A factory that asks for tables which are not there yet is called again when they are.
+
+    Raises:
+        ConfigurationError: it fails all the same.
+    """
+    try:
+        make()
+    except ConfigurationError:
+        if not isinstance(builder, schema.MetadataBuilder):
+            raise
+        builder.build(url)
+        make()
 
 
 def checked(found: Any, source: Fact) -> Application:

@@ -191,3 +191,23 @@ def place_of(url: URL) -> str:
     """Return the host and port of *url* as people write them."""
     host = url.host or url.query.get("host") or "the default socket"
     return guard.masked_place(host if url.port is None else f"{host}:{url.port}")
+
+
+def require_tables(settings: Settings, builder: schema.Builder) -> None:
+    """Return unless there is nothing to build, where that can only be a mistake.
+
+    Raises:
+        ConfigurationError: the metadata holds no table.
+    """
+    if not isinstance(builder, schema.MetadataBuilder) or settings.binds or builder.seed:
+        return
+    if settings.metadata and not any(each.tables for each in builder.metadata):
+        source = settings.source_of("metadata")
+        raise ConfigurationError(
+            "The metadata holds no table, so the test database would be empty.",
+            facts=[Fact("metadata", each, source) for each in settings.metadata],
+            remedy="A model registers its table when its module is imported. Name the module that "
+            'imports them all: metadata = "shop.models:Base", where shop/models/__init__.py '
+            "imports each module of models; or name the application in the setting app, if its "
+            "factory imports them.",
+        )

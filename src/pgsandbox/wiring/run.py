@@ -16,12 +16,19 @@ from sqlalchemy.engine import URL
 from pgsandbox import databases, schema, servers
 from pgsandbox.config import Settings
 from pgsandbox.databases.limits import Limits
-from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SchemaNotBuilt
+from pgsandbox.errors import (
+    DatabaseError,
+    Fact,
+    GuardError,
+    PgSandboxError,
+    SchemaNotBuilt,
+)
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
+from pgsandbox.sandbox.endpoint.sessions import Late
 from pgsandbox.sandbox.endpoint_process import EndpointProcess
 from pgsandbox.sandbox.test_database import TestDatabase
-from pgsandbox.wiring.application import Application, application_of, context_of
+from pgsandbox.wiring.application import Application, application_of, context_of, make_app
 from pgsandbox.wiring.resolving import (
     addresses_of,
     driver_of,
@@ -29,6 +36,7 @@ from pgsandbox.wiring.resolving import (
     metadata_of,
     place_of,
     project_name,
+    require_tables,
     resolved_url,
     seed_of,
     url_of,
@@ -36,6 +44,7 @@ from pgsandbox.wiring.resolving import (
 from pgsandbox.wiring.run_databases import RunDatabase, endpoint_parameters
 from pgsandbox.wiring.server_choice import choose_server
 from pgsandbox.wiring.template_specifications import Templates
+from pgsandbox.wiring.urls import without_escapes
 
 DEFAULT = "default"
 """The name of the database that is not a bind."""
@@ -180,6 +189,15 @@ class Run:
         """How many seconds each test with databases of its own waited for them."""
         return self._clone_pool.waits if self._clone_pool is not None else []
 
+    def take_late(self, *, at_end: bool = False) -> list[Late]:
+        """Return who went on after a test that was over, since this was asked last.
+
+        *at_end* the endpoints are asked, too, which tell it with the end of each test otherwise.
+        """
+        for each in self.run_databases.values() if at_end else ():
+            each.database.take_late()
+        return self.interceptor.take_late()
+
     @property
     def notes(self) -> list[str]:
         """What people should know about the templates of this run."""
@@ -311,13 +329,15 @@ class Run:
     @contextlib.contextmanager
     def building(self, url: URL) -> Iterator[None]:
         """Send this thread's connections to *url*, for real, in the application's context."""
-        app = self.app
-        with self.interceptor.building(url), context_of(app):
+        with self.interceptor.building(url), context_of(self.app):
             yield
 
     def _wanted(self) -> Iterator[tuple[str, list[MetaData], URL | None, str, Path | None]]:
         settings = self.settings
-        _ = self.app  # whose factory may be what imports the models
+        with contextlib.suppress(GuardError):
+            # Its factory may be what imports the models. One that connects is called again where
+            # the database is there that it is to reach.
+            _ = self.app
         yield (
             DEFAULT,
             [m for each in settings.metadata for m in metadata_of(each, None)],
@@ -401,12 +421,20 @@ class Run:
 
     def _build(self, builder: schema.Builder, database: str) -> None:
         url = self.find_server().url_of(database)
-        with self.building(url):
+        with self.interceptor.building(url):
             try:
-                builder.build(url)
+                make_app(lambda: self.app, builder, url)
+                require_tables(self.settings, builder)
+                with context_of(self.app):
+                    builder.build(url)
             except SchemaNotBuilt as error:
                 error.facts += (Fact("server", self.describe_server()),)
                 raise
+
+    def known_tables(self) -> list[str]:
+        """Return the names of the tables that the metadata holds at the moment."""
+        found = [each for _, metadata, *_ in self._wanted() for each in metadata]
+        return [name for each in found for name in each.tables]
 
     def _remake(self, run_database: RunDatabase) -> None:
         if run_database.template is not None:
@@ -426,7 +454,9 @@ class Run:
     def _tell_children(self) -> None:
         for name in self.settings.child_env:
             self._environ.setdefault(name, os.environ.get(name))
-            os.environ[name] = self.test_url().render_as_string(hide_password=False)
+            os.environ[name] = without_escapes(
+                self.test_url().render_as_string(hide_password=False)
+            )
 
     def _exact_name(self) -> str | None:
         if self.settings.test_database_url is None or self.settings.server == "embedded":
@@ -478,3 +508,16 @@ class Run:
     def describe_databases(self) -> str:
         """Return the names of this run's databases, each with the names that were not free."""
         return ", ".join(run_database.description for run_database in self.run_databases.values())
+
+
+@contextlib.contextmanager
+def started(settings: Settings, app: Application | None = None) -> Iterator[Run]:
+    """Give a run that is started, and stop it at the end of the block."""
+    run = Run(settings, app=app)
+    run.interceptor.install()
+    try:
+        run.start()
+        yield run
+    finally:
+        run.stop()
+        run.interceptor.remove()

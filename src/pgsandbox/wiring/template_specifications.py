@@ -1,4 +1,4 @@
-"""How a template of this run is made, and the address under which others find it.
+"""How a template of this run is made, and the name under which others find it.
 
 A template of a single run has an address that nobody else has: what changes between two runs can't
 matter. One that lasts is addressed by everything that its result depends on (`fingerprint_of`).

@@ -66,8 +66,7 @@ class Backend:
         peer: Backend | None = None,
     ) -> None:
         self.client = client
-        self.peer = peer
-        """Whose transaction it shares: a driver that blocks beside one that does not."""
+        self._shares_with = peer
         self.database = database
         self.label = label
         self.is_arranging = is_arranging
@@ -91,7 +90,9 @@ class Backend:
         self.takes_several = False
         """Whether its statement is a call for several advisory locks."""
         self.is_cut = False
-        """Whether its transaction ended with its test while another thread was at work in it."""
+        """Whether its transaction ended with its test, and another thread or process has it."""
+        self.held_since = ""
+        """The test that is over in which a thread of that test's own took it, and keeps it."""
         self._session = ClientSession(label, is_arranging)
         self._transaction: TestTransaction | None = None
         self.standing: list[tuple[TestTransaction, ClientSession]] = []
@@ -105,6 +106,14 @@ class Backend:
         self.simple = SimpleQueries(self)
         self.control = TransactionControl(self)
         self.statements = SessionStatements(self)
+
+    @property
+    def peer(self) -> Backend | None:
+        """Whose transaction it shares: a driver that blocks beside one that does not.
+
+        Until its engine has set it up it shares none: what that rolls back is not the other's.
+        """
+        return self._shares_with if self.is_set_up else None
 
     @property
     def root(self) -> Backend:
@@ -217,6 +226,12 @@ class Backend:
                 self.told[name] = own
                 self.client.connection.send(messages.parameter(name, own))
         self._reports = server.reports
+
+    @property
+    def is_left_open(self) -> bool:
+        """Whether its transaction was open when its test ended."""
+        is_over = self.transaction is not None and self.transaction.is_finished
+        return is_over and self.session.is_explicit and not self.is_cut
 
     @property
     def status(self) -> bytes:
@@ -403,15 +418,22 @@ class Backend:
         found = self.transaction
         if found is not None and not found.is_finished and not found.is_frozen:
             return found
-        if self.is_cut:
-            test = found.test if found is not None else "an earlier test"
-            raise StatementFailed(refusals.as_message(refusals.cut(self.label, test)))
+        if self.is_cut and found is not None:
+            raise self.came_late(found.test)
+        if self.held_since:
+            test, self.held_since = self.held_since, ""
+            raise self.came_late(test)
         try:
             self._join(self.database.transaction_for(self))
         except PgSandboxError as error:
             raise StatementFailed(refusals.as_message(error)) from error
         assert self.transaction is not None
         return self.transaction
+
+    def came_late(self, test: str) -> StatementFailed:
+        """Return what is said to a client that goes on in what *test* began, which is over."""
+        self.database.came_late(self.label, test)
+        return StatementFailed(refusals.as_message(refusals.cut(self.label, test)))
 
     def _join(self, transaction: TestTransaction) -> None:
         before = self.session
@@ -544,24 +566,30 @@ class Backend:
 
     # -- its end ------------------------------------------------------------------------------
 
-    def test_finished(self, *, is_cut: bool) -> None:
+    def test_finished(self, *, has_written: bool) -> None:
         """The running test is over: what was not committed is undone, what was set is reset."""
-        self.copy = None
         self.simple.forget()
+        if self.copy is not None:
+            self.copy.end_with_test()
         session = self.session
         if session.in_transaction and not session.is_explicit:
             session.ended()
         session.savepoints.clear()
-        self.is_cut = session.is_explicit and is_cut
+        # The test process says of its own connections which ones other threads are at work in.
+        self.is_cut = session.is_explicit and self.client.is_strange and has_written
         self.notifications.forget()
         self.objects.forget()
 
     def set_up_done(self) -> None:
         """Its engine is about to hand it out for the first time."""
-        if not self.is_set_up:
-            self.is_set_up = True
-            if self.transaction is not None and not self.transaction.is_finished:
-                self.baseline.update(self.transaction.settings.of(self.session))
+        if self.is_set_up:
+            return
+        own = self.transaction
+        if own is not None and not own.is_finished:
+            self.baseline.update(own.settings.of(self.session))
+            if self._shares_with is not None:
+                own.close(self.session)
+        self.is_set_up = True
 
     def close(self) -> None:
         """The client is gone: what it has not committed is undone, what it held is given back."""
@@ -569,8 +597,8 @@ class Backend:
         if self.peer is not None:
             return
         for other in self.database.backends:
-            if other.peer is self:
-                other.peer = None
+            if other._shares_with is self:
+                other._shares_with = None
         transaction = self.transaction
         if transaction is not None and not transaction.is_finished:
             if not transaction.is_frozen:

@@ -30,6 +30,7 @@ _FIRST_PID = 1_000_000
 """What clients take for their backend's process id: greater than the system's own, as a rule."""
 _NOT_PARAMETERS = frozenset({"user", "database", "options", "replication"})
 _URGENT = frozenset({messages.CANCEL_REQUEST, messages.SSL_REQUEST, messages.GSS_REQUEST})
+_OURS = "the test process"
 _UTF8 = frozenset({"utf8", "unicode"})
 
 
@@ -62,6 +63,8 @@ class Client:
         self._asked: dict[str, str] | None = None
         """Its start-up parameters, while it owes a password."""
         self._is_tcp = accepted.family != socket.AF_UNIX
+        self.is_strange = False
+        """Whether it is another process, of whose threads nobody knows anything."""
 
     def says_who_it_is(self) -> bool:
         """Whether it has sent what begins a session, or is gone."""
@@ -305,11 +308,13 @@ class Client:
 
     def _welcome(self, defaults: dict[str, str], application_name: str) -> None:
         endpoint = self.endpoint
-        about = endpoint.known.get(self.token, {})
+        about = endpoint.told_of(self.token)
+        peer = self._peer()
+        self.is_strange = not about and peer != _OURS
         self.backend = Backend(
             self,
             endpoint.database,
-            label=str(about.get("label") or f"a connection of {self._peer()}"),
+            label=str(about.get("label") or f"a connection of {peer}"),
             is_arranging=bool(about.get("is_arranging")),
             lets_isolation_pass=bool(about.get("lets_isolation_pass")),
             defaults=defaults,
@@ -336,7 +341,7 @@ class Client:
             return "another process, over TCP"
         pid = process_of(self.connection.socket)
         if pid == self.endpoint.test_process:
-            return "the test process"
+            return _OURS
         return f"the process {pid}" if pid else "a process that does not say which"
 
     # -- its end ------------------------------------------------------------------------------

@@ -39,7 +39,10 @@ class TransactionControl:
         kind = statement.kind
         is_over = backend.transaction is None or backend.transaction.is_finished
         if kind in (Kind.COMMIT, Kind.ROLLBACK) and is_over:
-            backend.is_cut = False
+            was_cut, backend.is_cut = backend.is_cut, False
+            if was_cut and kind is Kind.COMMIT and not session.has_failed:
+                session.ended()
+                raise backend.came_late(backend.transaction.test if backend.transaction else "")
             tag = "ROLLBACK" if session.has_failed or kind is Kind.ROLLBACK else "COMMIT"
             if not session.is_explicit and _CHAINS.search(statement.bare):
                 raise needs_block(f"{tag} AND CHAIN")

@@ -15,12 +15,13 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pgsandbox import errors
 from pgsandbox.errors import Fact, PgSandboxError
-from pgsandbox.sandbox.endpoint import polling, story
+from pgsandbox.sandbox.endpoint import polling, refusals, story
 from pgsandbox.sandbox.endpoint.authentication import NotAuthenticatedError
 from pgsandbox.sandbox.endpoint.backend import Backend
 from pgsandbox.sandbox.endpoint.client import Client
@@ -53,6 +54,8 @@ class Endpoint:
         self._calls: deque[tuple[int | None, str, dict[str, Any]]] = deque()
         self._folder = folder
         self._clients: dict[int, Client] = {}
+        self._gone: list[str] = []
+        """Clients that are gone, of those that no pool of the test process knows."""
         self._by_key: dict[tuple[int, int], Client] = {}
         self._numbers = 0
         self._is_over = False
@@ -166,7 +169,8 @@ class Endpoint:
         with contextlib.suppress(OSError, ValueError):
             self._all.unregister(fd)
         self._by_key.pop((client.pid, client.key), None)
-        self.known.pop(client.token, None)
+        if self.known.pop(client.token, {}).get("is_raw"):
+            self._gone.append(client.token)
         client.close()
 
     def _timeout(self) -> float:
@@ -236,6 +240,18 @@ class Endpoint:
         if self._urgent_clients.pop(fd, None) is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._urgent.unregister(fd)
+
+    def told_of(self, token: str) -> dict[str, Any]:
+        """Return what the test process has said of the client that it calls *token*.
+
+        It said so before it connected, but a client may be accepted before that is read.
+        """
+        if token and token not in self.known:
+            self._take_control()
+            for call in [each for each in self._calls if each[1] == "announce"]:
+                self._calls.remove(call)
+                self._run_call(*call)
+        return self.known.get(token, {})
 
     def backend_of(self, token: str) -> Backend | None:
         """Return the session of the client that the test process calls *token*."""
@@ -401,7 +417,7 @@ class Endpoint:
         return story.told(self.database, may_ask=not self._is_looking)
 
     def do_finish(
-        self, test: str, cut: list[str], by_a_child: bool, is_over: bool
+        self, test: str, by_a_child: bool, is_over: bool, has_written: bool = True
     ) -> dict[str, Any]:
         database = self.database
         used = bool(database.executed())
@@ -409,7 +425,10 @@ class Endpoint:
         for client in self._waiting():  # nobody will free what they wait for
             self._work_for(client, client.stop_at_end)
             self._tidy(client)
-        found = database.finish(test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over)
+        gone, self._gone = self._gone, []
+        found = database.finish(
+            test, by_a_child=by_a_child, is_over=is_over, has_written=has_written
+        )
         return {
             "errors": _as_list(found),
             "is_in_doubt": database.is_in_doubt,
@@ -417,7 +436,26 @@ class Endpoint:
             "was_used": used,
             "committed": story.committed(running),
             "undone": [each.client.token for each in database.backends if each.wrote_in_set_up],
+            "late": len(database.late),
+            "gone": gone,
+            "open": [each.client.token for each in database.backends if each.is_left_open],
         }
+
+    def do_cut(self, tokens: list[str]) -> None:
+        for backend in self.database.backends:
+            if backend.client.token in tokens and backend.is_left_open:
+                backend.is_cut = True
+
+    def do_hold(self, tokens: list[str], test: str) -> None:
+        for backend in self.database.backends:
+            if backend.client.token in tokens:
+                backend.held_since = test
+
+    def do_take_late(self) -> list[dict[str, str]]:
+        return [asdict(each) for each in self.database.take_late()]
+
+    def do_live(self) -> None:
+        pass
 
     def do_state(self) -> dict[str, Any]:
         database = self.database
@@ -497,7 +535,7 @@ class Endpoint:
         self.database.close()
 
 
-_LOOKS = frozenset({"story", "executed", "state", "describe", "sessions_query", "unseen"})
+_LOOKS = frozenset({"live", "story", "executed", "state", "describe", "sessions_query", "unseen"})
 """Calls that change nothing and need no server."""
 _HIGH_WATER = 512 * 1024
 
@@ -521,4 +559,4 @@ def from_json(said: dict[str, Any]) -> PgSandboxError:
 
 
 def _as_list(found: list[PgSandboxError]) -> list[dict[str, Any]]:
-    return [{"id": id(error), **as_json(error)} for error in found]
+    return [{"id": refusals.number_of(error), **as_json(error)} for error in found]

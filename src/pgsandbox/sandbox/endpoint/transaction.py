@@ -57,8 +57,6 @@ class TestTransaction:
         """Whether something may have been committed for real, so that the database is in doubt."""
         self.final_answer: tuple[str | None, ...] | None = None
         """The answer to a question that was asked right after the rollback; None if it failed."""
-        self.is_winding_down = False
-        """Whether the test's body is over, so that nobody looks at what a rollback leaves."""
         self.has_defined = False
         """Whether a statement may have created, changed or dropped something that has a name."""
         self.definitions = 0
@@ -84,6 +82,10 @@ class TestTransaction:
         self.settings: SessionSettings = SessionSettings(
             server, beneath.settings if beneath else None
         )
+
+    def wind_down(self) -> None:
+        """The test's body is over: nobody looks at what a rollback leaves until all is undone."""
+        self.stack.is_winding_down = True
 
     def join(self, label: str, *, is_arranging: bool) -> ClientSession:
         """Return the state of one more client of this test."""
@@ -479,8 +481,6 @@ class TestTransaction:
         except StopIteration:
             return
         except TransactionsInterleaved as error:
-            if self.is_winding_down:
-                return  # it is undone with the rest, and nobody looks at it before
             raise (error if error in self.violations else self._violation(error)) from None
 
     def _run(self, command: Run | Ask) -> int | None:

@@ -75,3 +75,43 @@ def test_a_run_ends(make_project: MakeProject, rundir: str, what: str, said: str
 
     assert outcome.seconds < _LIMIT
     assert said in outcome.text
+
+
+def test_a_run_ends_although_its_endpoint_stands_still(
+    make_project: MakeProject, rundir: str
+) -> None:
+    """It is ended, and the next test has another one; a wait for it lasted a minute, each time."""
+    tests = """
+        import os
+        from pathlib import Path
+
+        from helpers import stop
+        from sqlalchemy import text
+
+        def endpoint():
+            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            (found,) = (
+                each
+                for each in children
+                if b"endpoint.__main__" in Path("/proc", each, "cmdline").read_bytes()
+            )
+            return int(found)
+
+        def test_1_stops_it(db_session):
+            db_session.scalar(text("select 1"))
+            db_session.close()
+            stop(endpoint())
+
+        def test_2_goes_on(db_session):
+            assert db_session.scalar(text("select 1")) == 1
+    """
+    project = make_project({"helpers.py": _HELPERS, "tests/integration/test_stop.py": tests})
+    try:
+        outcome = project.run("-p", "no:randomly", PGSANDBOX_RUNDIR=rundir)
+    finally:
+        go_on(project)
+
+    assert outcome.seconds < _LIMIT
+    assert "said nothing for 15 s" in outcome.out
+    assert "an answer of the process" in outcome.section("test_1_stops_it")
+    assert outcome.counts["passed"] == 1

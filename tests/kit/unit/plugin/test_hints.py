@@ -11,8 +11,6 @@ from pgsandbox.plugin import hints
 from pgsandbox.plugin.failure_report import transactions_of
 from pgsandbox.sandbox.statement_places import StatementPlaces
 
-_KNOWN = hints.Known(restarts_sequences=False, schema="metadata")
-
 
 def _statement(text: str, connection: str = "one", **more: Any) -> dict[str, Any]:
     return {
@@ -35,12 +33,13 @@ def _story(*statements: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def _hints(
-    failing: Callable[[], None], story: dict[str, Any], known: hints.Known = _KNOWN
+    failing: Callable[[], None], story: dict[str, Any], *, restarts: bool = False
 ) -> list[str]:
     with pytest.raises(BaseException) as caught:  # noqa: PT011  # of whatever kind
         failing()
     failure = caught.value
-    return list(hints.of(failure, story, [*transactions_of(story)], StatementPlaces(), known))
+    transactions, places = [*transactions_of(story)], StatementPlaces()
+    return list(hints.of(failure, story, transactions, places, restarts_sequences=restarts))
 
 
 def _wrong_id() -> None:
@@ -74,30 +73,18 @@ def test_an_id_that_is_not_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failing", "story", "known"),
+    ("failing", "story", "restarts"),
     [
-        (_wrong_count, _story(_INSERT, sequences=_GIVEN), _KNOWN),
-        (_wrong_id, _story(_INSERT, sequences={"items_id_seq": 2}), _KNOWN),
-        (_wrong_id, _story(sequences=_GIVEN), _KNOWN),
-        (_wrong_id, _story(_INSERT, sequences=_GIVEN), hints.Known(True, "metadata")),
+        (_wrong_count, _story(_INSERT, sequences=_GIVEN), False),
+        (_wrong_id, _story(_INSERT, sequences={"items_id_seq": 2}), False),
+        (_wrong_id, _story(sequences=_GIVEN), False),
+        (_wrong_id, _story(_INSERT, sequences=_GIVEN), True),
     ],
     ids=["a count", "a higher number", "no insert", "sequences begin anew"],
 )
-def test_what_is_no_id(
-    failing: Callable[[], None], story: dict[str, Any], known: hints.Known
-) -> None:
+def test_what_is_no_id(failing: Callable[[], None], story: dict[str, Any], restarts: bool) -> None:
     """One of the signs is missing."""
-    assert _hints(failing, story, known) == []
-
-
-def test_a_missing_table_names_what_the_schema_is_made_from() -> None:
-    """The metadata, or the migrations."""
-    story = _story(_statement("select 1 from shelves", error={"C": "42P01"}))
-    (of_metadata,) = _hints(_plain, story)
-    (of_migrations,) = _hints(_plain, story, hints.Known(False, "migrations"))
-
-    assert "made from the setting metadata" in of_metadata
-    assert "made from the migrations" in of_migrations
+    assert _hints(failing, story, restarts=restarts) == []
 
 
 def test_a_lock_that_two_connections_take() -> None:

@@ -52,6 +52,8 @@ def test_a_worker_sends_what_any_channel_carries():
         "refusal": "",
         "waits": [],
         "notes": [],
+        "late": [],
+        "pending": [],
         "swallowed": [],
         "uncommitted": [],
     }
