@@ -505,7 +505,9 @@ class ConnectionInterceptor:
     def _added(self, session: Session, instance: Any) -> None:
         """Tell what the test itself adds to the application's session: ``transient_to_pending``."""
         is_tests_own = getattr(session.bind, "dialect", None) in self._arranging
-        if self.is_requested and not is_tests_own and self.places.is_in_test_code():
+        if not self.is_requested or is_tests_own:
+            return
+        if self.places.is_in_test_code(type(instance).__qualname__):
             statement_places.arrange(session, instance._sa_instance_state)
 
     def _sending(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:

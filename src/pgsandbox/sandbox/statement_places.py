@@ -96,6 +96,8 @@ class StatementPlaces:
         self._places: dict[str, list[Place]] = {}
         self._known: dict[str, _Known] = {}
         """Where each statement was found last, by its text."""
+        self._known_added: dict[str, tuple[int, int, bool]] = {}
+        """Where an object of each kind was added last: depth, code, whether that is the test's."""
         self._writers: set[str] = set()
         """The application's connections that have sent what may write."""
         self._count = 0
@@ -117,6 +119,7 @@ class StatementPlaces:
             self._kinds.clear()
             self._codes.clear()
             self._known.clear()
+            self._known_added.clear()
 
     def note(self, token: str, statement: str, session: Any, *, is_arranging: bool = False) -> None:
         """Remember who sends *statement* on the connection of that *token*.
@@ -154,20 +157,28 @@ class StatementPlaces:
         place = bisect.bisect_right(places, at, key=lambda each: each.at)
         return places[place - 1] if place else None
 
-    def is_in_test_code(self) -> bool:
-        """Whether the caller is the test's own code, past the libraries in between."""
-        kinds = self._kinds
-        frame: Any = sys._getframe(1)
-        while frame is not None:
-            kind = kinds.get(id(frame.f_code))
-            if kind is None:
-                kind = self._classify(frame)
+    def is_in_test_code(self, added: str) -> bool:
+        """Whether the caller is the test's own code, past the libraries in between.
+
+        *added* names the kind of object that it is about, which most often comes from where one of
+        its kind came from the last time.
+        """
+        known = self._known_added.get(added)
+        if known is not None:
+            try:
+                if id(sys._getframe(known[0]).f_code) == known[1]:
+                    return known[2]
+            except ValueError:  # the stack is not that deep
+                pass
+        depth, frame = 1, sys._getframe(1)
+        while True:
+            kind = self._kind_of(frame)
             if kind in (_TEST, _APPLICATION):
+                self._known_added[added] = depth, id(frame.f_code), kind == _TEST
                 return kind == _TEST
-            if kind == _RUNNER:
+            if kind == _RUNNER or frame.f_back is None:
                 return False
-            frame = frame.f_back
-        return False
+            depth, frame = depth + 1, frame.f_back
 
     def is_at_work(self, frame: Any) -> bool:
         """Whether the stack that ends in *frame* has a line of the project."""
