@@ -16,7 +16,7 @@ from pgsandbox import databases
 from pgsandbox.cli import FINDINGS, FINE
 from pgsandbox.cli.project import root_argument, settings_of
 from pgsandbox.databases.limits import DEFAULT_LIMITS as LIMITS
-from pgsandbox.errors import DatabaseError
+from pgsandbox.errors import ConfigurationError, DatabaseError, Fact
 from pgsandbox.reports import columns
 from pgsandbox.servers import Server
 from pgsandbox.wiring import Run, find_running
@@ -68,7 +68,12 @@ class Reaped:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("--kept", action="store_true", help="also those that --pg-keep kept")
+    parser.add_argument(
+        "--kept",
+        nargs="*",
+        metavar="NAME",
+        help="also those that --pg-keep kept: all, or those of these names",
+    )
     parser.add_argument("--json", action="store_true", help="print an object for programs")
     root_argument(parser)
 
@@ -81,19 +86,28 @@ def run(options: argparse.Namespace) -> int:
         reaped = Reaped("no embedded server is running, so nothing is left of any run")
     else:
         try:
-            reaped = reap(server, include_kept=options.kept)
+            reaped = reap(server, kept=options.kept)
         finally:
             server.release()
     sys.stdout.write(f"{reaped.json() if options.json else reaped.text()}\n")
     return reaped.exit_code
 
 
-def reap(server: Server, *, include_kept: bool) -> Reaped:
-    """Drop what dead runs left on *server*; with *include_kept* what people kept as well."""
+def reap(server: Server, *, kept: Sequence[str] | None) -> Reaped:
+    """Drop what dead runs left on *server*, and what people *kept*: of these names, or all if none.
+
+    Raises:
+        ConfigurationError: no kept database bears one of the names, and nothing was dropped.
+    """
     errors: list[DatabaseError] = []
     before = databases.leftovers(server)
+    _require_kept(before, kept or ())
     dropped = databases.reap(
-        server, include_kept=include_kept, on_error=errors.append, limits=LIMITS
+        server,
+        include_kept=kept is not None and not kept,
+        kept=kept or (),
+        on_error=errors.append,
+        limits=LIMITS,
     )
     after = {each.name: each for each in databases.leftovers(server)}
     lines = [_line(after.get(each.name, each), each.name in dropped, errors) for each in before]
@@ -103,6 +117,17 @@ def reap(server: Server, *, include_kept: bool) -> Reaped:
         tuple(lines),
         tuple(f"{type(error).__name__}: {error}" for error in errors),
     )
+
+
+def _require_kept(found: Sequence[databases.Leftover], names: Sequence[str]) -> None:
+    known = [each.name for each in found if each.is_kept]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigurationError(
+            f"No kept database is called {' or '.join(unknown)}; nothing was dropped.",
+            facts=[Fact("kept", ", ".join(known) or "none")],
+            remedy="Name one of those, or none to drop them all.",
+        )
 
 
 def _line(found: databases.Leftover, is_dropped: bool, errors: Sequence[DatabaseError]) -> Line:

@@ -17,7 +17,7 @@ Nothing is dropped that isn't under a lease of this process at that moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -251,6 +251,7 @@ def reap(
     server: Server,
     *,
     include_kept: bool = False,
+    kept: Collection[str] = (),
     on_error: Callable[[DatabaseError], None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> list[str]:
@@ -267,7 +268,14 @@ def reap(
         with administration(server) as connection:
             for entry in pg_database.find_ours(connection):
                 try:
-                    if _reap_one(server, connection, leases, entry.name, include_kept, limits):
+                    if _reap_one(
+                        server,
+                        connection,
+                        leases,
+                        entry.name,
+                        include_kept or entry.name in kept,
+                        limits,
+                    ):
                         dropped.append(entry.name)
                 except DatabaseError as error:
                     (on_error or errors.append)(error)

@@ -142,7 +142,7 @@ class ActivePlugin:
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """Say the same here where the server was found after the header."""
-        is_quiet = self.config.get_verbosity() < 0 or self.config.option.no_header
+        is_quiet = self.config.option.verbose < 0 or self.config.option.no_header
         return [] if self._is_announced or is_quiet else self.pytest_report_header()
 
     @property
@@ -284,7 +284,7 @@ class ActivePlugin:
                 self._unusable = error
                 errors.append(error)
         self.run.interceptor.running = "no test is running"
-        self._summary.late.extend(reporting.is_late(each) for each in self.run.take_late())
+        self._summary.late.extend(reporting.line_of_late(each) for each in self.run.take_late())
         self._summary.figures.teardown += time.perf_counter() - began
         return errors
 
@@ -436,7 +436,7 @@ class ActivePlugin:
         self._summary.waits.extend(self.run.waits)
         self._summary.notes.extend(self.run.notes)
         self._summary.late.extend(
-            reporting.is_late(each) for each in self.run.take_late(at_end=True)
+            reporting.line_of_late(each) for each in self.run.take_late(at_end=True)
         )
         self._summary.problems.extend(
             f"{type(error).__name__}: {error}" for error in self.run.stop()

@@ -166,10 +166,11 @@ def swallowed(run: Run, test: Path) -> list[PgSandboxError]:
     refusal that the test itself has caught, with pytest.raises say, is what it is about.
     """
     interceptor = run.interceptor
+    others = {id(each) for each in interceptor.refused_to_others}
     return [
         each
         for each in interceptor.refused
-        if each not in interceptor.refused_to_others and not _is_caught_in(each, test)
+        if id(each) not in others and not _is_caught_in(each, test)
     ]
 
 
@@ -179,7 +180,7 @@ def line_of_swallowed(test: str, error: PgSandboxError) -> str:
     return f"{test} ({type(error).__name__}{f' at {places[0]}' if places else ''})"
 
 
-def is_late(late: Late) -> tuple[str, str]:
+def line_of_late(late: Late) -> tuple[str, str]:
     """Return what the summary says of somebody who went on after a test: who it was, and what."""
     what = "was refused" if late.was_refused else "used the database"
     when = "before the next test" if late.running == "no test is running" else f"in {late.running}"

@@ -194,8 +194,8 @@ class Run:
 
         *at_end* the endpoints are asked, too, which tell it with the end of each test otherwise.
         """
-        for each in self.run_databases.values() if at_end else ():
-            each.database.take_late()
+        for run_database in self.run_databases.values() if at_end else ():
+            run_database.database.take_late()
         return self.interceptor.take_late()
 
     @property

@@ -65,6 +65,23 @@ def test_kept_databases_go_when_somebody_asks_for_it(
     assert databases.leftovers(server) == []
 
 
+def test_one_kept_database_goes_by_its_name(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The others stay; a name that no kept database bears is an error, and drops nothing."""
+    for name in ("one", "other"):
+        databases.claim(server, name, owner="/srv/kept").keep()
+    unknown = main(["reap", "--kept", "nobodys_test"])
+    said = capsys.readouterr().err
+    code = main(["reap", "--kept", "one_test"])
+    left = [each.name for each in databases.leftovers(server)]
+    databases.reap(server, include_kept=True)
+
+    assert (unknown, code) == (2, 0)
+    assert "No kept database is called nobodys_test" in said
+    assert left == ["other_test"]
+
+
 def test_what_resists_is_a_finding_with_the_session_that_blocks_it(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

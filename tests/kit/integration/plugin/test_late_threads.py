@@ -415,3 +415,53 @@ def test_the_end_of_a_clone_waits_for_no_statement(make_project: MakeProject, dr
     outcome = make_project(files, _SETTINGS).run("-q")
 
     assert outcome.counts == {"passed": 2}
+
+
+def test_a_process_keeps_nothing_of_its_test_either(make_project: MakeProject) -> None:
+    """It joined the test by its URL, and goes on in its transaction in the next one."""
+    files = {
+        "child.py": """
+            import sys
+
+            import psycopg2
+
+            connection = psycopg2.connect(sys.argv[1])
+            cursor = connection.cursor()
+            cursor.execute("insert into items (name) values ('before')")
+            print("ready", flush=True)
+            sys.stdin.readline()
+            try:
+                cursor.execute("insert into items (name) values ('late')")
+                connection.commit()
+            except psycopg2.Error as error:
+                print(str(error).splitlines()[0], flush=True)
+        """,
+        "tests/integration/test_items.py": """
+            import subprocess
+            import sys
+
+            from sqlalchemy import text
+
+            children = []
+
+
+            def test_1_starts_it(pg):
+                command = [sys.executable, "child.py", pg.url.replace("+psycopg2", "")]
+                pipe = subprocess.PIPE
+                child = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+                children.append(child)
+
+                assert child.stdout.readline() == "ready\\n"
+
+
+            def test_2_is_innocent(db_session):
+                said, _ = children[0].communicate("\\n", timeout=20)
+
+                assert db_session.scalars(text("select name from items")).all() == []
+                assert "transaction that began in a test which is over" in said
+        """,
+    }
+    outcome = make_project(files, _SETTINGS).run("-q")
+
+    assert outcome.counts == {"passed": 2}
+    assert "a connection of the process " in outcome.line("pgsandbox: a connection of")

@@ -111,6 +111,7 @@ def test_nothing_listens_on_a_tcp_port(server: Server) -> None:
         ("fsync", "off"),
         ("synchronous_commit", "off"),
         ("full_page_writes", "off"),
+        ("wal_level", "replica"),
         ("autovacuum", "off"),
         ("jit", "off"),
         ("dynamic_shared_memory_type", "mmap"),

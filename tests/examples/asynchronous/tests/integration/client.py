@@ -1,5 +1,6 @@
 """Clients that speak to an ASGI application without a network."""
 
+# --8<-- [start:post]
 import asyncio
 from threading import Thread
 
@@ -15,6 +16,10 @@ async def post(app, path):
     return sent[0]["status"]
 
 
+# --8<-- [end:post]
+
+
+# --8<-- [start:blocking]
 class BlockingClient:
     """A synchronous client, which runs the application on a loop of its own, in a thread."""
 
@@ -35,3 +40,6 @@ class BlockingClient:
     def post(self, path):
         """Send one request, and return the status of the answer."""
         return asyncio.run_coroutine_threadsafe(post(self._app, path), self._loop).result()
+
+
+# --8<-- [end:blocking]
