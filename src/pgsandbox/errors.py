@@ -31,6 +31,8 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   ├── DeferredConstraintViolated  rows of the test break a deferred constraint at its end
     │   ├── EscapedFromSandbox          something of the test outlived its rollback
     │   ├── FixtureTooLate              a wider fixture wrote after the test had
+    │   ├── UncommittedWrites           the application wrote rows that nothing committed
+    │   ├── DirtyRead                   one connection read what another had not committed
     │   ├── NotInSandbox                a feature that only a database of its own can give
     │   └── SandboxLost                 the connection that holds the test was cut
     └── FactoryError
@@ -282,6 +284,18 @@ class FixtureTooLate(SandboxError):
     """A fixture of a wider scope opened the database after the running test had written to it."""
 
     page = "fixture-too-late"
+
+
+class UncommittedWrites(SandboxError):
+    """The application wrote rows, and nothing had committed them when the test was over."""
+
+    page = "uncommitted-writes"
+
+
+class DirtyRead(SandboxError):
+    """A connection read rows that another one of the application had not committed."""
+
+    page = "dirty-read"
 
 
 class NotInSandbox(SandboxError):

@@ -205,6 +205,12 @@ class Settings(_Values):
         "warn",
         everywhere=True,
     )
+    uncommitted = Setting(
+        "What happens to a passing test whose application wrote without a commit.",
+        kinds.choice("fail", "warn", "ignore"),
+        "fail",
+        everywhere=True,
+    )
     extensions = Setting(
         "PostgreSQL extensions that are created before the schema.",
         kinds.several(kinds.any_text, "a list of names of extensions"),

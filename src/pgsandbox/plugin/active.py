@@ -18,6 +18,7 @@ from pgsandbox.errors import ConfigurationError, PgSandboxError
 from pgsandbox.plugin import async_fixtures, fixtures, reporting, serving_fixtures
 from pgsandbox.plugin.engines import Engines
 from pgsandbox.plugin.forked import Forked
+from pgsandbox.plugin.held_values import held_by
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
 from pgsandbox.plugin.pending_tasks import PendingTasks
 from pgsandbox.plugin.pg import Pg
@@ -25,6 +26,7 @@ from pgsandbox.plugin.reporting import RunSummary
 from pgsandbox.plugin.scopes import Scopes
 from pgsandbox.plugin.termination import Termination
 from pgsandbox.sandbox.interceptor import ConnectionInterceptor
+from pgsandbox.sandbox.uncommitted import Found
 from pgsandbox.wiring import Run
 
 _FIXTURES = frozenset(
@@ -62,6 +64,8 @@ class ActivePlugin:
         self._tasks = PendingTasks(self.run.interceptor.loops)
         self._left: list[str] = []
         """The tasks that the running test's body has left."""
+        self._found: list[Found] = []
+        """What the running test's application has not committed."""
         self._chosen: tuple[pytest.Item, Choice] | None = None
         """What the running test asks for."""
         self._below_paths: dict[Path, bool] = {}
@@ -74,6 +78,7 @@ class ActivePlugin:
         self._unusable: PgSandboxError | None = None
         """Why there is no database, once that is known."""
         self.scopes = Scopes(self)
+        self.run.interceptor.places.configure(settings.root, settings.paths, _packages(settings))
         self.run.interceptor.running = "pytest loads the project's conftest files"
         self.run.interceptor.install()
         config.pluginmanager.register(fixtures, "pgsandbox-fixtures")
@@ -234,7 +239,9 @@ class ActivePlugin:
             raise self.failure(error) from None
         self.item = item
         self._has_failed = False
-        self.run.interceptor.enter(item.nodeid)
+        self._found = []
+        looks = self._of_uncommitted(item) != "ignore"
+        self.run.interceptor.enter(item.nodeid, looks_for_uncommitted=looks)
         self.use_session_of(item)
 
     def use_session_of(self, item: pytest.Item) -> None:
@@ -261,9 +268,10 @@ class ActivePlugin:
         if self.item is None:
             self.run.interceptor.fixture_data.restore()
         else:
-            self.item = None
+            item, self.item = self.item, None
             factories.use_session_source(None)
             errors.extend(self.run.interceptor.leave())
+            errors.extend(self._not_committed(item))
             self._summary.figures.tests += self.run.is_used
             self.pg.close()
             try:
@@ -306,6 +314,8 @@ class ActivePlugin:
         errors = self.run.interceptor.verdict() if self.item is item else []
         if errors:
             raise self.failure(errors[0])
+        if self.item is item:
+            self._found = self.run.interceptor.uncommitted(functools.partial(held_by, item))
         swallowed = reporting.swallowed(self.run, item.path)
         if swallowed and self.settings.swallowed_refusals == "fail":
             raise self.failure(swallowed[0])
@@ -314,6 +324,24 @@ class ActivePlugin:
         if self._left:
             self._summary.pending.append(f"{item.nodeid} ({'; '.join(self._left)})")
         return result
+
+    def _of_uncommitted(self, item: pytest.Item) -> str:
+        return self._choice(item).uncommitted or self.settings.uncommitted
+
+    def _not_committed(self, item: pytest.Item) -> list[PgSandboxError]:
+        """Return what must make *item* fail of what its fixtures' teardown did not commit either.
+
+        An application may commit when its context ends, which a fixture holds open.
+        """
+        interceptor = self.run.interceptor
+        found = [each for each in self._found if not interceptor.is_committed(each)]
+        self._found = []
+        if self._of_uncommitted(item) == "fail":
+            return [each.error for each in found]
+        self._summary.uncommitted.extend(
+            f"{item.nodeid} ({type(each.error).__name__} at {each.place})" for each in found[:1]
+        )
+        return []
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -342,8 +370,10 @@ class ActivePlugin:
         if call.excinfo is not None and call.when != "setup":
             self.run.interceptor.mark_reported(call.excinfo.value)
         self._has_failed = self._has_failed or report.failed
-        if report.failed and self.item is item:
-            report.sections.extend(reporting.sections(self.run))
+        if report.failed and self.item is item and call.excinfo is not None:
+            verbosity = self.config.get_verbosity()
+            failure = call.excinfo.value
+            report.sections.extend(reporting.sections(self.run, failure, verbosity))
         if report.failed and call.excinfo is not None:
             report.sections.extend(reporting.refused(self.run, call.excinfo.value))
             report.sections.extend(reporting.explained(self.run, call.excinfo.value, self._left))
@@ -416,6 +446,16 @@ class ActivePlugin:
     def failure(error: PgSandboxError) -> BaseException:
         """Return what makes a test fail with *error*, and without our own frames in its report."""
         return pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False)
+
+
+def _packages(settings: Settings) -> set[str]:
+    """Return the packages that the settings name, which are the project's also where installed."""
+    named = [*settings.metadata, settings.app, settings.seed, settings.url]
+    return {
+        package
+        for each in named
+        if each and "://" not in each and (package := each.partition(":")[0].partition(".")[0])
+    }
 
 
 def _fixture(item: pytest.Item, name: str) -> Any:

@@ -10,17 +10,22 @@ import pytest
 from pgsandbox.errors import ConfigurationError, Fact
 
 MARKER = (
-    'pgsandbox(isolation="sandbox"): let the test use the test database, in a transaction that is '
-    'rolled back ("sandbox", the default), or in a database of its own ("clone")'
+    'pgsandbox(isolation="sandbox", uncommitted=None): let the test use the test database, in a '
+    'transaction that is rolled back ("sandbox", the default), or in a database of its own '
+    '("clone"); uncommitted says for it what the setting of that name says for all'
 )
+Isolation = Literal["sandbox", "clone"]
+Uncommitted = Literal["fail", "warn", "ignore"]
 
 
 @dataclass(frozen=True)
 class Choice:
     """What a test asks of pgsandbox."""
 
-    isolation: Literal["sandbox", "clone"] = "sandbox"
+    isolation: Isolation = "sandbox"
     """How its changes are kept from other tests."""
+    uncommitted: Uncommitted | None = None
+    """What happens if its application writes without a commit; None as the setting says."""
     is_marked: bool = False
     """Whether the marker stands on it, its class or its module."""
     is_requested: bool = False
@@ -31,27 +36,34 @@ class Choice:
         return replace(self, is_requested=is_requested)
 
 
-def pgsandbox(*, isolation: Literal["sandbox", "clone"] = "sandbox") -> Choice:
+def pgsandbox(
+    *, isolation: Isolation = "sandbox", uncommitted: Uncommitted | None = None
+) -> Choice:
     """The marker's signature: it is validated by being called."""
     if isolation not in ("sandbox", "clone"):
         raise ValueError(f'isolation must be "sandbox" or "clone", not {isolation!r}')
-    return Choice(isolation, is_marked=True)
+    if uncommitted not in (None, "fail", "warn", "ignore"):
+        raise ValueError(f'uncommitted must be "fail", "warn" or "ignore", not {uncommitted!r}')
+    return Choice(isolation, uncommitted, is_marked=True)
 
 
 def choice_of(item: pytest.Item) -> Choice:
-    """Return what the closest marker of *item* asks for.
+    """Return what the markers of *item* ask for: of each keyword the closest one that has it.
 
     Raises:
-        ConfigurationError: the marker has arguments that it does not know.
+        ConfigurationError: a marker has arguments that it does not know.
     """
-    marker = item.get_closest_marker("pgsandbox")
-    if marker is None:
+    markers = list(item.iter_markers("pgsandbox"))
+    if not markers:
         return Choice()
     try:
-        return pgsandbox(*marker.args, **marker.kwargs)
+        for marker in markers:
+            pgsandbox(*marker.args, **marker.kwargs)
+        asked = {name: each for mark in markers[::-1] for name, each in mark.kwargs.items()}
+        return pgsandbox(**asked)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
             f"The marker pgsandbox is used wrongly: {error}.",
             facts=[Fact("test", item.nodeid)],
-            remedy=f"It takes one keyword: {MARKER}.",
+            remedy=f"It takes two keywords: {MARKER}.",
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy.engine import URL
 
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import masked, masked_place, masked_sql
-from pgsandbox.plugin import missing_greenlet, missing_table
+from pgsandbox.plugin import failure_report, missing_greenlet, missing_table
 from pgsandbox.sandbox.endpoint.sessions import Late
 from pgsandbox.wiring import DEFAULT, Run
 
@@ -73,6 +74,9 @@ class RunSummary:
     pending: list[str] = field(default_factory=list)
     """Tests that passed and left tasks, each with them."""
 
+    uncommitted: list[str] = field(default_factory=list)
+    """Tests that passed although the application wrote without a commit, each with a line of it."""
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as a worker sends it."""
         return asdict(self)
@@ -87,6 +91,7 @@ class RunSummary:
         self.swallowed.extend(other["swallowed"])
         self.late.extend((who, when) for who, when in other["late"])
         self.pending.extend(other["pending"])
+        self.uncommitted.extend(other["uncommitted"])
         self.notes.extend(note for note in other["notes"] if note not in self.notes)
 
 
@@ -99,8 +104,40 @@ def header(run: Run, is_controller: bool) -> list[str]:
     return []
 
 
-def sections(run: Run) -> list[tuple[str, str]]:
+def sections(run: Run, failure: BaseException, verbosity: int) -> list[tuple[str, str]]:
     """Return what a failing test did with the database, as sections of its report."""
+    told = [*_stories(run, failure)]
+    clones = any(each.database.clone is not None for each in run.run_databases.values())
+    return told + _statements(run) if verbosity > 1 or clones else told
+
+
+def _stories(run: Run, failure: BaseException) -> Iterator[tuple[str, str]]:
+    """Yield why a test in its sandbox is red, for each database."""
+    for name, run_database in run.run_databases.items():
+        database = run_database.database
+        try:
+            story = database.story() if database.clone is None else None
+        except PgSandboxError:
+            continue  # its own error says what became of it
+        if not story or not story["statements"]:
+            continue
+        text = failure_report.text_of(
+            story,
+            run.interceptor.places,
+            failure,
+            restarts_sequences=run.settings.restart_sequences,
+        )
+        _, notes = database.describe()
+        unseen = run.unseen(run_database)
+        notes = [*notes, unseen] if unseen else notes
+        lines = [text, *(f"note: {_one_line(each)}" for each in notes)]
+        title = "what PostgreSQL saw"
+        title = title if name == DEFAULT else f"{title}, {name}"
+        yield title, "\n".join(lines)
+
+
+def _statements(run: Run) -> list[tuple[str, str]]:
+    """Return every statement of a failing test, up to a bound."""
     found = []
     for name, run_database in run.run_databases.items():
         try:
@@ -115,11 +152,8 @@ def sections(run: Run) -> list[tuple[str, str]]:
         lines += [f"{_one_line(each.text)}  [{each.connection}]" for each in shown]
         more = []
         if run_database.database.clone is None:
-            transactions, notes = run_database.database.describe()
+            transactions, _ = run_database.database.describe()
             more = [f"open transaction: {_one_line(each)}" for each in transactions]
-            more += [f"note: {_one_line(note)}" for note in notes]
-            unseen = run.unseen(run_database)
-            more += [f"note: {unseen}"] if unseen else []
         title = "SQL of this test" if name == DEFAULT else f"SQL of this test, {name}"
         found.append((title, "\n".join(lines + more[:_SHOWN])))
     return found
@@ -227,6 +261,8 @@ def summary(reporter: pytest.TerminalReporter, totals: RunSummary) -> None:
         reporter.write_line(
             f"pgsandbox: a refusal was caught in a passing test: {line}", yellow=True
         )
+    for line in totals.uncommitted:
+        reporter.write_line(f"pgsandbox: a passing test left work uncommitted: {line}", yellow=True)
     for line in _outlived(totals):
         reporter.write_line(f"pgsandbox: {line}", yellow=True)
     for line in totals.pending:

@@ -92,6 +92,11 @@ def is_own(filename: str) -> bool:
     return not is_installed(filename)
 
 
+def is_library(package: str, filename: str) -> bool:
+    """Whether code of *package* is none of the caller's own."""
+    return package in _LIBRARIES or is_installed(filename)
+
+
 @functools.cache
 def is_installed(filename: str) -> bool:
     """Whether the file is a library's."""

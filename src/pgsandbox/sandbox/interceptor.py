@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from pgsandbox.sandbox import (
     driver_hooks,
     refused_connections,
     rewriting,
+    statement_places,
 )
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.endpoint.sessions import Executed, Late
@@ -38,7 +39,9 @@ from pgsandbox.sandbox.explanation import explain
 from pgsandbox.sandbox.fixture_data import FixtureData
 from pgsandbox.sandbox.late_threads import LateThreads
 from pgsandbox.sandbox.rewriting import Destination
+from pgsandbox.sandbox.statement_places import StatementPlaces
 from pgsandbox.sandbox.test_database import ROUTE, Route, TestDatabase
+from pgsandbox.sandbox.uncommitted import Found, UncommittedWork
 
 E = TypeVar("E", bound=PgSandboxError)
 
@@ -97,6 +100,8 @@ class ConnectionInterceptor:
         """The event loops on which a connection was opened."""
         self.fixture_data = FixtureData(self)
         """What fixtures of wider scopes have made."""
+        self.places = StatementPlaces()
+        """Where the running test's statements came from."""
         self._allowed = allowed
         self._files = files
         """Databases of other kinds, such as SQLite's, that may be opened untouched."""
@@ -124,6 +129,8 @@ class ConnectionInterceptor:
             (Pool, "connect", self._connected),
             (Pool, "checkout", self._checked_out),
             (Session, "after_begin", self._session_began),
+            (Session, "transient_to_pending", self._added),
+            (Engine, "before_cursor_execute", self._sending),
         )
 
     def install(self) -> None:
@@ -175,12 +182,13 @@ class ConnectionInterceptor:
             database.late = []
         return found
 
-    def enter(self, test: str) -> None:
+    def enter(self, test: str, *, looks_for_uncommitted: bool = True) -> None:
         """From now on connections belong to *test*, which asked for the database."""
         self.running, self.is_requested = test, True
         self.refused.clear()
+        self.places.begin()
         for database in self.databases:
-            database.enter(test)
+            database.enter(test, looks_for_uncommitted=looks_for_uncommitted)
 
     def say(self, running: str, *, is_requested: bool) -> None:
         """Let messages name *running*, and let connections pass or not."""
@@ -214,6 +222,22 @@ class ConnectionInterceptor:
     def verdict(self) -> list[PgSandboxError]:
         """Return what must make the test fail as it stands, at the end of its body."""
         return [error for each in self.databases for error in each.verdict()]
+
+    def uncommitted(self, find_held: Callable[[], Iterable[Any]]) -> list[Found]:
+        """Return what the application has not committed, at the end of the test's body.
+
+        *find_held* returns what the test and its fixtures hold.
+        """
+        return [
+            found
+            for each in self.databases
+            if each.seen is not None
+            for found in UncommittedWork(each, self.places, self.running, find_held).find()
+        ]
+
+    def is_committed(self, found: Found) -> bool:
+        """Whether the teardown of the test's fixtures has committed what was *found*."""
+        return any(found.key in each.committed for each in self.databases)
 
     def mark_reported(self, error: BaseException) -> None:
         """Remember that *error* has made the running test fail already."""
@@ -474,8 +498,26 @@ class ConnectionInterceptor:
         route = connection.info.get(ROUTE)
         if isinstance(route, Route):
             route.thread = threading.current_thread()
+            route.session = weakref.ref(session)
         if self.is_requested and not self.fixture_data.takes(session, connection):
             self._sessions[session] = threading.current_thread()
+
+    def _added(self, session: Session, instance: Any) -> None:
+        """Tell what the test itself adds to the application's session: ``transient_to_pending``."""
+        is_tests_own = getattr(session.bind, "dialect", None) in self._arranging
+        if not self.is_requested or is_tests_own:
+            return
+        if self.places.is_in_test_code(type(instance).__qualname__):
+            statement_places.arrange(session, instance._sa_instance_state)
+
+    def _sending(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        """Note where a statement comes from: ``before_cursor_execute``."""
+        route = connection.info.get(ROUTE)
+        if isinstance(route, Route):
+            if route.user is None or route.user() is not connection:
+                route.user = weakref.ref(connection)
+            session = route.session() if route.session is not None else None
+            self.places.note(route.token, statement, session, is_arranging=route.is_arranging)
 
     def _called(self, target: guard.Target, driver: str) -> Destination | None:
         """Judge a call of *driver*'s own connect, of which SQLAlchemy's events know nothing.
@@ -506,6 +548,8 @@ class ConnectionInterceptor:
         label = f"a connection of {driver} made at {place}"
         self.threads.uses(threading.current_thread(), self.running)
         route, to = database.route(label, is_raw=True)
+        if route is not None:
+            self.places.note(route.token, "", None)
         if route is not None and call_sites.is_of_a_library(place):
             route.thread = None  # it is made for whoever asks the library for it
         return to

@@ -42,6 +42,8 @@ class Route:
     process: int = field(default_factory=os.getpid)
     thread: threading.Thread | None = field(default_factory=threading.current_thread)
     """Who used it last; None where that can't be known."""
+    is_arranging: bool = False
+    """Whether it is of the test's own session."""
     is_set_up: bool = False
     """Whether its engine has handed it out once."""
     loop: Callable[[], Any] | None = None
@@ -54,6 +56,10 @@ class Route:
     """Whether a thread of an earlier test has not given it back."""
     is_stale: bool = False
     """Whether what its engine did to set it up was undone with a test."""
+    session: Callable[[], Any] | None = None
+    """The session that used it last, weakly."""
+    user: Callable[[], Any] | None = None
+    """SQLAlchemy's connection that used it last, weakly."""
 
     @property
     def is_usable(self) -> bool:
@@ -103,6 +109,10 @@ class TestDatabase:
         self._children = children.ended()
         self._tcp: tuple[int, str] | None = None
         self._was_used = False
+        self.seen: dict[str, Any] | None = None
+        """What was not committed at the end of the test's body, and who had read of it."""
+        self.committed: set[str] = set()
+        """Which of that was committed by the teardown of its fixtures."""
         self.late: list[Late] = []
         """Connections that went on after their test, and were refused."""
         forks.watch(self)
@@ -217,7 +227,8 @@ class TestDatabase:
         assert endpoint is not None
         if not endpoint.is_ours:
             return None, to
-        route = Route(self, endpoint, secrets.token_hex(8))
+        is_arranging = bool(about.get("is_arranging"))
+        route = Route(self, endpoint, secrets.token_hex(8), is_arranging=is_arranging)
         endpoint.tell("announce", token=route.token, label=label, **about)
         if about.get("is_raw"):
             self._raw[route.token] = route
@@ -239,12 +250,17 @@ class TestDatabase:
 
     # -- the running test ---------------------------------------------------------------------
 
-    def enter(self, test: str) -> None:
-        """From now on statements belong to *test*, which asked for the database."""
+    def enter(self, test: str, *, looks_for_uncommitted: bool = True) -> None:
+        """From now on statements belong to *test*, which asked for the database.
+
+        Unless it *looks_for_uncommitted* work, nobody asks what was not committed.
+        """
         self._errors.clear()
         self._reported.clear()
         self._was_used = False
-        self._tell("enter", test=test)
+        self.seen = None
+        self.committed.clear()
+        self._tell("enter", test=test, looks_for_uncommitted=looks_for_uncommitted)
 
     def say(self, running: str, *, is_requested: bool) -> None:
         """Let messages name *running*, and let statements pass or not."""
@@ -257,10 +273,12 @@ class TestDatabase:
     def verdict(self, timeout: float = 10.0) -> list[PgSandboxError]:
         """Return what must make the test fail as it stands, at the end of its body."""
         try:
-            return self._unreported(self._ask("verdict", patience=timeout) or [])
+            said = self._ask("verdict", patience=timeout) or {"errors": [], "seen": None}
         except SandboxLost as error:
             self._told = error
             return [error]
+        self.seen = said["seen"]
+        return self._unreported(said["errors"])
 
     def finish(
         self,
@@ -297,6 +315,7 @@ class TestDatabase:
         self.is_in_doubt = self.is_in_doubt or said["is_in_doubt"]
         self.has_lost_data = said["is_bereft"]
         self._was_used = self._was_used or said["was_used"]
+        self.committed.update(said["committed"])
         if said["undone"]:
             for route in self._known():
                 route.is_stale = route.is_stale or route.token in said["undone"]
@@ -417,6 +436,20 @@ class TestDatabase:
             return len(self.clone.executed)
         state = self._look("state")
         return int(state["executed"]) if state else 0
+
+    def look_again(self) -> dict[str, Any] | None:
+        """Return what is not committed now, and who has read of it."""
+        self.seen = self._look("seen")
+        return self.seen
+
+    def story(self) -> dict[str, Any] | None:
+        """Return what the running test sent to it, and what became of each statement."""
+        found: dict[str, Any] | None = self._look("story")
+        return found
+
+    def route_of(self, token: str) -> Route | None:
+        """Return the connection that the endpoint knows by *token*, if it is still there."""
+        return next((each for each in self._known() if each.token == token), None)
 
     def describe(self) -> tuple[list[str], list[str]]:
         """Return the open transactions, and what a reader of a failure should know."""

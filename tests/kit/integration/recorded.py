@@ -69,6 +69,13 @@ def message_of(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def report_in(section: str) -> str:
+    """What stands below the traceback of a failing test's *section*: what PostgreSQL saw."""
+    heading, _, rest = section.rpartition(" what PostgreSQL saw ")
+    seen = re.split(r"^pgsandbox: \d+ tests? used", rest, flags=re.MULTILINE)[0]
+    return f"{heading.splitlines()[-1]} what PostgreSQL saw {seen}".strip()
+
+
 def failure_in(section: str) -> str:
     """The end of a failing test's *section*: its own line in the project, and why it failed.
 

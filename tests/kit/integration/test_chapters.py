@@ -7,7 +7,14 @@ import shutil
 import pytest
 
 from tests.kit.integration.plugin.projects import Outcome, Project
-from tests.kit.integration.recorded import EXAMPLES, failure_in, normalised, recorded
+from tests.kit.integration.recorded import (
+    EXAMPLES,
+    failure_in,
+    message_in,
+    normalised,
+    recorded,
+    report_in,
+)
 
 PITFALLS = {
     "forgotten-commit": "test_a_posted_order_is_stored",
@@ -20,6 +27,23 @@ PITFALLS = {
     "lock": "test_a_locked_customer_keeps_a_second_session_out",
 }
 """What is recorded of each failing test of the project ``pitfalls``."""
+
+EXPLAINED = ("forgotten-commit", "fixed-id", "same-time", "lock")
+"""Those that the report explains by a hint."""
+
+RED = {
+    "refused": "test_an_order_is_cancelled",
+    "missing-greenlet": "test_the_customer_of_an_order",
+    "missing-relation": "test_the_shelves_are_empty",
+    "serializable": "test_one_of_two_gives_way",
+}
+"""What is recorded of each failing test of the project ``red``."""
+
+FORGETFUL = {
+    "uncommitted-writes": "test_an_order_is_stored",
+    "dirty-read": "test_a_mail_counts_the_order",
+}
+"""The errors of the project ``forgetful``, by their pages."""
 
 
 def copy_of(name: str, factory: pytest.TempPathFactory) -> Project:
@@ -52,6 +76,67 @@ def test_what_a_newcomer_meets(pitfalls: Outcome, name: str, title: str) -> None
     failure = normalised(failure_in(pitfalls.section(title)))
 
     assert failure == recorded(f"pitfalls/{name}", failure)
+
+
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_a_hint_explains_a_pitfall(pitfalls: Outcome, name: str) -> None:
+    """Below the transactions of the test, one at the most."""
+    report = normalised(report_in(pitfalls.section(PITFALLS[name])))
+
+    assert report == recorded(f"reports/{name}", report)
+    assert report.count("hint: ") == 1
+
+
+def test_the_others_get_no_hint(pitfalls: Outcome) -> None:
+    """A wrong one costs more than none."""
+    others = [title for name, title in PITFALLS.items() if name not in EXPLAINED]
+
+    assert [title for title in others if "hint: " in pitfalls.section(title)] == []
+
+
+@pytest.fixture(scope="module")
+def red(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """What the tests of ``red`` print, all of which fail."""
+    return copy_of("red", tmp_path_factory).run("--pg-server=embedded", "--tb=short")
+
+
+@pytest.mark.parametrize(("name", "title"), RED.items(), ids=RED)
+def test_the_report_says_why_a_test_is_red(red: Outcome, name: str, title: str) -> None:
+    """What was refused, the transactions, a hint; never more than a screen."""
+    report = normalised(report_in(red.section(title)))
+
+    assert report == recorded(f"reports/{name}", report)
+    assert len(report.splitlines()) < 30
+
+
+@pytest.fixture(scope="module")
+def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project whose requests forget to commit."""
+    return copy_of("forgetful", tmp_path_factory)
+
+
+def test_what_nobody_committed_is_found(forgetful: Project) -> None:
+    """Under pytest-flask, whose context keeps the application's session open."""
+    run = forgetful.run("--pg-server=embedded", "-p", "pytest_flask.plugin")
+    said = {
+        page: normalised(message_in(run.section(f"ERROR at teardown of {title}")))
+        for page, title in FORGETFUL.items()
+    }
+
+    assert run.counts == {"passed": 3, "errors": 2}
+    assert said == {page: recorded(f"messages/{page}", text) for page, text in said.items()}
+
+
+def test_what_nobody_committed_is_told_of(forgetful: Project) -> None:
+    """Where the setting says ``warn``."""
+    run = forgetful.run(
+        "--pg-server=embedded", "-p", "pytest_flask.plugin", "--pg-uncommitted=warn"
+    )
+    lines = [line for line in run.out.splitlines() if "left work uncommitted" in line]
+    told = normalised("\n".join(lines))
+
+    assert run.counts == {"passed": 3}
+    assert told == recorded("output/uncommitted", told)
 
 
 def test_the_mocked_suite_passes_whatever_the_database_says(moving: Project) -> None:

@@ -94,8 +94,8 @@ def test_what_a_test_meets(run: Outcome, page: str, title: str) -> None:
 def test_the_statements_of_a_failing_test(run: Outcome) -> None:
     """The section below the traceback lists them, with their connections."""
     section = run.section("test_a_failing_test_shows_its_statements")
-    heading, _, statements = section.rpartition(" SQL of this test ")
-    shown = normalised(f"{heading.splitlines()[-1]} SQL of this test {statements}")
+    heading, _, statements = section.rpartition(" what PostgreSQL saw ")
+    shown = normalised(f"{heading.splitlines()[-1]} what PostgreSQL saw {statements}")
 
     assert shown == recorded("output/statements", shown)
 

@@ -36,6 +36,8 @@ A test:
 * `functions` and `settings` give each client parameters of its own.
 * `leaks` finds what a test left behind, `sequences` sets them back, `constraints` knows what a
   commit has to check.
+* `ledger` knows what the server said to each statement, and what is not committed; `dirty_reads`
+  finds who has read of that. `story` tells the test process.
 * `outer` begins and ends what encloses a test.
 * `refusals` has the words of every refusal, and makes an ErrorResponse of it.
 * `sessions` holds the types that these share.

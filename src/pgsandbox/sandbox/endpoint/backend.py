@@ -18,6 +18,7 @@ from pgsandbox.sandbox.endpoint.advisory import call_of
 from pgsandbox.sandbox.endpoint.connection import Unit
 from pgsandbox.sandbox.endpoint.control import TransactionControl
 from pgsandbox.sandbox.endpoint.copying import CopyIn
+from pgsandbox.sandbox.endpoint.dirty_reads import Ask
 from pgsandbox.sandbox.endpoint.extended import ExtendedQueries
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted
 from pgsandbox.sandbox.endpoint.larger_locks import LargerLocks
@@ -32,6 +33,7 @@ from pgsandbox.sandbox.endpoint.session_statements import SessionStatements
 from pgsandbox.sandbox.endpoint.sessions import ClientSession
 from pgsandbox.sandbox.endpoint.simple import SimpleQueries
 from pgsandbox.sandbox.endpoint.statements import (
+    ANSWERED_HERE,
     PLAIN,
     Kind,
     Statement,
@@ -336,6 +338,8 @@ class Backend:
             raise StatementFailed(refusals.as_message(error)) from error
         if locks is not None:
             locks.take_back(transaction.server, outcome)
+        if self.session.unanswered and outcome.copy_in is None and not is_our_own:
+            transaction.answered(self.session, outcome)
         if outcome.error is not None:
             response = self._explained(outcome.error, statement, transaction)
             raise StatementFailed(response, parsed=outcome.parsed)
@@ -366,6 +370,25 @@ class Backend:
             return send()
 
         return heard
+
+    def look_at(self, statement: Statement, ask: Ask) -> None:
+        """See whether *statement*, just run, has read what another client has not committed."""
+        transaction = self.transaction
+        if transaction is None or not transaction.writers or not self.is_set_up:
+            return
+        if not self.database.looks_for_uncommitted:
+            return
+        reads = transaction.dirty_reads
+        if reads.are_possible(self.session, statement) and not self.database.may_call(statement):
+            reads.look(self.session, statement, ask)
+
+    def rows_of(self, sql: str) -> list[tuple[str | None, ...]]:
+        """Return the rows of *sql*, sent as it is.
+
+        Raises:
+            ServerError: the server refused it.
+        """
+        return self.current().server.rows(sql)
 
     def execute(self, statement: Statement) -> None:
         """Run *statement* for this client, which hears nothing of it.
@@ -423,6 +446,7 @@ class Backend:
             self._session = self.standing.pop()[1]
             return
         self._session = transaction.join(self.label, is_arranging=self.is_arranging)
+        self.session.token = self.client.token
         if self.standing:
             beneath, origin = self.standing[-1]
             self.session.take_over(origin)
@@ -447,7 +471,8 @@ class Backend:
         """Remember *statement* as sent by the client."""
         if self.is_set_up and statement.text.strip("; \n\t"):  # a driver's ping holds nothing
             transaction = self.current()
-            transaction.record(self.session, statement.text)
+            is_sent = statement.kind not in ANSWERED_HERE
+            transaction.record(self.session, statement.text, is_sent=is_sent)
 
     def _explained(self, body: bytes, statement: Statement, transaction: TestTransaction) -> bytes:
         """Return the server's error as the client is to read it."""

@@ -44,6 +44,8 @@ class TestDatabaseSession:
         """The running test's node id, or what a message says of the present moment."""
         self.is_requested = False
         """Whether the running test asked for the database."""
+        self.looks_for_uncommitted = True
+        """Whether the running test fails for what its application does not commit."""
         self.backends: list[Backend] = []
         """The sessions of all clients."""
         self.transaction: TestTransaction | None = None

@@ -21,7 +21,7 @@ from typing import Any
 
 from pgsandbox import errors
 from pgsandbox.errors import Fact, PgSandboxError
-from pgsandbox.sandbox.endpoint import polling, refusals
+from pgsandbox.sandbox.endpoint import polling, refusals, story
 from pgsandbox.sandbox.endpoint.authentication import NotAuthenticatedError
 from pgsandbox.sandbox.endpoint.backend import Backend
 from pgsandbox.sandbox.endpoint.client import Client
@@ -59,6 +59,8 @@ class Endpoint:
         self._by_key: dict[tuple[int, int], Client] = {}
         self._numbers = 0
         self._is_over = False
+        self._is_looking = False
+        """Whether a call is answered while the server works, so that it can't be asked."""
         self._serving: Client | None = None
         self._cancel_at: float | None = None
         self._listeners: dict[int, socket.socket] = {}
@@ -339,9 +341,11 @@ class Endpoint:
 
     def _answer_looks(self) -> None:
         """Answer the calls that only look, although the server works for a client."""
+        self._is_looking = True
         for call in [each for each in self._calls if each[1] in _LOOKS]:
             self._calls.remove(call)
             self._run_call(*call)
+        self._is_looking = False
 
     def _run_call(self, number: int | None, method: str, arguments: dict[str, Any]) -> None:
         try:
@@ -392,8 +396,9 @@ class Endpoint:
             if client.token == token and client.backend is not None:
                 client.backend.set_up_done()
 
-    def do_enter(self, test: str) -> None:
+    def do_enter(self, test: str, looks_for_uncommitted: bool = True) -> None:
         self.database.enter(test)
+        self.database.looks_for_uncommitted = looks_for_uncommitted
 
     def do_say(self, running: str, is_requested: bool) -> None:
         self.database.running, self.database.is_requested = running, is_requested
@@ -401,14 +406,22 @@ class Endpoint:
     def do_wind_down(self) -> None:
         self.database.wind_down()
 
-    def do_verdict(self) -> list[dict[str, Any]]:
-        return _as_list(self.database.verdict())
+    def do_verdict(self) -> dict[str, Any]:
+        errors = _as_list(self.database.verdict())
+        return {"errors": errors, "seen": story.seen(self.database)}
+
+    def do_seen(self) -> dict[str, Any] | None:
+        return story.seen(self.database)
+
+    def do_story(self) -> dict[str, Any] | None:
+        return story.told(self.database, may_ask=not self._is_looking)
 
     def do_finish(
         self, test: str, by_a_child: bool, is_over: bool, has_written: bool = True
     ) -> dict[str, Any]:
         database = self.database
         used = bool(database.executed())
+        running = database.transaction
         for client in self._waiting():  # nobody will free what they wait for
             self._work_for(client, client.stop_at_end)
             self._tidy(client)
@@ -421,6 +434,7 @@ class Endpoint:
             "is_in_doubt": database.is_in_doubt,
             "is_bereft": database.is_bereft,
             "was_used": used,
+            "committed": story.committed(running),
             "undone": [each.client.token for each in database.backends if each.wrote_in_set_up],
             "late": len(database.late),
             "gone": gone,
@@ -521,7 +535,7 @@ class Endpoint:
         self.database.close()
 
 
-_LOOKS = frozenset({"live", "executed", "state", "describe", "sessions_query", "unseen"})
+_LOOKS = frozenset({"live", "story", "executed", "state", "describe", "sessions_query", "unseen"})
 """Calls that change nothing and need no server."""
 _HIGH_WATER = 512 * 1024
 

@@ -77,6 +77,8 @@ class _Segment:
     """The client's names of portals that are bound in it."""
     ensured: list[bytes] = field(default_factory=list)
     """Names of statements that are parsed again right before."""
+    last: _Portal | None = None
+    """The portal that was executed last."""
 
 
 class ExtendedQueries:
@@ -315,6 +317,7 @@ class ExtendedQueries:
             return
         self._segment.request += request
         self._segment.executed.append(statement)
+        self._segment.last = portal
 
     def _close(self, body: bytes) -> None:
         what, (name, _) = body[:1], messages.string(body, 1)
@@ -359,18 +362,25 @@ class ExtendedQueries:
         try:
             self._backend.send_statement(statement, request, is_recorded=False)
         except StatementFailed as failed:
-            held = self._backend.database.held
-            for prepared in segment.parsed[failed.parsed :]:
-                self._statements.pop(prepared.name, None)
-                held.pop(prepared.name, None)
-            for name in segment.bound:
-                self._portals.pop(name, None)
-            server = self._backend.database.server
-            for name in segment.ensured:
-                held.pop(name, None)
-                if name and server is not None and not server.is_lost:
-                    server.queue_messages(messages.close(b"S", name))
+            self._forget(segment, failed)
             raise
+        if len(executed) == 1 and segment.last is not None:
+            last = segment.last
+            self._backend.look_at(statement, lambda sql: self._rows_of(last, sql))
+
+    def _forget(self, segment: _Segment, failed: StatementFailed) -> None:
+        """Forget what the server has not made of *segment*, which has *failed*."""
+        held = self._backend.database.held
+        for prepared in segment.parsed[failed.parsed :]:
+            self._statements.pop(prepared.name, None)
+            held.pop(prepared.name, None)
+        for name in segment.bound:
+            self._portals.pop(name, None)
+        server = self._backend.database.server
+        for name in segment.ensured:
+            held.pop(name, None)
+            if name and server is not None and not server.is_lost:
+                server.queue_messages(messages.close(b"S", name))
 
     def _prepared(self, name: bytes) -> Prepared:
         found = self._statements.get(name)
@@ -589,6 +599,29 @@ class ExtendedQueries:
             server.queue_messages(again + messages.message(b"B", bound))
         return rows
 
+    def _rows_of(self, portal: _Portal, sql: str) -> list[tuple[str | None, ...]]:
+        """Return the rows of *sql* with the parameters that *portal* was bound to.
+
+        Raises:
+            ServerError: the server refused it.
+        """
+        server = self._backend.current().server
+        data = bytearray()
+        parse = messages.text(_SEEN, sql) + portal.prepared.types
+        request = (
+            messages.message(b"P", parse)
+            + messages.message(b"B", b"\0" + _SEEN.encode() + b"\0" + _in_text(portal.bound))
+            + messages.message(b"E", b"\0" + struct.pack("!i", 0))
+            + messages.close(b"S", _SEEN.encode())
+            + messages.SYNC
+        )
+        outcome = server.converse(request, data.extend)
+        if outcome.error is not None:
+            # The savepoint that it is asked in does not undo what was prepared.
+            server.queue_messages(messages.close(b"S", _SEEN.encode()))
+            raise ServerError(outcome.error)
+        return [messages.data_row(body) for kind, body in _each(data) if kind == b"D"]
+
     # -- errors -------------------------------------------------------------------------------
 
     def _check(self, statement: Statement) -> None:
@@ -607,6 +640,7 @@ def _is_apart(statement: Statement) -> bool:
     return statement.kind in _SESSIONS_OWN or statement.names_own_state
 
 
+_SEEN = "pgsandbox_seen"
 _SESSIONS_OWN = _OF_CURSORS | {Kind.PREPARE, Kind.EXECUTE}
 
 

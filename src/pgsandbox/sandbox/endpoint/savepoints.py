@@ -40,7 +40,7 @@ class SavepointStack:
         self.constraints = constraints
         self.notes: list[str] = []
         """What a person who reads a failure should know about the arranging session."""
-        self._places_below = places_below
+        self.places_below = places_below
         """How many transactions and savepoints enclose the first savepoint."""
         self._numbers = itertools.count(1)
         self._is_broken_below = False
@@ -447,7 +447,7 @@ class SavepointStack:
         for place, savepoint in enumerate(self.savepoints):
             if savepoint in savepoints:
                 savepoint.wrote = savepoint.wrote or (
-                    savepoint.unclear and place + self._places_below < (ids or 0)
+                    savepoint.unclear and place + self.places_below < (ids or 0)
                 )
                 savepoint.unclear = False
 

@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pgsandbox.sandbox.endpoint import authentication, messages
 from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
@@ -57,6 +57,8 @@ class Outcome:
     """What has to follow a COPY that only began, so that the transaction's mode ends."""
     parsed: int = 0
     """How many ParseComplete came back."""
+    tags: list[bytes] = field(default_factory=list)
+    """What the server said at the end of each statement."""
 
 
 Forward = Callable[[bytes | memoryview], None]
@@ -278,7 +280,9 @@ class ServerConnection:
                 if kind == b"D" or kind == b"d":  # noqa: PLR1714 - the loop's most frequent line
                     position = end
                     continue
-                if kind in _OF_INTEREST:
+                if kind == b"C":
+                    outcome.tags.append(bytes(buffer[position + 5 : end - 1]))
+                elif kind in _OF_INTEREST:
                     body = bytes(buffer[position + 5 : end])
                     if kind == b"Z":
                         if position > start:

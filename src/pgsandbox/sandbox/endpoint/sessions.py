@@ -26,13 +26,24 @@ Command = Run | Ask
 Steps = Generator[Command, int | None, None]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Executed:
-    """One statement that the code under test sent."""
+    """One statement that the code under test sent, and what the server made of it."""
 
     text: str
     connection: str
     """The label of the connection that sent it."""
+    at: float = 0.0
+    """When it came, by the clock that all processes of the machine share."""
+    session: ClientSession | None = None
+    transaction: int = 0
+    """The number of its session's transaction."""
+    tag: bytes = b""
+    """What the server said when it was done (PostgreSQL manual, 53.7, CommandComplete)."""
+    error: bytes = b""
+    """The body of the ErrorResponse, if the server refused it."""
+    is_undone: bool = False
+    """Whether its session went back to a savepoint that was set before it."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,14 @@ class ClientSession:
     first_write: str | None = None
     transactions: int = 0
     """How many transactions it has ended."""
+    token: str = ""
+    """What the test process calls its connection; empty if it knows nothing of it."""
+    ends: list[bool] = field(default_factory=list)
+    """Of each of its transactions that has ended whether it was committed."""
+    unanswered: list[Executed] = field(default_factory=list)
+    """What was sent to the server and has no answer yet."""
+    marks: list[tuple[str | None, int]] = field(default_factory=list)
+    """The application's savepoints, each with how many statements the test had sent before."""
     on_end: Callable[[bool], None] | None = None
     """Called when its transaction has ended, with whether it was committed."""
 

@@ -136,6 +136,7 @@ class SimpleQueries:
         sent = backend.objects.prepared(statement)
         if sent is statement:
             backend.send_statement(statement, self._query(statement.text))
+            backend.look_at(statement, backend.rows_of)
         else:
             backend.record(statement)
             backend.send_statement(statement, self._query(sent.text), is_recorded=False)

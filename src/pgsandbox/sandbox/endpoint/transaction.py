@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
+import time
 from collections.abc import Callable
 
 from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleaved
-from pgsandbox.sandbox.endpoint import refusals
+from pgsandbox.sandbox.endpoint import ledger, refusals
 from pgsandbox.sandbox.endpoint.constraints import Constraints, constraints_of
+from pgsandbox.sandbox.endpoint.dirty_reads import DirtyReads
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
+from pgsandbox.sandbox.endpoint.ledger import Held
 from pgsandbox.sandbox.endpoint.outer import IDS, OuterTransaction
 from pgsandbox.sandbox.endpoint.savepoints import SavepointStack
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerConnection, ServerError, ServerLost
@@ -41,6 +44,11 @@ class TestTransaction:
         self.server = server
         self.test = test
         self.executed: list[Executed] = []
+        self.writers: set[ClientSession] = set()
+        """The application's clients that have written and not committed."""
+        self.watched: list[tuple[ClientSession, int]] = []
+        """Transactions that were open at the end of the test's body, by their numbers."""
+        self.dirty_reads = DirtyReads(self)
         self.violations: list[PgSandboxError] = []
         self.is_finished = False
         self.is_frozen = False
@@ -212,9 +220,17 @@ class TestTransaction:
             raise self._outer_ended(statement)
         self._drive(self.stack.statement_failed(session))
 
-    def record(self, session: ClientSession, text: str) -> None:
-        """Remember a statement of the code under test, for reports and for counting."""
-        self.executed.append(Executed(text, session.label))
+    def record(self, session: ClientSession, text: str, *, is_sent: bool = True) -> None:
+        """Remember a statement of the code under test; *is_sent* if the server will answer it."""
+        sent = Executed(text, session.label, time.monotonic(), session, len(session.ends))
+        self.executed.append(sent)
+        if is_sent:
+            session.unanswered.append(sent)
+
+    def answered(self, session: ClientSession, outcome: Outcome) -> None:
+        """Remember what the server said to the statements that *session* has sent."""
+        if ledger.answer(session.unanswered, outcome) and not session.is_arranging:
+            self.writers.add(session)
 
     def begin(self, session: ClientSession, text: str) -> None:
         """Begin a transaction block."""
@@ -245,7 +261,7 @@ class TestTransaction:
         finally:
             end = self.settings.rolled_back if is_rollback else self.settings.committed
             end(session)
-            _tell_end(session, is_commit=not is_rollback)
+            self._tell_end(session, is_commit=not is_rollback)
 
     def rollback(self, session: ClientSession) -> None:
         """Undo what *session* did since its transaction began.
@@ -260,7 +276,14 @@ class TestTransaction:
         try:
             self._drive(self.stack.rollback(session))
         finally:
-            _tell_end(session, is_commit=False)
+            self._tell_end(session, is_commit=False)
+
+    def _tell_end(self, session: ClientSession, *, is_commit: bool) -> None:
+        session.ends.append(is_commit)
+        session.marks.clear()
+        self.writers.discard(session)
+        if session.on_end is not None:
+            session.on_end(is_commit)
 
     def close(self, session: ClientSession) -> None:
         """The client is gone: undo what it has not committed."""
@@ -273,11 +296,13 @@ class TestTransaction:
         """Set a savepoint of the application's own."""
         self.check_usable()
         self._drive(self.stack.set_savepoint(session, statement))
+        session.marks.append((statement.name, len(self.executed)))
 
     def release(self, session: ClientSession, statement: Statement) -> None:
         """Release a savepoint of the application's own."""
         self.check_usable()
         self._drive(self.stack.release(session, statement))
+        del session.marks[ledger.place_of(session, statement.name) :]
         self.settings.released(session, to=session.depth())
         modes = session.constraint_modes
         modes[:] = [(min(depth, session.depth()), text) for depth, text in modes]
@@ -286,6 +311,7 @@ class TestTransaction:
         """Go back to a savepoint of the application's own."""
         self.check_usable()
         self._drive(self.stack.rollback_to(session, statement))
+        ledger.undo(self.executed, session, statement.name)
         self.settings.rolled_back(session, to=session.depth())
         modes = session.constraint_modes
         modes[:] = [each for each in modes if each[0] < session.depth()]
@@ -311,6 +337,10 @@ class TestTransaction:
         if outcome.error is not None:
             raise ServerError(outcome.error)
         return rows
+
+    def held(self) -> list[Held]:
+        """Return what clients of the application have written and not committed."""
+        return ledger.held(self.server, self.stack, self._sessions, self.executed)
 
     def open_transactions(self) -> list[str]:
         """Describe each client that is in a transaction, with its first write."""
@@ -507,8 +537,3 @@ _MODE = "pgsandbox_mode"
 _ON = re.compile(r"(?:=|\bTO)\s*'?(?:on|true|yes|1|t|y)\b", re.IGNORECASE)
 _READ_MODE = re.compile(r"\bREAD\s+(ONLY|WRITE)\b")
 _DEFERRABLE = re.compile(r"\b(NOT\s+)?DEFERRABLE\b")
-
-
-def _tell_end(session: ClientSession, *, is_commit: bool) -> None:
-    if session.on_end is not None:
-        session.on_end(is_commit)

@@ -85,7 +85,7 @@ class Order(Base):
 @pytest.fixture(scope="module")
 def outcome(make_project: MakeProject) -> Outcome:
     """The run of a project in which nearly every test goes wrong."""
-    return make_project({**_FILES, "models.py": MODELS + _ORDER}).run()
+    return make_project({**_FILES, "models.py": MODELS + _ORDER}).run("-vv")
 
 
 def _sql(outcome: Outcome, title: str) -> list[str]:
@@ -144,7 +144,10 @@ def test_a_failing_setup_shows_its_sql(outcome: Outcome) -> None:
 
 def test_a_failure_without_sql_has_no_section(outcome: Outcome) -> None:
     """A test that did not open the database is reported as everywhere."""
-    assert "SQL of this test" not in outcome.section("test_fails_without_the_database")
+    section = outcome.section("test_fails_without_the_database")
+
+    assert "what PostgreSQL saw" not in section
+    assert "SQL of this test" not in section
 
 
 @pytest.mark.parametrize(

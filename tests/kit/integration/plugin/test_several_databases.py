@@ -125,8 +125,8 @@ def test_the_report_tells_them_apart(outcome: Outcome) -> None:
     """One section of SQL for each database."""
     said = outcome.section("test_fails")
 
-    assert " SQL of this test --" in said
-    assert " SQL of this test, archive --" in said
+    assert " what PostgreSQL saw --" in said
+    assert " what PostgreSQL saw, archive --" in said
 
 
 def test_both_are_dropped(outcome: Outcome, project: Project, server: Server) -> None:

@@ -98,6 +98,7 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
         "redirect": False,
         "allow_memory_sqlite": False,
         "swallowed_refusals": "warn",
+        "uncommitted": "fail",
         "allow": (),
         "extensions": (),
         "seed": None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -12,14 +13,17 @@ from pgsandbox.plugin.marker import Choice, choice_of
 
 @dataclass
 class Item:
-    """A test with at most one marker."""
+    """A test with a marker of its own, and perhaps one of its class."""
 
     mark: pytest.MarkDecorator | None
+    of_class: pytest.MarkDecorator | None = None
     nodeid: str = "tests/test_items.py::test_item"
 
-    def get_closest_marker(self, name: str) -> pytest.Mark | None:
-        """Return the marker if it is of that name, as pytest's own items do."""
-        return self.mark.mark if self.mark and self.mark.name == name else None
+    def iter_markers(self, name: str) -> Iterator[pytest.Mark]:
+        """Yield the markers of that name, the closest first, as pytest's own items do."""
+        for each in (self.mark, self.of_class):
+            if each is not None and each.name == name:
+                yield each.mark
 
 
 def test_no_marker_asks_for_nothing():
@@ -42,6 +46,14 @@ def test_isolation_is_chosen_by_keyword():
     assert choice_of(Item(pytest.mark.pgsandbox(isolation="clone"))).isolation == "clone"
 
 
+def test_of_each_keyword_the_closest_marker_counts():
+    """A class may say one thing, and its test another."""
+    of_class = pytest.mark.pgsandbox(isolation="clone", uncommitted="warn")
+    choice = choice_of(Item(pytest.mark.pgsandbox(uncommitted="ignore"), of_class))
+
+    assert choice == Choice(isolation="clone", uncommitted="ignore", is_marked=True)
+
+
 @pytest.mark.parametrize(
     ("mark", "said"),
     [
@@ -49,6 +61,7 @@ def test_isolation_is_chosen_by_keyword():
         (pytest.mark.pgsandbox(isolatoin="clone"), "'isolatoin'"),
         (pytest.mark.pgsandbox(isolation="transaction"), "'transaction'"),
         (pytest.mark.pgsandbox(isolation=["clone"]), "['clone']"),
+        (pytest.mark.pgsandbox(uncommitted="never"), "'never'"),
     ],
 )
 def test_wrong_arguments_are_named(mark, said):

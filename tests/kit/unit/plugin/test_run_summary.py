@@ -55,4 +55,5 @@ def test_a_worker_sends_what_any_channel_carries():
         "late": [],
         "pending": [],
         "swallowed": [],
+        "uncommitted": [],
     }

@@ -1,0 +1,1 @@
+"""A shop whose tests fail, each in a way that the report explains."""

@@ -1,0 +1,109 @@
+"""What a hint is given for, and what looks like it and is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pgsandbox.plugin import hints
+from pgsandbox.plugin.failure_report import transactions_of
+from pgsandbox.sandbox.statement_places import StatementPlaces
+
+
+def _statement(text: str, connection: str = "one", **more: Any) -> dict[str, Any]:
+    return {
+        "text": text,
+        "at": 0.0,
+        "tag": "",
+        "connection": connection,
+        "token": "",
+        "transaction": 0,
+        "outcome": "committed",
+        "is_undone": False,
+        "is_arranging": False,
+        "error": None,
+        **more,
+    }
+
+
+def _story(*statements: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"now": None, "sequences": {}, "statements": statements, **more}
+
+
+def _hints(
+    failing: Callable[[], None], story: dict[str, Any], *, restarts: bool = False
+) -> list[str]:
+    with pytest.raises(BaseException) as caught:  # noqa: PT011  # of whatever kind
+        failing()
+    failure = caught.value
+    transactions, places = [*transactions_of(story)], StatementPlaces()
+    return list(hints.of(failure, story, transactions, places, restarts_sequences=restarts))
+
+
+def _wrong_id() -> None:
+    number = type("Row", (), {"id": 3})().id
+    raise AssertionError(f"assert {number} == 1")
+
+
+def _wrong_count() -> None:
+    ids = [1, 2, 3]
+    number = len(ids)
+    raise AssertionError(f"assert {number} == 1")
+
+
+def _nothing_raised() -> None:
+    pytest.fail("DID NOT RAISE <class 'Exception'>")
+
+
+def _plain() -> None:
+    raise AssertionError("assert 2 == 3")
+
+
+_INSERT = _statement("INSERT INTO items", tag="INSERT 0 1")
+_GIVEN = {"items_id_seq": 3}
+
+
+def test_an_id_that_is_not_one() -> None:
+    """The number is one that a sequence has given, and the test calls it an id."""
+    (hint,) = _hints(_wrong_id, _story(_INSERT, sequences=_GIVEN))
+
+    assert "restart-sequences = true" in hint
+
+
+@pytest.mark.parametrize(
+    ("failing", "story", "restarts"),
+    [
+        (_wrong_count, _story(_INSERT, sequences=_GIVEN), False),
+        (_wrong_id, _story(_INSERT, sequences={"items_id_seq": 2}), False),
+        (_wrong_id, _story(sequences=_GIVEN), False),
+        (_wrong_id, _story(_INSERT, sequences=_GIVEN), True),
+    ],
+    ids=["a count", "a higher number", "no insert", "sequences begin anew"],
+)
+def test_what_is_no_id(failing: Callable[[], None], story: dict[str, Any], restarts: bool) -> None:
+    """One of the signs is missing."""
+    assert _hints(failing, story, restarts=restarts) == []
+
+
+def test_a_lock_that_two_connections_take() -> None:
+    """One that takes it twice would not wait in production either."""
+    lock = "select 1 from items for no key update"
+    two = _story(_statement(lock), _statement(lock, "two"))
+    one = _story(_statement(lock), _statement(lock))
+
+    assert "never waits for its own locks" in _hints(_nothing_raised, two)[0]
+    assert _hints(_nothing_raised, one) == []
+    assert _hints(_plain, two) == []
+
+
+def test_rows_that_nothing_committed() -> None:
+    """Unless something was refused, or the test's own session wrote them."""
+    lost = {"tag": "INSERT 0 1", "outcome": "rolled back"}
+    refused = _statement("INSERT INTO items", "one", **lost, error={"C": "23505"})
+
+    assert "were rolled back" in _hints(_plain, _story(_statement("insert", **lost)))[0]
+    assert _hints(_plain, _story(_statement("insert", **lost), refused)) == []
+    assert _hints(_plain, _story(_statement("insert", is_arranging=True, **lost))) == []
+    assert _hints(_plain, _story(_INSERT)) == []
