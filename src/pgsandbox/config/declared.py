@@ -141,6 +141,12 @@ SETTINGS: tuple[Setting, ...] = (
         kinds.choice("warn", "fail", "ignore"),
         "warn",
     ),
+    _everywhere(
+        "repeated-queries",
+        "How often one line of the application may send the same statement in one transaction.",
+        kinds.repetitions(),
+        kinds.Repetitions(),
+    ),
     Setting(
         "extensions",
         "PostgreSQL extensions that are created before the schema.",

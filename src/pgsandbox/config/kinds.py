@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 _NAME = r"[^\W\d]\w*"
 _DOTTED = rf"{_NAME}(?:\.{_NAME})*"
@@ -43,6 +43,20 @@ class Kind:
     """The only texts there are, if there are only some."""
     is_switch: bool = False
     """Whether the flag takes no value."""
+
+
+@dataclass(frozen=True)
+class Repetitions:
+    """How often one line may send the same statement, and what happens where it does."""
+
+    limit: int = 0
+    """The number of times from which it is reported; 0 if it never is."""
+    action: Literal["off", "warn", "fail"] = "off"
+    """What a report does to the test."""
+
+    def __str__(self) -> str:
+        """It as it would stand in TOML."""
+        return f'"{self.action} {self.limit}"' if self.limit else '"off"'
 
 
 def one(read: Callable[[str], Any], allowed: str, choices: tuple[str, ...] = ()) -> Kind:
@@ -105,6 +119,29 @@ def switch() -> Kind:
         from_toml,
         from_text,
         is_switch=True,
+    )
+
+
+def repetitions() -> Kind:
+    """Return the kind of `Repetitions`: a number, which warns, or a word with a number."""
+
+    def from_toml(value: object) -> Repetitions:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return from_text(str(value) if is_number else _text(value))
+
+    def from_text(text: str) -> Repetitions:
+        words = text.split()
+        if words == ["off"]:
+            return Repetitions()
+        action, number = words if len(words) == 2 else ("warn", text.strip())
+        if action not in ("warn", "fail") or not re.fullmatch("[0-9]+", number):
+            raise Refused("is none of them")
+        if int(number) < 2:
+            raise Refused("is a number below 2, and what was sent once is no repetition")
+        return Repetitions(int(number), action)  # type: ignore[arg-type]  # checked above
+
+    return Kind(
+        '"off", a number, "warn" with a number or "fail" with a number', from_toml, from_text
     )
 
 

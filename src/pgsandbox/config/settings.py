@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pgsandbox.config.declared import SETTINGS
+from pgsandbox.config.kinds import Repetitions
 from pgsandbox.guard import masked
 
 TEST_DATABASE_URL = "TEST_DATABASE_URL"
@@ -70,6 +71,8 @@ class Settings:
     """Whether tests that do not ask for the database may open no socket."""
     swallowed_refusals: Literal["warn", "fail", "ignore"]
     """What happens to a passing test whose application caught a refusal."""
+    repeated_queries: Repetitions
+    """How often one line may send the same statement, and what happens where it does."""
     extensions: tuple[str, ...]
     """PostgreSQL extensions to create."""
     seed: str | None

@@ -14,6 +14,7 @@ import pytest
 
 from pgsandbox import factories
 from pgsandbox.config import Settings
+from pgsandbox.config.kinds import Repetitions
 from pgsandbox.errors import ConfigurationError, PgSandboxError
 from pgsandbox.plugin import async_fixtures, fixtures, reporting, serving_fixtures, sockets
 from pgsandbox.plugin.engines import Engines
@@ -24,6 +25,7 @@ from pgsandbox.plugin.reporting import Closing
 from pgsandbox.plugin.scopes import Scopes
 from pgsandbox.plugin.stopping import Termination
 from pgsandbox.sandbox.interceptor import ConnectionInterceptor
+from pgsandbox.sandbox.repeated_queries import RepetitionWatch
 from pgsandbox.wiring import Run
 
 _FIXTURES = frozenset(
@@ -53,7 +55,8 @@ class ActivePlugin:
         self.config = config
         self.settings = settings
         self.run = Run(settings)
-        self.pg = Pg(self.run)
+        self.engines = Engines(self.run)
+        self.pg = Pg(self.run, self.engines)
         self.item: pytest.Item | None = None
         """The test that is in its sandbox now."""
         self._has_failed = False
@@ -62,7 +65,7 @@ class ActivePlugin:
         """What the running test asks for."""
         self._below_paths: dict[Path, bool] = {}
         self._closing = Closing()
-        self.engines = Engines(self.run)
+        self._repetitions = RepetitionWatch(self.run.interceptor.is_arranging)
         self._termination = Termination(lambda: self.run.interceptor.wind_down(timeout=0))
         self._is_announced = False
         self.is_nested = False
@@ -236,7 +239,23 @@ class ActivePlugin:
         self.item = item
         self._has_failed = False
         self.run.interceptor.enter(item.nodeid)
+        self._repetitions.begin(self._repetitions_of(item).limit)
         self.use_session_of(item)
+
+    def _repetitions_of(self, item: pytest.Item) -> Repetitions:
+        """How often one line may send the same statement in *item*."""
+        return self._choice(item).repeated_queries or self.settings.repeated_queries
+
+    def _report_repetitions(self, item: pytest.Item) -> None:
+        """Fail *item*, or name it in the summary, if a line has sent a statement too often."""
+        found = self._repetitions.take()
+        wanted = self._repetitions_of(item)
+        if found and wanted.action == "fail":
+            source = self.settings.source_of("repeated-queries")
+            is_marked = self._choice(item).repeated_queries is not None
+            source = "the marker pgsandbox" if is_marked else source
+            raise self.failure(found[0].as_error(item.nodeid, wanted.limit, source))
+        self._closing.repeated.extend((each.in_short, each.count, item.nodeid) for each in found)
 
     def use_session_of(self, item: pytest.Item) -> None:
         """Let factories write into the session of *item*."""
@@ -307,6 +326,8 @@ class ActivePlugin:
             raise self.failure(swallowed[0])
         if swallowed and self.settings.swallowed_refusals == "warn":
             self._closing.swallowed.append(reporting.is_swallowed(item.nodeid, swallowed[0]))
+        if self.item is item:
+            self._report_repetitions(item)
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -382,6 +403,7 @@ class ActivePlugin:
         A run inside of another one, as `pytester` starts it, leaves every engine alone again.
         """
         self._stop()
+        self._repetitions.remove()
         if self.is_nested:
             self.run.interceptor.remove()
         else:

@@ -7,11 +7,14 @@ from typing import Literal
 
 import pytest
 
+from pgsandbox.config import kinds
+from pgsandbox.config.kinds import Repetitions
 from pgsandbox.errors import ConfigurationError, Fact
 
 MARKER = (
-    'pgsandbox(isolation="sandbox"): let the test use the test database, in a transaction that is '
-    'rolled back ("sandbox", the default), or in a database of its own ("clone")'
+    'pgsandbox(isolation="sandbox", repeated_queries=None): let the test use the test database, in '
+    'a transaction that is rolled back ("sandbox", the default), or in a database of its own '
+    '("clone"); repeated_queries is the setting of that name for this test'
 )
 
 
@@ -25,17 +28,32 @@ class Choice:
     """Whether the marker stands on it, its class or its module."""
     is_requested: bool = False
     """Whether it may open the database."""
+    repeated_queries: Repetitions | None = None
+    """The setting for this test; None where it is the run's."""
 
     def asking(self, is_requested: bool) -> Choice:
         """Return the same choice with what else the test asks by."""
         return replace(self, is_requested=is_requested)
 
 
-def pgsandbox(*, isolation: Literal["sandbox", "clone"] = "sandbox") -> Choice:
+def pgsandbox(
+    *,
+    isolation: Literal["sandbox", "clone"] = "sandbox",
+    repeated_queries: int | str | None = None,
+) -> Choice:
     """The marker's signature: it is validated by being called."""
     if isolation not in ("sandbox", "clone"):
         raise ValueError(f'isolation must be "sandbox" or "clone", not {isolation!r}')
-    return Choice(isolation, is_marked=True)
+    if repeated_queries is None:
+        return Choice(isolation, is_marked=True)
+    kind = kinds.repetitions()
+    try:
+        repetitions = kind.from_toml(repeated_queries)
+    except kinds.Refused:
+        raise ValueError(
+            f"repeated_queries must be {kind.allowed}, not {repeated_queries!r}"
+        ) from None
+    return Choice(isolation, is_marked=True, repeated_queries=repetitions)
 
 
 def choice_of(item: pytest.Item) -> Choice:
@@ -53,5 +71,5 @@ def choice_of(item: pytest.Item) -> Choice:
         raise ConfigurationError(
             f"The marker pgsandbox is used wrongly: {error}.",
             facts=[Fact("test", item.nodeid)],
-            remedy=f"It takes one keyword: {MARKER}.",
+            remedy=f"It takes keywords: {MARKER}.",
         ) from None

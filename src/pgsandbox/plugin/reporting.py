@@ -63,6 +63,8 @@ class Closing:
 
     swallowed: list[str] = field(default_factory=list)
     """Tests that passed although a refusal was caught in them, each with the first refusal."""
+    repeated: list[tuple[str, int, str]] = field(default_factory=list)
+    """Lines of the application that sent a statement again and again: line, times, test."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as a worker sends it."""
@@ -76,6 +78,7 @@ class Closing:
         self.refusal = self.refusal or other["refusal"]
         self.waits.extend(other["waits"])
         self.swallowed.extend(other["swallowed"])
+        self.repeated.extend(other["repeated"])
         self.notes.extend(note for note in other["notes"] if note not in self.notes)
 
 
@@ -179,11 +182,27 @@ def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:
         reporter.write_line(
             f"pgsandbox: a refusal was caught in a passing test: {line}", yellow=True
         )
+    for line in _repeated(closing.repeated):
+        reporter.write_line(f"pgsandbox: a query per row: {line}", yellow=True)
     for line in (*closing.kept, *closing.notes):
         reporter.write_line(f"pgsandbox: {line}")
     for line in closing.problems:
         reporter.write_line(f"pgsandbox: {line}", red=True)
     closing.problems.clear()
+
+
+def _repeated(found: list[tuple[str, int, str]]) -> list[str]:
+    """Return a line for each place, the worst first, with the test in which it was the worst."""
+    places: dict[str, list[tuple[int, str]]] = {}
+    for place, count, test in found:
+        places.setdefault(place, []).append((count, test))
+    lines = []
+    for place, of_tests in sorted(places.items(), key=lambda each: -max(each[1])[0]):
+        count, test = max(of_tests)
+        others = len({each for _, each in of_tests}) - 1
+        also = f" and {others} other test{'s' if others > 1 else ''}" if others else ""
+        lines.append(f"{count} times in one transaction at {place} ({test}{also})")
+    return lines
 
 
 def _psql(url: URL) -> str:

@@ -237,6 +237,10 @@ class ConnectionInterceptor:
         if shares_with is not None:
             self._shared[engine.dialect] = shares_with.dialect
 
+    def is_arranging(self, dialect: Dialect) -> bool:
+        """Whether the engine of *dialect* is one that the test's own session uses."""
+        return dialect in self._arranging
+
     @contextlib.contextmanager
     def building(self, url: URL) -> Iterator[None]:
         """Send every connection of this thread to *url*, for real, while its schema is built.

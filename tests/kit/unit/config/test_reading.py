@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from pgsandbox.config import Settings
+from pgsandbox.config.kinds import Repetitions
+from pgsandbox.errors import ConfigurationError
 
 SMALLEST = '[tool.pgsandbox]\nmetadata = "app.db:Base"\n'
 
@@ -98,6 +100,7 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
         allow_memory_sqlite=False,
         refuse_sockets=False,
         swallowed_refusals="warn",
+        repeated_queries=Repetitions(),
         allow=(),
         extensions=(),
         seed=None,
@@ -245,3 +248,34 @@ def test_settings_cannot_be_changed(read_project):
         settings.server = "embedded"
     with pytest.raises(TypeError):
         settings.binds["other"] = None
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("10", Repetitions(10, "warn")),
+        ('"warn 10"', Repetitions(10, "warn")),
+        ('"fail 2"', Repetitions(2, "fail")),
+        ('"off"', Repetitions()),
+    ],
+)
+def test_a_number_of_repetitions_may_have_a_word(read_project, written, read):
+    """A number by itself warns."""
+    settings = read_project(f"{SMALLEST}repeated-queries = {written}\n")
+
+    assert settings.repeated_queries == read
+
+
+def test_a_number_of_repetitions_is_read_from_a_flag_too(read_project):
+    """Where everything is a text."""
+    settings = read_project(SMALLEST, {}, {"repeated-queries": "10"})
+
+    assert settings.repeated_queries == Repetitions(10, "warn")
+    assert str(settings.repeated_queries) == '"warn 10"'
+
+
+@pytest.mark.parametrize("written", ["1", "true", "-3", '"fail"', '"often 3"', '"fail 1"', "2.5"])
+def test_no_other_number_of_repetitions_is_taken(read_project, written):
+    """What was sent once is no repetition."""
+    with pytest.raises(ConfigurationError, match="repeated-queries cannot be"):
+        read_project(f"{SMALLEST}repeated-queries = {written}\n")

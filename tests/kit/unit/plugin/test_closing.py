@@ -53,4 +53,5 @@ def test_a_worker_sends_what_any_channel_carries():
         "waits": [],
         "notes": [],
         "swallowed": [],
+        "repeated": [],
     }
