@@ -96,7 +96,8 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "erase")
     # A worker for each core; the tests of one module stay together, since they share projects.
     workers = ("-n", "logical", "--dist", "loadfile")
-    session.run("coverage", "run", "-m", "pytest", *workers, *session.posargs)
+    # What the tests touch of the reference application's schema, printed at the end.
+    session.run("coverage", "run", "-m", "pytest", "--pg-coverage", *workers, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 

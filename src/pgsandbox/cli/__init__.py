@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "lint": "Find in test files what leads them away from the test database.",
     "explain": "Print the page of an error, a rule or a setting.",
     "schema": "Compare the schema that the models make with the one that the migrations make.",
+    "coverage": "Add up what runs with --pg-coverage have touched of the schema, and print it.",
     "factories": "Write factories from the models, and check those that are there.",
     "adopt": "Hand an empty database over to runs whose role may not create any.",
     "doctor": "Show the server that runs use, what it costs, and what to change.",

@@ -147,6 +147,35 @@ SETTINGS: tuple[Setting, ...] = (
         kinds.repetitions(),
         kinds.Repetitions(),
     ),
+    _everywhere(
+        "coverage",
+        "Measure what of the schema the tests touch, print it, and write the data file.",
+        kinds.switch(),
+        False,
+        in_file=False,
+    ),
+    _everywhere(
+        "coverage-file",
+        "The data file of schema coverage, from the project's root.",
+        kinds.one(kinds.path, "a path from the project's root"),
+        Path(".pgsandbox-coverage"),
+    ),
+    _everywhere(
+        "coverage-html",
+        "The directory for the pages of schema coverage, from the project's root.",
+        kinds.one(kinds.path, "a path from the project's root"),
+    ),
+    _everywhere(
+        "coverage-json",
+        "The file for schema coverage as JSON, from the project's root.",
+        kinds.one(kinds.path, "a path from the project's root"),
+    ),
+    _everywhere(
+        "coverage-threshold",
+        "The percentage of schema coverage below which a run that measures it fails.",
+        kinds.percentage(),
+        0.0,
+    ),
     Setting(
         "extensions",
         "PostgreSQL extensions that are created before the schema.",

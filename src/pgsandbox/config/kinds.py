@@ -145,6 +145,28 @@ def repetitions() -> Kind:
     )
 
 
+def percentage() -> Kind:
+    """Return the kind of a number from 0 to 100."""
+
+    def checked(value: float) -> float:
+        if not 0 <= value <= 100:
+            raise Refused("is not between 0 and 100")
+        return value
+
+    def from_toml(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Refused(f"is {_type_of(value)}")
+        return checked(float(value))
+
+    def from_text(text: str) -> float:
+        try:
+            return checked(float(text))
+        except ValueError as error:
+            raise error if isinstance(error, Refused) else Refused("is no number") from None
+
+    return Kind("a number from 0 to 100", from_toml, from_text)
+
+
 def table() -> Kind:
     """Return the kind of a TOML table, whose own keys are read by the caller."""
 

@@ -73,6 +73,16 @@ class Settings:
     """What happens to a passing test whose application caught a refusal."""
     repeated_queries: Repetitions
     """How often one line may send the same statement, and what happens where it does."""
+    coverage: bool
+    """Whether the coverage of the schema is measured."""
+    coverage_file: Path
+    """The data file of that."""
+    coverage_html: Path | None
+    """Where its pages go, if they are wanted."""
+    coverage_json: Path | None
+    """Where it goes as JSON, if that is wanted."""
+    coverage_threshold: float
+    """The percentage below which a run fails."""
     extensions: tuple[str, ...]
     """PostgreSQL extensions to create."""
     seed: str | None

@@ -17,6 +17,7 @@ from pgsandbox.config import Settings
 from pgsandbox.config.kinds import Repetitions
 from pgsandbox.errors import ConfigurationError, PgSandboxError
 from pgsandbox.plugin import async_fixtures, fixtures, reporting, serving_fixtures, sockets
+from pgsandbox.plugin.coverage import Collector
 from pgsandbox.plugin.engines import Engines
 from pgsandbox.plugin.forked import Forked
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
@@ -26,6 +27,7 @@ from pgsandbox.plugin.scopes import Scopes
 from pgsandbox.plugin.stopping import Termination
 from pgsandbox.sandbox.interceptor import ConnectionInterceptor
 from pgsandbox.sandbox.repeated_queries import RepetitionWatch
+from pgsandbox.schema import coverage
 from pgsandbox.wiring import Run
 
 _FIXTURES = frozenset(
@@ -66,6 +68,7 @@ class ActivePlugin:
         self._below_paths: dict[Path, bool] = {}
         self._closing = Closing()
         self._repetitions = RepetitionWatch(self.run.interceptor.is_arranging)
+        self._collector = Collector() if settings.coverage else None
         self._termination = Termination(lambda: self.run.interceptor.wind_down(timeout=0))
         self._is_announced = False
         self.is_nested = False
@@ -283,7 +286,11 @@ class ActivePlugin:
         else:
             self.item = None
             factories.use_session_source(None)
+            if self._collector is not None:
+                self._collector.take_clones(self.run)
             errors.extend(self.run.interceptor.leave())
+            if self._collector is not None:
+                self._collector.take(self.run)
             self._closing.figures.tests += self.run.is_used
             self.pg.close()
             try:
@@ -383,6 +390,8 @@ class ActivePlugin:
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
             output["pgsandbox"] = self._closing.as_dict()
+        elif reporting.is_below_threshold(self._closing, self.settings):
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -396,6 +405,8 @@ class ActivePlugin:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say how many tests used the database, and what it cost."""
         reporting.summary(terminalreporter, self._closing)
+        if self._closing.coverage:
+            reporting.coverage_summary(terminalreporter, self._closing, self.settings)
 
     def pytest_unconfigure(self) -> None:
         """Leave nothing behind, also where no session came to its end; and go on refusing.
@@ -415,6 +426,7 @@ class ActivePlugin:
 
     def _stop(self) -> None:
         self._leave()  # where the run was interrupted in a test
+        self._measure()
         self.engines.dispose()
         if self.settings.keep:
             self._closing.kept.extend(reporting.kept(self.run))
@@ -423,6 +435,16 @@ class ActivePlugin:
         self._closing.problems.extend(
             f"{type(error).__name__}: {error}" for error in self.run.stop()
         )
+
+    def _measure(self) -> None:
+        """Measure the coverage of the schema, once, while its database is there."""
+        collector, self._collector = self._collector, None
+        if collector is None or not self.run.is_started:
+            return
+        try:
+            self._closing.coverage = coverage.as_dicts(collector.measure(self.run))
+        except Exception as error:  # noqa: BLE001 - a run is not lost for want of its figures
+            self._closing.problems.append(f"schema coverage could not be measured: {error}")
 
     @staticmethod
     def failure(error: PgSandboxError) -> BaseException:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import URL
 
+from pgsandbox.config import Settings
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import masked, masked_place, masked_sql
+from pgsandbox.schema import coverage
 from pgsandbox.wiring import DEFAULT, Run
 
 _SHOWN = 30
@@ -66,6 +68,9 @@ class Closing:
     repeated: list[tuple[str, int, str]] = field(default_factory=list)
     """Lines of the application that sent a statement again and again: line, times, test."""
 
+    coverage: dict[str, Any] = field(default_factory=dict)
+    """What the tests touched of each database's schema, as data."""
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as a worker sends it."""
         return asdict(self)
@@ -79,6 +84,9 @@ class Closing:
         self.waits.extend(other["waits"])
         self.swallowed.extend(other["swallowed"])
         self.repeated.extend(other["repeated"])
+        if other["coverage"]:
+            several = [coverage.from_dicts(each) for each in (self.coverage, other["coverage"])]
+            self.coverage = coverage.as_dicts(coverage.combined(several))
         self.notes.extend(note for note in other["notes"] if note not in self.notes)
 
 
@@ -189,6 +197,34 @@ def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:
     for line in closing.problems:
         reporter.write_line(f"pgsandbox: {line}", red=True)
     closing.problems.clear()
+
+
+def coverage_summary(
+    reporter: pytest.TerminalReporter, closing: Closing, settings: Settings
+) -> None:
+    """Write the data file and what else was asked for, and print what no test has touched."""
+    found = coverage.from_dicts(closing.coverage)
+    coverage.write(found, settings.coverage_file)
+    if settings.coverage_json is not None:
+        coverage.write(found, settings.coverage_json)
+    for name, each in found.items():
+        reporter.section(f"schema coverage{f' of {name}' if len(found) > 1 else ''}")
+        for line in coverage.table_of(each):
+            reporter.write_line(line)
+    if settings.coverage_html is not None:
+        reporter.write_line(f"pages: {coverage.write_pages(found, settings.coverage_html)}")
+    if problem := is_below_threshold(closing, settings):
+        reporter.write_line(f"pgsandbox: {problem}", red=True)
+
+
+def is_below_threshold(closing: Closing, settings: Settings) -> str:
+    """Return what to say if less of a schema was touched than the settings want."""
+    found = coverage.from_dicts(closing.coverage)
+    low = [each.percent for each in found.values() if each.percent < settings.coverage_threshold]
+    if not low:
+        return ""
+    wanted = f"{settings.coverage_threshold:g} %"
+    return f"schema coverage is {min(low):.1f} %, and coverage-threshold wants {wanted}"
 
 
 def _repeated(found: list[tuple[str, int, str]]) -> list[str]:

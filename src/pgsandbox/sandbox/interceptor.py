@@ -170,6 +170,7 @@ class ConnectionInterceptor:
         for database in self.databases:
             database.clone = clones.get(database.name)
         event.listen(Engine, "before_cursor_execute", self._executing)
+        event.listen(Engine, "handle_error", _refused_by_clone)
 
     def _leave_clones(self) -> None:
         clones = [each.clone for each in self.databases if each.clone is not None]
@@ -179,6 +180,7 @@ class ConnectionInterceptor:
             clone.close()
         if event.contains(Engine, "before_cursor_execute", self._executing):
             event.remove(Engine, "before_cursor_execute", self._executing)
+            event.remove(Engine, "handle_error", _refused_by_clone)
 
     def wind_down(self, timeout: float = 10.0) -> None:
         """The test's body is over: what its fixtures' teardown rolls back, nobody looks at.
@@ -576,3 +578,10 @@ class ConnectionInterceptor:
     def _refused(self, error: E) -> E:
         self.refused.append(error)
         return error
+
+
+def _refused_by_clone(context: Any) -> None:
+    """Remember what a constraint refused in a test's own database: ``handle_error``."""
+    clone = context.connection.info.get(ROUTE) if context.connection is not None else None
+    if isinstance(clone, Clone):
+        clone.remember_refusal(context.original_exception)

@@ -71,6 +71,7 @@ class TestDatabase:
         target: guard.Target,
         *,
         restarts_sequences: bool = False,
+        observes: bool = False,
         endpoint: EndpointProcess | None = None,
     ) -> None:
         self.name = name
@@ -88,6 +89,7 @@ class TestDatabase:
         self.is_bereft = False
         """Whether what stood is gone, because its transaction ended."""
         self._restarts_sequences = restarts_sequences
+        self._observes = observes
         self._errors: dict[int, PgSandboxError] = {}
         """What made the running test fail, by what the endpoint calls it."""
         self._reported: set[int] = set()
@@ -119,6 +121,7 @@ class TestDatabase:
                 parameters=dict(parameters),
                 restarts_sequences=self._restarts_sequences,
                 limit=endpoint_process.LIMIT,
+                observes=self._observes,
             )
         except EndpointFailure as error:
             raise DatabaseError(
@@ -348,6 +351,11 @@ class TestDatabase:
             return len(self.clone.executed)
         state = self._look("state")
         return int(state["executed"]) if state else 0
+
+    def take_observed(self) -> dict[str, Any] | None:
+        """Return what tests have done to the schema since it was asked last, if that is kept."""
+        observed: dict[str, Any] | None = self._look("take_observed")
+        return observed
 
     def describe(self) -> tuple[list[str], list[str]]:
         """Return the open transactions, and what a reader of a failure should know."""

@@ -373,6 +373,7 @@ class Run:
             test_url,
             target_of(test_url),
             restarts_sequences=settings.restart_sequences,
+            observes=settings.coverage,
             endpoint=endpoint,
         )
         home = Home(database, owned, builder, application, template)

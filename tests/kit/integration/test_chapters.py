@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -75,6 +76,18 @@ def test_a_query_per_row_is_named_in_the_summary(tmp_path_factory: pytest.TempPa
 
     assert run.counts["passed"] == 1
     assert line == recorded("output/repeated-queries", line)
+
+
+def test_the_coverage_of_a_schema_is_printed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Of a project whose tests pass."""
+    run = copy_of("library", tmp_path_factory).run("--pg-server=embedded", "--pg-coverage")
+    table = re.split(
+        r"^=+ [\w ]+ =+$", run.out.partition(" schema coverage of default ")[2], flags=re.MULTILINE
+    )[0]
+    said = normalised(table.strip("= \n"))
+
+    assert run.code == 0, run.text
+    assert said == recorded("output/coverage", said)
 
 
 def test_the_mocked_suite_passes_whatever_the_database_says(moving: Project) -> None:

@@ -15,6 +15,7 @@ from pgsandbox.sandbox.endpoint.extended import Prepared
 from pgsandbox.sandbox.endpoint.functions import Routines, SettingFunctions
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
 from pgsandbox.sandbox.endpoint.objects import TemporaryTables
+from pgsandbox.sandbox.endpoint.observation import Observation
 from pgsandbox.sandbox.endpoint.routines import NotifyingRoutines
 from pgsandbox.sandbox.endpoint.sequence_values import SequenceValues
 from pgsandbox.sandbox.endpoint.sequences import Sequences
@@ -79,6 +80,9 @@ class TestDatabaseSession:
         self._restarts_sequences = False
         self._sequences: Sequences | None = None
         self._functions: SettingFunctions | None = None
+        self.observation: Observation | None = None
+        """What tests do to the schema, if its coverage is measured."""
+        self.observes = False
         self.own: Routines | None = None
         """All functions and triggers of the database's own."""
         self.locking: Routines | None = None
@@ -108,6 +112,7 @@ class TestDatabaseSession:
             self._detector = LeakDetector(server)
             self._sequences = Sequences(server) if self._restarts_sequences else None
             self._functions = SettingFunctions(server)
+            self.observation = Observation(server) if self.observes else None
             self.own = Routines(".", server)
             self.locking = Routines("pg_(try_)?advisory_", server)
             self.opening = Routines(r"\mopen\M", server)
@@ -164,6 +169,7 @@ class TestDatabaseSession:
         transaction = TestTransaction(
             server, test, constraints=constraints, detector=self._detector, beneath=beneath
         )
+        transaction.observation = self.observation or transaction.observation
         if beneath is None:
             self._constraints = transaction.constraints
         if self.aside is None:

@@ -349,9 +349,13 @@ class Endpoint:
     # What the test process may call, each with the arguments that it sends.
 
     def do_open(
-        self, parameters: dict[str, str], restarts_sequences: bool, limit: float = 15.0
+        self,
+        parameters: dict[str, str],
+        restarts_sequences: bool,
+        limit: float = 15.0,
+        observes: bool = False,
     ) -> None:
-        self.database.limit = limit
+        self.database.limit, self.database.observes = limit, observes
         self.database.open(parameters, restarts_sequences=restarts_sequences)
         if self.database.server is not None:
             self.reported = dict(self.database.server.reported)
@@ -422,6 +426,10 @@ class Endpoint:
         if transaction is None:
             return {"open": [], "notes": []}
         return {"open": transaction.open_transactions(), "notes": transaction.stack.notes}
+
+    def do_take_observed(self) -> dict[str, Any] | None:
+        observation = self.database.observation
+        return observation.take() if observation is not None else None
 
     def do_set_aside(self, refusal: dict[str, Any] | None) -> None:
         self.database.set_aside(None if refusal is None else from_json(refusal))

@@ -11,6 +11,7 @@ from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleave
 from pgsandbox.sandbox.endpoint import refusals
 from pgsandbox.sandbox.endpoint.constraints import Constraints, constraints_of
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
+from pgsandbox.sandbox.endpoint.observation import Unobserved
 from pgsandbox.sandbox.endpoint.outer import IDS, OuterTransaction
 from pgsandbox.sandbox.endpoint.savepoints import SavepointStack
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerConnection, ServerError, ServerLost
@@ -66,6 +67,8 @@ class TestTransaction:
         self._constraint_modes: tuple[str, ...] | None = ()
         """The SET CONSTRAINTS that hold on the server; None if nobody knows."""
         self._has_set_constraints = False
+        self.observation = Unobserved()
+        """What is remembered of the test for the coverage of the schema."""
         self._detector = detector
         self._may_hold_locks = False
         """Whether a statement may have taken a lock that outlives a rollback."""
@@ -117,7 +120,9 @@ class TestTransaction:
         end_of_mode = self._begin_mode(session, statement)
         if statement.takes_snapshot:
             session.has_queried = True
-        outcome = self._sent(send)
+        outcome = self.observation.performing(
+            self.server, session, statement, lambda: self._sent(send)
+        )
         if outcome.copy_in is not None:
             outcome.end_of_mode = end_of_mode
             return outcome
@@ -366,6 +371,7 @@ class TestTransaction:
         try:
             if self._broken is None and not self.server.is_lost:
                 self._check_deferred()
+                self.observation.look(self.server)
                 self._ask_finally(self._outer.end)
                 return
         except Exception:  # noqa: BLE001  # whatever it was, teardown goes on and the test fails
@@ -439,6 +445,7 @@ class TestTransaction:
                 try:
                     reply = self._run(command)
                 except ServerError as error:
+                    self.observation.refused(error.body)
                     if error.sqlstate == "3B001":
                         raise self._outer_ended(self._suspect) from error
                     command = steps.throw(error)

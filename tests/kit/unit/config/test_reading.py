@@ -101,6 +101,11 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
         refuse_sockets=False,
         swallowed_refusals="warn",
         repeated_queries=Repetitions(),
+        coverage=False,
+        coverage_file=tmp_path / ".pgsandbox-coverage",
+        coverage_html=None,
+        coverage_json=None,
+        coverage_threshold=0.0,
         allow=(),
         extensions=(),
         seed=None,
@@ -279,3 +284,24 @@ def test_no_other_number_of_repetitions_is_taken(read_project, written):
     """What was sent once is no repetition."""
     with pytest.raises(ConfigurationError, match="repeated-queries cannot be"):
         read_project(f"{SMALLEST}repeated-queries = {written}\n")
+
+
+@pytest.mark.parametrize("written", ["101", "-1", '"high"', "true"])
+def test_no_other_percentage_is_taken(read_project, written):
+    """From 0 to 100."""
+    with pytest.raises(ConfigurationError, match="coverage-threshold cannot be"):
+        read_project(f"{SMALLEST}coverage-threshold = {written}\n")
+
+
+def test_a_percentage_is_read_from_a_variable_too(read_project):
+    """Where everything is a text."""
+    settings = read_project(SMALLEST, {"PGSANDBOX_COVERAGE_THRESHOLD": "87.5"})
+
+    assert settings.coverage_threshold == 87.5
+
+
+def test_files_of_coverage_are_below_the_root(read_project, tmp_path):
+    """Wherever pytest was started."""
+    settings = read_project(f'{SMALLEST}coverage-html = "out/schema"\n')
+
+    assert settings.coverage_html == tmp_path / "out" / "schema"

@@ -54,4 +54,5 @@ def test_a_worker_sends_what_any_channel_carries():
         "notes": [],
         "swallowed": [],
         "repeated": [],
+        "coverage": {},
     }
