@@ -148,6 +148,12 @@ SETTINGS: tuple[Setting, ...] = (
         kinds.Repetitions(),
     ),
     _everywhere(
+        "clock",
+        "Whether now() stands still for a test, or moves with each of its transactions.",
+        kinds.choice("still", "moving"),
+        "still",
+    ),
+    _everywhere(
         "coverage",
         "Measure what of the schema the tests touch, print it, and write the data file.",
         kinds.switch(),

@@ -73,6 +73,8 @@ class Settings:
     """What happens to a passing test whose application caught a refusal."""
     repeated_queries: Repetitions
     """How often one line may send the same statement, and what happens where it does."""
+    clock: Literal["still", "moving"]
+    """Whether the database's clock moves within a test."""
     coverage: bool
     """Whether the coverage of the schema is measured."""
     coverage_file: Path

@@ -34,6 +34,7 @@ _FIXTURES = frozenset(
     {
         *("db_session", "db_connection", "db_engine", "pg"),
         *("async_db_session", "async_db_engine", "pgsandbox_live_server"),
+        "db_clock",
     }
 )
 _LOOKS = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow", "setupplan")

@@ -72,6 +72,7 @@ class TestDatabase:
         *,
         restarts_sequences: bool = False,
         observes: bool = False,
+        moves_clock: bool = False,
         endpoint: EndpointProcess | None = None,
     ) -> None:
         self.name = name
@@ -90,6 +91,7 @@ class TestDatabase:
         """Whether what stood is gone, because its transaction ended."""
         self._restarts_sequences = restarts_sequences
         self._observes = observes
+        self._moves_clock = moves_clock
         self._errors: dict[int, PgSandboxError] = {}
         """What made the running test fail, by what the endpoint calls it."""
         self._reported: set[int] = set()
@@ -122,6 +124,7 @@ class TestDatabase:
                 restarts_sequences=self._restarts_sequences,
                 limit=endpoint_process.LIMIT,
                 observes=self._observes,
+                moves_clock=self._moves_clock,
             )
         except EndpointFailure as error:
             raise DatabaseError(
@@ -351,6 +354,13 @@ class TestDatabase:
             return len(self.clone.executed)
         state = self._look("state")
         return int(state["executed"]) if state else 0
+
+    def clock(self, *, moment: str | None = None, seconds: float | None = None) -> str | None:
+        """Set or advance the clock of the running test; return where it is, None in a clone."""
+        if self.clone is not None:
+            return None
+        said: str = self._ask("clock", moment=moment, seconds=seconds)
+        return said
 
     def take_observed(self) -> dict[str, Any] | None:
         """Return what tests have done to the schema since it was asked last, if that is kept."""

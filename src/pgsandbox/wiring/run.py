@@ -21,6 +21,7 @@ from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
 from pgsandbox.sandbox.endpoint_process import EndpointProcess
 from pgsandbox.sandbox.test_database import TestDatabase
+from pgsandbox.schema.movable_clock import make_movable
 from pgsandbox.wiring.application import Application, application_of, context_of
 from pgsandbox.wiring.choosing import choose_server
 from pgsandbox.wiring.homes import Home, endpoint_parameters
@@ -221,7 +222,7 @@ class Run:
                 remedy="Another database has the template's name. Start the run again.",
             )
         home.template = template
-        home.database.open(endpoint_parameters(self.find_server(), home.owned.name))
+        self._open(home.database, home.owned.name)
         return template
 
     def stop(self) -> list[PgSandboxError]:
@@ -374,13 +375,14 @@ class Run:
             target_of(test_url),
             restarts_sequences=settings.restart_sequences,
             observes=settings.coverage,
+            moves_clock=settings.clock == "moving",
             endpoint=endpoint,
         )
         home = Home(database, owned, builder, application, template)
         try:
             if template is None:
                 self._build(builder, owned.name)
-            database.open(endpoint_parameters(server, owned.name))
+            self._open(database, owned.name)
         except BaseException:
             database.close()
             owned.drop()
@@ -415,13 +417,21 @@ class Run:
                 error.facts += (Fact("server", self.describe_server()),)
                 raise
 
+    def _open(self, database: TestDatabase, name: str) -> None:
+        """Let the endpoint open the database *name*, with the clock that the settings want."""
+        server = self.find_server()
+        if self.settings.clock == "moving":
+            with contextlib.closing(server.connect(name)) as connection:
+                make_movable(connection)
+        database.open(endpoint_parameters(server, name))
+
     def _remake(self, home: Home) -> None:
         if home.template is not None:
             home.owned.recreate(home.template.name)
         else:
             home.owned.recreate()
             self._build(home.builder, home.owned.name)
-        home.database.open(endpoint_parameters(self.find_server(), home.owned.name))
+        self._open(home.database, home.owned.name)
 
     def _redirect(self) -> None:
         if not self.settings.redirect:

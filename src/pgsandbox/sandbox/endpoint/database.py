@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import refusals
 from pgsandbox.sandbox.endpoint.advisory import AdvisoryLocks
+from pgsandbox.sandbox.endpoint.clock import StandingClock
 from pgsandbox.sandbox.endpoint.constraints import Constraints
 from pgsandbox.sandbox.endpoint.extended import Prepared
 from pgsandbox.sandbox.endpoint.functions import Routines, SettingFunctions
@@ -83,6 +84,8 @@ class TestDatabaseSession:
         self.observation: Observation | None = None
         """What tests do to the schema, if its coverage is measured."""
         self.observes = False
+        self.clock = StandingClock()
+        """Where ``now()`` comes from."""
         self.own: Routines | None = None
         """All functions and triggers of the database's own."""
         self.locking: Routines | None = None
@@ -169,6 +172,8 @@ class TestDatabaseSession:
         transaction = TestTransaction(
             server, test, constraints=constraints, detector=self._detector, beneath=beneath
         )
+        transaction.clock = self.clock
+        self.clock.begun()
         transaction.observation = self.observation or transaction.observation
         if beneath is None:
             self._constraints = transaction.constraints
@@ -343,6 +348,7 @@ class TestDatabaseSession:
     ) -> list[PgSandboxError]:
         self.advisory.end_transactions()
         errors = transaction.finish()
+        self.clock.forget()
         server = transaction.server
         if transaction.has_defined or server.is_lost:
             self.held.clear()

@@ -93,6 +93,8 @@ class ClientSession:
     first_write: str | None = None
     transactions: int = 0
     """How many transactions it has ended."""
+    began: str = ""
+    """When its present transaction began, where the database's clock moves."""
     on_end: Callable[[bool], None] | None = None
     """Called when its transaction has ended, with whether it was committed."""
 

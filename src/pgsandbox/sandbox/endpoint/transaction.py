@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleaved
 from pgsandbox.sandbox.endpoint import refusals
+from pgsandbox.sandbox.endpoint.clock import StandingClock
 from pgsandbox.sandbox.endpoint.constraints import Constraints, constraints_of
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
 from pgsandbox.sandbox.endpoint.observation import Unobserved
@@ -69,6 +70,7 @@ class TestTransaction:
         self._has_set_constraints = False
         self.observation = Unobserved()
         """What is remembered of the test for the coverage of the schema."""
+        self.clock = StandingClock()
         self._detector = detector
         self._may_hold_locks = False
         """Whether a statement may have taken a lock that outlives a rollback."""
@@ -109,6 +111,7 @@ class TestTransaction:
         try:
             self._drive(self.stack.begin_statement(session, statement))
             self.settings.prepare(session, statement.text, hidden)
+            self.clock.put(self.server, session, self.undone)
             if session.constraint_modes or self._constraint_modes != ():
                 self._give_constraint_modes(session)
         except ServerError as error:  # what the server said to us is for the client, then
@@ -171,6 +174,7 @@ class TestTransaction:
 
     def _take_default_modes(self, session: ClientSession) -> None:
         session.has_queried = False
+        self.clock.begin(session)
         if self.settings.are_touched:
             modes = (
                 self.settings.value(session, f"default_transaction_{name}") == "on"

@@ -101,6 +101,7 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
         refuse_sockets=False,
         swallowed_refusals="warn",
         repeated_queries=Repetitions(),
+        clock="still",
         coverage=False,
         coverage_file=tmp_path / ".pgsandbox-coverage",
         coverage_html=None,
