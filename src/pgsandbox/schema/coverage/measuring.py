@@ -110,9 +110,7 @@ class _Seen:
         self._types = types
         self._refused = {(each[1], each[4]) for each in observed.refused if each[4]}
         self._nulls = {each[1:4] for each in observed.refused if each[0] == "23502"}
-        self._written = {
-            each for what in ("inserted", "updated", "deleted") for each in self._counted(what)
-        }
+        self._written = {each for what in ("inserted", "updated") for each in self._counted(what)}
 
     def parts(self) -> list[Part]:
         """Return every part of the schema, with its points."""

@@ -25,7 +25,7 @@ _PERMISSIONS = re.compile(
 _CONSTANT = re.compile(r":consttype (\d+) [^{}]*?:constvalue 4 \[ ([-\d ]+)\]")
 _FUNCTION = re.compile(r":(?:funcid|winfnoid|aggfnoid) (\d+)")
 _ORDERS = re.compile(r"\border\s+by\b", re.IGNORECASE)
-_INSERT, _SELECT, _UPDATE, _DELETE = 1, 2, 4, 8
+_INSERT, _SELECT, _UPDATE = 1, 2, 4
 """Permissions (``parsenodes.h``)."""
 _NAME = "pgsandbox_statement"
 
@@ -125,7 +125,7 @@ def touched_by(tree: str) -> Touched:
         oid, needed = int(relation), int(permissions)
         if needed & _SELECT:
             found.read.add(oid)
-        if needed & (_INSERT | _UPDATE | _DELETE):
+        if needed & (_INSERT | _UPDATE):
             found.written.add(oid)
         found.columns_read |= {(oid, number) for number in _columns(selected)}
         found.columns_written |= {(oid, number) for number in _columns(inserted + updated)}

@@ -75,6 +75,19 @@ def test_columns_are_those_that_the_server_checks(
     assert named(inventory, found.columns_written) == written
 
 
+@pytest.mark.parametrize(
+    ("statement", "is_written"),
+    [("DELETE FROM turns", False), ("UPDATE turns SET text = ''", True), ("TABLE turns", False)],
+)
+def test_who_deletes_writes_no_row(
+    connection: Any, inventory: Inventory, statement: str, is_written: bool
+) -> None:
+    """A table that is only emptied has never had a row of a test."""
+    found = touched(connection, inventory, statement)
+
+    assert bool(found.written) is is_written
+
+
 def test_a_star_is_every_column(connection: Any, inventory: Inventory) -> None:
     """As the server has expanded it."""
     found = touched(connection, inventory, "SELECT * FROM turns")
