@@ -5,6 +5,8 @@ import signal
 import tempfile
 from pathlib import Path
 
+import pytest
+
 pytest_plugins = ["pgsandbox.plugin", "pytester"]
 
 # A shell lets its background jobs ignore SIGINT, and so do all their children: those that the tests
@@ -21,3 +23,37 @@ if _worker and "PGSANDBOX_RUNDIR" not in os.environ:
     _folder = _parent / f"pgsandbox-{os.getuid()}-{_worker}"
     _folder.mkdir(mode=0o755, exist_ok=True)
     os.environ["PGSANDBOX_RUNDIR"] = str(_folder)
+
+# Modules whose tests take longest, by far: a worker that meets one last keeps the others waiting.
+_LONGEST = (
+    "differential/test_behaviours.py",
+    "cli/test_init.py",
+    "schema/test_differences.py",
+    "sandbox/test_rows.py",
+    "schema/test_environments.py",
+    "integration/test_examples.py",
+    "plugin/test_startup_errors.py",
+    "plugin/test_silently_off.py",
+    "integration/test_crash.py",
+    "plugin/test_reuse.py",
+    "schema/test_diff_command.py",
+    "sandbox/test_async_rows.py",
+    "factories/test_generated.py",
+    "databases/test_lifecycle.py",
+    "plugin/test_workers.py",
+    "databases/test_foreign_databases.py",
+    "endpoint/test_volumes.py",
+    "integration/test_messages.py",
+    "integration/test_tutorials.py",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the modules that take longest come first, in whatever order the others are."""
+    places = {name: place for place, name in enumerate(_LONGEST)}
+
+    def place(item: pytest.Item) -> int:
+        return places.get("/".join(item.path.parts[-2:]), len(places))
+
+    items.sort(key=place)

@@ -94,10 +94,9 @@ def coverage(session: nox.Session) -> None:
     install(session, *FOR_TESTS)
     install_checkout(session)
     session.run("coverage", "erase")
-    # A worker for each core; the tests of one module stay together, since they share projects.
-    workers = ("-n", "logical", "--dist", "loadfile")
-    # What the tests touch of the reference application's schema, printed at the end.
-    session.run("coverage", "run", "-m", "pytest", "--pg-coverage", *workers, *session.posargs)
+    # With what the tests touch of the reference application's schema, printed at the end.
+    words = ("--pg-coverage", *workers(), "-m", "not nightly", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *words)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
@@ -113,6 +112,14 @@ def matrix(session: nox.Session, sqlalchemy: str) -> None:
     install_checkout(session)
     session.install(f"sqlalchemy=={sqlalchemy}")
     session.run("pytest", *selection(session, (*KIT_TESTS, *APPLICATION_TESTS)))
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """What ``all`` leaves out: the same tests in other orders, on workers, on older servers."""
+    install(session, *FOR_TESTS)
+    install_checkout(session)
+    session.run("pytest", *workers(), "-m", "nightly", *session.posargs)
 
 
 @nox.session
@@ -201,6 +208,15 @@ def dev(session: nox.Session) -> None:
         external=True,
     )  # fmt: skip
     poetry(session, "install", "--only-root", env={"VIRTUAL_ENV": str(environment)})
+
+
+def workers() -> tuple[str, ...]:
+    """How pytest-xdist divides the tests: two workers a core, since they wait half of the time.
+
+    The tests of one module stay together, because they share projects.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return "-n", str(2 * (cores or 1)), "--dist", "loadfile", "--no-loadscope-reorder"
 
 
 def selection(session: nox.Session, default: tuple[str, ...]) -> list[str]:

@@ -7,7 +7,6 @@ leased and dropped again.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -15,13 +14,13 @@ from typing import Literal
 
 from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, Fact
-from pgsandbox.reports import Finding, Report, in_order
+from pgsandbox.reports import Finding, Report, in_order, left_over
 from pgsandbox.schema.catalog import read_catalog
 from pgsandbox.schema.compare import compare, tables_in_another_order
-from pgsandbox.schema.findings import Ignore, findings, left_over
-from pgsandbox.schema.objects import Catalog
+from pgsandbox.schema.findings import PAGE, Ignore, findings
+from pgsandbox.schema.schema_objects import Catalog
 from pgsandbox.schema.versions import version_tables, without_versions
-from pgsandbox.wiring import DEFAULT, Application, Run
+from pgsandbox.wiring import DEFAULT, Application, started
 
 How = Literal["metadata", "migrations"]
 
@@ -49,28 +48,21 @@ def compare_schemas(
     *app* is the application if it is made already. Raises ConfigurationError where there are no
     migrations, SchemaNotBuilt where either can't be built.
     """
-    names = [name for name, place in _migrations(settings).items() if place is not None]
-    if not names:
-        raise ConfigurationError(
-            "There are no migrations to compare the models with.",
-            facts=[Fact("migrations", "none", settings.source_of("migrations"))],
-            remedy='Set migrations = "migrations" in [tool.pgsandbox], which names the directory '
-            "of the Alembic environment or its ini file; the setting schema may stay as it is.",
-        )
-    models = _built(settings, "metadata", names, app)
-    migrated = _built(settings, "migrations", names, models.app)
+    places = places_of_migrations(settings, "compare the models with")
+    models = _built(settings, "metadata", places, app)
+    migrated = _built(settings, "migrations", places, models.app)
     found: list[Finding] = []
     moved: list[str] = []
     compared = 0
-    for name in names:
+    for name in places:
         left = models.catalogs[name]
         right = without_versions(migrated.catalogs[name], migrated.version_tables[name], left)
         differences = compare(left, right, column_order=column_order)
-        found += [_in_bind(each, name) for each in findings(differences, right)]
+        found += [in_bind(each, name) for each in findings(differences, right)]
         moved += [] if column_order else tables_in_another_order(left, right)
         compared += len({*left, *right})
     ignored = [Ignore(**entry) for entry in settings.schema_ignore]
-    reported = left_over(found, ignored)
+    reported = left_over(found, ignored, "schema-ignore", PAGE)
     hidden = len(found) - len([each for each in reported if each.code != "ignore-unused"])
     summary = [f"{compared} objects compared on {models.server}: {_counted(len(reported))}"]
     if hidden:
@@ -81,37 +73,42 @@ def compare_schemas(
     return Report(in_order(reported), "; ".join(summary) + ".")
 
 
-def _migrations(settings: Settings) -> dict[str, Path | None]:
+def places_of_migrations(settings: Settings, purpose: str) -> dict[str, Path]:
+    """Return where the migrations of each database are, by the name of its bind.
+
+    Raises ConfigurationError if there are none to do *purpose*: "check", "compare".
+    """
     binds = {name: bind.migrations for name, bind in settings.binds.items()}
-    return {DEFAULT: settings.migrations, **binds}
+    places = {DEFAULT: settings.migrations, **binds}
+    found = {name: place for name, place in places.items() if place is not None}
+    if not found:
+        raise ConfigurationError(
+            f"There are no migrations to {purpose}.",
+            facts=[Fact("migrations", "none", settings.source_of("migrations"))],
+            remedy='Set migrations = "migrations" in [tool.pgsandbox], which names the directory '
+            "of the Alembic environment or its ini file; the setting schema may stay as it is.",
+        )
+    return found
 
 
-def _built(settings: Settings, how: How, names: list[str], app: Application | None) -> _Side:
-    with _started(_only(settings, how), app) as run:
+def in_bind(found: Finding, name: str) -> Finding:
+    """Return *found* with the name of the bind that it was found in."""
+    return found if name == DEFAULT else replace(found, subject=f"{name}: {found.subject}")
+
+
+def _built(settings: Settings, how: How, places: dict[str, Path], app: Application | None) -> _Side:
+    with started(_only(settings, how), app) as run:
         catalogs, versions = {}, {}
-        for name in names:
+        for name, place in places.items():
             url = run.url_of(name)
             with contextlib.closing(run.find_server().connect(url.database)) as connection:
                 catalogs[name] = read_catalog(connection)
-            place = _migrations(settings)[name]
-            if how == "migrations" and place is not None:
+            if how == "migrations":
                 with run.building(url.set(drivername="postgresql+psycopg2")):
                     versions[name] = version_tables(
                         place, url.set(drivername="postgresql+psycopg2")
                     )
         return _Side(catalogs, versions, run.describe_server().partition(" (")[0], run.app)
-
-
-@contextlib.contextmanager
-def _started(settings: Settings, app: Application | None) -> Iterator[Run]:
-    run = Run(settings, app=app)
-    run.interceptor.install()
-    try:
-        run.start()
-        yield run
-    finally:
-        run.stop()
-        run.interceptor.remove()
 
 
 def _only(settings: Settings, how: How) -> Settings:
@@ -120,17 +117,13 @@ def _only(settings: Settings, how: How) -> Settings:
     What seeds it is for tests, and fails where the other way makes no tables for it.
     """
     binds = {
-        name: replace(bind, schema=how) if bind.migrations is not None else bind
+        name: bind.changed(schema=how) if bind.migrations is not None else bind
         for name, bind in settings.binds.items()
     }
     here: How = how if settings.migrations is not None else "metadata"
-    return replace(
-        settings, schema=here, binds=MappingProxyType(binds), seed=None, keep=False, child_env=()
+    return settings.changed(
+        schema=here, binds=MappingProxyType(binds), seed=None, keep=False, child_env=()
     )
-
-
-def _in_bind(found: Finding, name: str) -> Finding:
-    return found if name == DEFAULT else replace(found, subject=f"{name}: {found.subject}")
 
 
 def _counted(number: int) -> str:

@@ -27,7 +27,7 @@ from psycopg2 import extensions
 
 _CONNECTION_OK = 0  # ConnStatusType in libpq-fe.h
 
-PATIENCE = 14.0
+TIMEOUT = 14.0
 """Seconds for which a connection waits for an answer, unless it is told another number."""
 
 
@@ -62,14 +62,14 @@ class Cursor(extensions.cursor):
 
 
 class Connection(extensions.connection):
-    """A connection whose calls return, or raise NoAnswer, within `patience` seconds."""
+    """A connection whose calls return, or raise NoAnswer, within `timeout` seconds."""
 
-    patience: float = PATIENCE
+    timeout: float = TIMEOUT
     """Seconds to wait for one answer."""
 
-    def wait(self, patience: float | None = None) -> None:
+    def wait(self, timeout: float | None = None) -> None:
         """Return when the log-in, or the statement, is done; close the socket if it takes long."""
-        seconds = self.patience if patience is None else patience
+        seconds = self.timeout if timeout is None else timeout
         deadline = time.monotonic() + seconds
         while (state := self.poll()) != extensions.POLL_OK:
             poller = select.poll()

@@ -17,7 +17,6 @@ One class per cause, so that a caller can catch exactly what it can handle::
     ├── DatabaseError
     │   ├── MayNotCreateDatabases       the role lacks CREATEDB
     │   ├── NotATestDatabase            the database does not bear our mark: nothing was done to it
-    │   ├── AdoptionRefused             the database may not be handed over, or not be taken
     │   ├── SharedStateChanged          a clone test has changed what all databases share
     │   ├── LeaseLost                   the session that held the database was ended
     │   └── AdministrationBlocked       an administrative statement reached its time limit
@@ -25,8 +24,7 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   └── SchemaNotBuilt              create_all or a migration failed
     ├── GuardError
     │   ├── DatabaseNotRequested        a test that did not ask for the database opened it
-    │   ├── ForeignDatabase             a connection to anything but the test database
-    │   └── SocketRefused               a test without the database opened a socket
+    │   └── ForeignDatabase             a connection to anything but the test database
     ├── SandboxError
     │   ├── TransactionsInterleaved     two transactions whose result one can't express
     │   ├── OuterTransactionEnded       a hidden COMMIT ended the transaction that holds the test
@@ -203,12 +201,6 @@ class NotATestDatabase(DatabaseError):
     page = "not-a-test-database"
 
 
-class AdoptionRefused(DatabaseError):
-    """A database can't be handed over to pgsandbox, or none of those that were is free."""
-
-    page = "adoption-refused"
-
-
 class SharedStateChanged(DatabaseError):
     """A test with a clone has changed what all databases of the server share."""
 
@@ -255,12 +247,6 @@ class ForeignDatabase(GuardError):
     """A connection to anything but the test database was refused."""
 
     page = "foreign-database"
-
-
-class SocketRefused(GuardError):
-    """A test that did not ask for the database opened a socket, and a setting refuses that."""
-
-    page = "socket-refused"
 
 
 class SandboxError(PgSandboxError):

@@ -20,11 +20,11 @@ from pgsandbox import config
 from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, Fact
 from pgsandbox.factories import checking, generating
-from pgsandbox.factories.persisting import Bench
-from pgsandbox.reports import Finding, Report
-from pgsandbox.wiring import DEFAULT, Run
+from pgsandbox.factories.persisting import TrialConnections
+from pgsandbox.reports import Finding, Report, left_over
+from pgsandbox.wiring import DEFAULT, Run, started
 from pgsandbox.wiring.application import context_of
-from pgsandbox.wiring.sources import metadata_of
+from pgsandbox.wiring.resolving import metadata_of
 
 _NAMES = ("factories.py", "factories/__init__.py")
 
@@ -43,15 +43,8 @@ def generate_factories(settings: Settings) -> generating.Generated:
 
 def check_factories(settings: Settings) -> Report:
     """Build the project's databases, check its factories in them, and drop them again."""
-    run = Run(settings)
-    run.interceptor.install()
-    try:
-        run.start()
-        with _connections(run) as connections:
-            return FactoryChecks(run, connections[DEFAULT], connections).all()
-    finally:
-        run.stop()
-        run.interceptor.remove()
+    with started(settings) as run, _connections(run) as connections:
+        return FactoryChecks(run, connections[DEFAULT], connections).all()
 
 
 @dataclass(frozen=True)
@@ -80,9 +73,10 @@ class FactoryChecks:
             metadatas = [
                 metadata for name, metadata in named if name == DEFAULT or name in self.binds
             ]
-            bench = Bench(self.connection, binds)
+            bench = TrialConnections(self.connection, binds)
             found = checking.check(modules, metadatas, bench, settings.root)
-            left = _left_over(found, [Ignore(**entry) for entry in settings.factories_ignore])
+            ignored = [Ignore(**entry) for entry in settings.factories_ignore]
+            left = left_over(found, ignored, "factories-ignore", "reference/factories/")
             return checking.report(left, *checking.count_of(modules, metadatas))
 
 
@@ -101,22 +95,6 @@ class Ignore:
         """Say whether *found* is meant."""
         is_about_it = self.object in {found.subject, found.subject.partition(".")[0]}
         return is_about_it and self.finding in {"", found.code}
-
-
-def _left_over(found: list[Finding], ignored: list[Ignore]) -> list[Finding]:
-    kept = [each for each in found if not any(entry.covers(each) for entry in ignored)]
-    unused = [entry for entry in ignored if not any(entry.covers(each) for each in found)]
-    return kept + [
-        Finding(
-            "ignore-unused",
-            "The entry in factories-ignore matches nothing that was found.",
-            subject=entry.object,
-            details={"finding": entry.finding or "any", "reason": entry.reason},
-            remedy="Remove it.",
-            page="reference/factories/#ignore-unused",
-        )
-        for entry in unused
-    ]
 
 
 def modules_of(settings: Settings) -> list[ModuleType]:
@@ -171,7 +149,7 @@ def _connections(run: Run) -> Iterator[dict[str, Connection]]:
     """Connect to each of the run's databases; whatever is done there is rolled back."""
     with contextlib.ExitStack() as stack:
         found: dict[str, Connection] = {}
-        for name in [*run.homes][::-1]:
+        for name in [*run.run_databases][::-1]:
             url = run.url_of(name)
             # What is asynchronous waits for nobody here; the kit itself always has psycopg2.
             if url.get_driver_name() == "asyncpg":

@@ -174,8 +174,11 @@ _SETS_A_PASSWORD = re.compile(
 _PASSWORD_WORD = re.compile(r"\b[\w.]*(?:password|passwd|pwd|secret|token)\w*\b", re.IGNORECASE)
 _QUOTE = re.compile(r"'|\$\w*\$")
 _PASSWORD_CLAUSE = re.compile(
-    rf"\bpassword{_GAP}((?:[EU]&?)?'(?:''|\\.|[^'])*(?:'|\Z)|\$(\w*)\$.*?(?:\$\2\$|\Z))",
+    rf"\bpassword\"?{_GAP}((?:[EU]&?)?'(?:''|\\.|[^'])*(?:'|\Z)|\$(\w*)\$.*?(?:\$\2\$|\Z))",
     re.DOTALL | re.IGNORECASE,
+)
+_SETS_TO = re.compile(
+    r"\bset\s[\s\w.\"]*(?:pass|pwd|secret|token)[\w.\"]*\s+to\s+([^\s;'$]+)", re.IGNORECASE
 )
 _URL_IN_TEXT = re.compile(r"\b[\w+.-]+(?::/{1,2}|//)[^\s'\"<>]+", re.ASCII)
 _PAIR = re.compile(
@@ -196,6 +199,8 @@ def _in_sql(text: str) -> Iterator[_Range]:
     for clause in _PASSWORD_CLAUSE.finditer(text):
         yield clause.span(1)
     yield from _keywords(text, is_sql=True)
+    for found in _SETS_TO.finditer(text):
+        yield found.span(1)
     for found in (*_NO_HOST.finditer(text), *_PAIR.finditer(text)):
         yield found.span(found.re.groups)
     for found in _NO_PORT.finditer(text):

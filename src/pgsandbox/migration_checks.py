@@ -1,6 +1,6 @@
 """A project's migrations, checked on databases that are made for it and dropped again.
 
-The checks themselves are in ``schema.checks``, ``schema.locks`` and ``comparing``; here each gets
+The checks are in ``schema.checks``, ``schema.long_locks`` and ``comparing``; here each gets
 the databases that it needs from a `Run`, for the project's own database and every bind.
 """
 
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pgsandbox import databases, schema
-from pgsandbox.comparing import compare_schemas
-from pgsandbox.errors import ConfigurationError, Fact
+from pgsandbox.comparing import compare_schemas, in_bind, places_of_migrations
 from pgsandbox.reports import Finding, Report, in_order
-from pgsandbox.schema import checks, locks
+from pgsandbox.schema import checks, long_locks
 from pgsandbox.schema.checks import MigrationRows
 from pgsandbox.schema.migrating import Migrations
 from pgsandbox.wiring import DEFAULT, Run
@@ -64,7 +63,7 @@ class MigrationChecks:
         """Report which of the given rows do not arrive, or do not come back."""
         found: list[Finding] = []
         for rows in given:
-            location = self._locations()[rows.bind or DEFAULT]
+            location = places_of_migrations(self.run.settings, "check")[rows.bind or DEFAULT]
             with self._empty(location, "rows") as migrations:
                 found += checks.rows_survive(migrations, rows)
         return Report(in_order(found), f"{len(given)} sets of rows sent through the migrations.")
@@ -72,39 +71,27 @@ class MigrationChecks:
     def long_locks(self) -> Report:
         """Report what would keep one of the setting ``large-tables`` locked for long."""
         tables = self.run.settings.large_tables
-        return self._report(lambda each: locks.long_locks(each, tables), "looked at for long locks")
+        return self._report(
+            lambda each: long_locks.long_locks(each, tables), "looked at for long locks"
+        )
 
     # -- databases ----------------------------------------------------------------------------
 
     def _report(self, check: Check, what: str) -> Report:
         found: list[Finding] = []
         count = 0
-        for name, location in self._locations().items():
+        for name, location in places_of_migrations(self.run.settings, "check").items():
             with self._empty(location, "migrations") as migrations:
                 count += len(migrations.revisions)
-                found += [_in_bind(each, name) for each in check(migrations)]
-        return Report(in_order(found), f"{count} revisions, {what}.")
-
-    def _locations(self) -> dict[str, Path]:
-        settings = self.run.settings
-        places = {
-            DEFAULT: settings.migrations,
-            **{name: bind.migrations for name, bind in settings.binds.items()},
-        }
-        found = {name: place for name, place in places.items() if place is not None}
-        if not found:
-            raise ConfigurationError(
-                "There are no migrations to check.",
-                facts=[Fact("migrations", "none", settings.source_of("migrations"))],
-                remedy='Set migrations = "migrations" in [tool.pgsandbox], which names the '
-                "directory of the Alembic environment or its ini file.",
-            )
-        return found
+                found += [in_bind(each, name) for each in check(migrations)]
+        left = sum(checks.not_checked(finding) for finding in found)
+        checked = f"{count - left} of {count}" if left else f"{count}"
+        return Report(in_order(found), f"{checked} revisions, {what}.")
 
     @contextlib.contextmanager
     def _empty(self, location: Path, purpose: str) -> Iterator[Migrations]:
         server, settings = self.run.find_server(), self.run.settings
-        application = self.run.homes[DEFAULT].application
+        application = self.run.run_databases[DEFAULT].application
         owned = databases.claim(
             server,
             f"{application}_{purpose}",
@@ -123,13 +110,9 @@ class MigrationChecks:
 
     @contextlib.contextmanager
     def _interceptor_set_aside(self) -> Iterator[None]:
-        """Let the comparison, which has a run of its own, put its own interceptor in the way."""
+        """Remove this run's interceptor for the comparison, whose own run installs another."""
         self.run.interceptor.remove()
         try:
             yield
         finally:
             self.run.interceptor.install()
-
-
-def _in_bind(found: Finding, name: str) -> Finding:
-    return found if name == DEFAULT else replace(found, subject=f"{name}: {found.subject}")

@@ -8,11 +8,9 @@ a machine without a database.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import quote
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -73,31 +71,63 @@ class Report:
         lines = [_annotation(finding) for finding in self.findings]
         return "\n".join([*lines, self.summary])
 
-    def sarif(self, *, tool: str, version: str, titles: Mapping[str, str] | None = None) -> str:
-        """Return the report as SARIF 2.1.0 (OASIS), which code scanning services read.
 
-        *titles* says each rule in one sentence, by its code; what is not there says its code.
-        """
-        rules = {finding.code: finding for finding in self.findings}
-        run = {
-            "tool": {
-                "driver": {
-                    "name": tool,
-                    "version": version,
-                    "rules": [_sarif_rule(rules[code], titles or {}) for code in sorted(rules)],
-                }
-            },
-            # Not the default, which counts UTF-16: ours are characters.
-            "columnKind": "unicodeCodePoints",
-            "results": [_sarif_result(finding) for finding in self.findings],
-        }
-        schema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
-        return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=2)
+class Ignore(Protocol):
+    """An entry by which a project lives with findings."""
+
+    @property
+    def object(self) -> str:
+        """What it is about."""
+
+    @property
+    def reason(self) -> str:
+        """Why the findings may stay."""
+
+    @property
+    def finding(self) -> str:
+        """The code of the findings; empty, or ``*``, for any."""
+
+    def covers(self, found: Finding) -> bool:
+        """Say whether *found* is meant."""
+
+
+def left_over(
+    found: Sequence[Finding], ignored: Sequence[Ignore], setting: str, page: str
+) -> list[Finding]:
+    """Return what no entry of *setting* ignores, and a finding for each that ignores nothing."""
+    kept = [each for each in found if not any(entry.covers(each) for entry in ignored)]
+    unused = [entry for entry in ignored if not any(entry.covers(each) for each in found)]
+    return kept + [
+        Finding(
+            "ignore-unused",
+            f"The entry in {setting} matches nothing that was found.",
+            subject=entry.object,
+            details={"finding": entry.finding or "any", "reason": entry.reason},
+            remedy="Remove it.",
+            page=f"{page}#ignore-unused",
+        )
+        for entry in unused
+    ]
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return *findings* by place, then by code."""
     return tuple(sorted(findings, key=_order))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each of *rows*, whose cells stand below each other; short rows are filled.
+
+    The last column has no end of its own.
+    """
+    most = max(map(len, rows), default=0)
+    padded = [[*row, *[""] * (most - len(row))] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*padded, strict=True)]
+    widths[-1:] = [0]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in padded
+    ]
 
 
 def _order(finding: Finding) -> tuple[str, int, int, str, str, str]:
@@ -144,31 +174,3 @@ def _escaped(text: str, *, is_message: bool = False) -> str:
     """Return *text* as GitHub's workflow commands quote it."""
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return text if is_message else text.replace(":", "%3A").replace(",", "%2C")
-
-
-def _sarif_rule(finding: Finding, titles: Mapping[str, str]) -> dict[str, Any]:
-    # GitHub asks for both descriptions and for a help text.
-    title = {"text": titles.get(finding.code, finding.code)}
-    help_text = " ".join(filter(None, [finding.remedy, finding.page])) or finding.code
-    return {
-        "id": finding.code,
-        "shortDescription": title,
-        "fullDescription": title,
-        "help": {"text": help_text},
-    }
-
-
-def _sarif_result(finding: Finding) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "ruleId": finding.code,
-        "level": "error",
-        "message": {"text": " ".join(filter(None, [finding.message, finding.remedy]))},
-    }
-    if finding.path is not None:
-        region = {"startLine": finding.line or 1, "startColumn": finding.column or 1}
-        uri = quote(finding.path.replace(os.sep, "/"), errors="surrogateescape")
-        place = {"artifactLocation": {"uri": uri}, "region": region}
-        result["locations"] = [{"physicalLocation": place}]
-    elif finding.subject:
-        result["locations"] = [{"logicalLocations": [{"fullyQualifiedName": finding.subject}]}]
-    return result

@@ -5,6 +5,19 @@ does it and returns the exit code. Only the chosen one is imported, so that ``pg
 nothing of what a database needs.
 
 Exit codes of every command: 0 fine, 1 findings, 2 cannot run.
+
+* ``project``: the settings of the project that a command is about, and its modules made importable;
+* ``advice``: what `doctor` advises, made of what it measured;
+* ``doctor``: one screen about the server;
+* ``explain``: the page of an error, a rule or a setting, from the files in ``pages``;
+* ``factories``: factories written and checked;
+* ``init``: configuration and a first test for a project as it stands;
+* ``lint``: what test files should not do;
+* ``reap``: what killed runs left is dropped;
+* ``schema``: models and migrations compared.
+
+It may import everything but ``plugin``. What a command decides without a terminal belongs a layer
+below: here stand arguments, printing and exit codes.
 """
 
 from __future__ import annotations
@@ -25,7 +38,6 @@ COMMANDS: dict[str, str] = {
     "schema": "Compare the schema that the models make with the one that the migrations make.",
     "coverage": "Add up what runs with --pg-coverage have touched of the schema, and print it.",
     "factories": "Write factories from the models, and check those that are there.",
-    "adopt": "Hand an empty database over to runs whose role may not create any.",
     "doctor": "Show the server that runs use, what it costs, and what to change.",
     "reap": "Drop the databases that killed runs left, and nothing else.",
 }

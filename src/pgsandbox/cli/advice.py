@@ -66,8 +66,6 @@ class Situation:
     """How many processes they are enough for."""
     processors: int
     """How many processors this machine has for them."""
-    adopted: int = 0
-    """Databases that were handed over to the role."""
     left_over: int = 0
     """Databases that dead runs left."""
     kept: int = 0
@@ -98,9 +96,8 @@ def _problems(situation: Situation) -> Iterator[Advice]:
     if not situation.may_create:
         yield Advice(
             f'Let the role create databases: ALTER ROLE "{situation.role}" CREATEDB',
-            f"without it there is no clone, and nothing to test in but the {situation.adopted} "
-            "databases that were adopted for it",
-            is_problem=not situation.adopted,
+            "without it there is nothing to test in on this server",
+            is_problem=True,
         )
     if situation.most_processes < situation.processors:
         yield Advice(
@@ -136,16 +133,20 @@ def _slow(situation: Situation) -> Iterator[Advice]:
         )
 
 
+def _databases(number: int) -> str:
+    return "1 database is" if number == 1 else f"{number} databases are"
+
+
 def _untidy(situation: Situation) -> Iterator[Advice]:
     if situation.left_over:
         yield Advice(
             "Run `pgsandbox reap`, or any test run",
-            f"{situation.left_over} databases are left over from killed runs",
+            f"{_databases(situation.left_over)} left over from killed runs",
         )
     if situation.kept:
         yield Advice(
             "Run `pgsandbox reap --kept` if nobody looks at them any more",
-            f"{situation.kept} databases are kept",
+            f"{_databases(situation.kept)} kept",
         )
     if situation.is_superuser and situation.kind == "given":
         yield Advice(

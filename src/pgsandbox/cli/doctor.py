@@ -25,6 +25,7 @@ from pgsandbox.cli.project import root_argument, settings_of
 from pgsandbox.config import Settings
 from pgsandbox.databases.capacity import POOL_OF_A_CLONE, most_processes
 from pgsandbox.guard import masked
+from pgsandbox.reports import columns
 from pgsandbox.servers import Server
 from pgsandbox.wiring import Run, choose_server
 
@@ -164,7 +165,6 @@ def diagnose(settings: Settings, server: Server) -> Diagnosis:
         free=capacity.free,
         most_processes=most_processes(capacity.free, 1 + len(settings.binds)),
         processors=os.cpu_count() or 1,
-        adopted=sum(each.may_drop for each in tests if _is_adopted(each)),
         left_over=sum(not each.is_leased and not each.is_kept for each in tests if _is_test(each)),
         kept=sum(each.is_kept for each in tests),
     )
@@ -239,10 +239,6 @@ def _is_template(found: databases.Leftover) -> bool:
     return found.mark is not None and found.mark.purpose == databases.TEMPLATE
 
 
-def _is_adopted(found: databases.Leftover) -> bool:
-    return found.mark is not None and found.mark.purpose == databases.ADOPTED
-
-
 def _is_test(found: databases.Leftover) -> bool:
     return found.mark is None or found.mark.purpose == databases.PURPOSE
 
@@ -273,14 +269,4 @@ def _age(found: databases.Leftover) -> str:
 def _section(title: str, rows: Iterable[Sequence[str]]) -> str:
     """The *rows* below *title*, in columns; nothing if there are none."""
     listed = list(rows)
-    if not listed:
-        return ""
-    most = max(map(len, listed))
-    padded = [[*row, *[""] * (most - len(row))] for row in listed]
-    widths = [max(map(len, column)) for column in zip(*padded, strict=True)]
-    widths[-1] = 0
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in padded
-    ]
-    return "\n".join([title, *(f"  {line}" for line in lines)])
+    return "\n".join([title, *(f"  {line}" for line in columns(listed))]) if listed else ""

@@ -12,6 +12,7 @@ import io
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 from pgsandbox import errors
 from pgsandbox.cli import FINE
@@ -73,7 +74,7 @@ def explain_rule(rule: Rule) -> str:
     return "\n\n".join([*parts, f"Background: {rule.page}"])
 
 
-def _explain_setting(setting: Setting) -> str:
+def _explain_setting(setting: Setting[Any]) -> str:
     default = "required" if setting.is_required else shown(setting.default)
     place = "[tool.pgsandbox]" if setting.in_file else "not in the file: it is for a single run"
     rows = [

@@ -7,18 +7,16 @@ import gc
 import io
 import os
 import sys
-import tomllib
 from pathlib import Path
-from typing import Any
 
-import pgsandbox
 from pgsandbox import config, lint
+from pgsandbox.cli.project import pythonpath
 from pgsandbox.config import Settings
 from pgsandbox.errors import ConfigurationError, Fact
 from pgsandbox.lint import BY_CODE, Project, Rule
 from pgsandbox.reports import Report
 
-_FORMATS = ("text", "json", "sarif", "github")
+_FORMATS = ("text", "json", "github")
 _FILE = "pyproject.toml"
 _DEFAULT = Path("tests/integration")
 
@@ -36,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=_FORMATS,
         default="text",
-        help="for people, programs, code scanning, or GitHub's annotations (default: text)",
+        help="for people, programs, or GitHub's annotations (default: text)",
     )
     parser.add_argument(
         "--json",
@@ -94,7 +92,7 @@ def _project(given_root: Path, given: list[Path]) -> Project:
         root=root,
         paths=tuple(path for path in named if _is_below(path, configured)) if given else configured,
         given=tuple(path for path in named if not _is_below(path, configured)),
-        sources=tuple(root / folder for folder in _pythonpath(root)),
+        sources=tuple(pythonpath(root)),
         forbidden=settings.forbidden_imports if settings else (),
         redirect=settings.redirect if settings else False,
         with_conftests_above=not given,
@@ -129,24 +127,11 @@ def _no_such_path(
     )
 
 
-def _pythonpath(root: Path) -> list[str]:
-    """Return the folders that pytest puts on the path, from which tests import."""
-    try:
-        document: dict[str, Any] = tomllib.loads((root / _FILE).read_text("utf-8"))
-        found = document["tool"]["pytest"]["ini_options"]["pythonpath"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return found.split() if isinstance(found, str) else [str(each) for each in found]
-
-
 def _rendered(report: Report, form: str) -> str:
     if form == "json":
         return report.json()
     if form == "github":
         return report.annotations()
-    if form == "sarif":
-        titles = {rule.code: rule.title for rule in lint.RULES}
-        return report.sarif(tool="pgsandbox", version=pgsandbox.__version__, titles=titles)
     return report.text()
 
 

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from pgsandbox import config
 from pgsandbox.config import Settings
@@ -28,15 +29,15 @@ def root_argument(parser: argparse.ArgumentParser) -> None:
 def settings_of(directory: Path) -> Settings:
     """Return the settings of the project that *directory* belongs to.
 
-    Its modules can be imported afterwards as in a test run: from its root, from src, and from what
-    pytest's setting ``pythonpath`` names. Raises ConfigurationError where no pyproject.toml from
-    there upwards configures pgsandbox.
+    Its modules can be imported afterwards as in a test run: from what pytest's setting
+    ``pythonpath`` names, from its root, and from src. Raises ConfigurationError where no
+    pyproject.toml from there upwards configures pgsandbox.
     """
     start = directory.resolve()
     root = config.find([start]) or _root_with_a_file(start)
     settings = config.read(root, os.environ, {}) if root is not None else None
     if root is not None and settings is not None:
-        for path in reversed((root, root / "src", *_python_path(root))):
+        for path in reversed((*pythonpath(root), root, root / "src")):
             sys.path.insert(0, str(path))
         guard_imports(settings)
         return settings
@@ -50,12 +51,26 @@ def settings_of(directory: Path) -> Settings:
     )
 
 
+def pythonpath(root: Path) -> list[Path]:
+    """Return the folders that pytest puts on the path, as the project's pyproject.toml names them.
+
+    Both of pytest's tables may name them: ``[tool.pytest]`` and ``[tool.pytest.ini_options]``.
+    """
+    try:
+        document: dict[str, Any] = tomllib.loads((root / config.FILE).read_text("utf-8"))
+        table = document["tool"]["pytest"]
+        named = {**table, **table.get("ini_options", {})}.get("pythonpath", [])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    return [root / each for each in (named.split() if isinstance(named, str) else named)]
+
+
 def guard_imports(settings: Settings) -> None:
     """Refuse from now on what a test run refuses: the project's code is about to be imported.
 
     A command's process keeps it to its end, so that handlers at exit and threads are refused.
     """
-    from pgsandbox.wiring.sources import interceptor_of  # SQLAlchemy comes with it
+    from pgsandbox.wiring.resolving import interceptor_of  # SQLAlchemy comes with it
 
     interceptor = interceptor_of(settings)
     interceptor.running = "a command of pgsandbox imports the project's code"
@@ -85,10 +100,3 @@ _guards: list[Callable[[], None]] = []
 def _root_with_a_file(start: Path) -> Path | None:
     """The project's root where a variable configures it, and no table does."""
     return next((each for each in (start, *start.parents) if (each / config.FILE).is_file()), None)
-
-
-def _python_path(root: Path) -> list[Path]:
-    document = tomllib.loads((root / config.FILE).read_text("utf-8"))
-    pytest = document.get("tool", {}).get("pytest", {})
-    named = {**pytest, **pytest.get("ini_options", {})}.get("pythonpath", [])
-    return [root / path for path in (named.split() if isinstance(named, str) else named)]

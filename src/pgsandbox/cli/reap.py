@@ -17,6 +17,7 @@ from pgsandbox.cli import FINDINGS, FINE
 from pgsandbox.cli.project import root_argument, settings_of
 from pgsandbox.databases.limits import DEFAULT_LIMITS as LIMITS
 from pgsandbox.errors import DatabaseError
+from pgsandbox.reports import columns
 from pgsandbox.servers import Server
 from pgsandbox.wiring import Run, find_running
 
@@ -46,7 +47,7 @@ class Reaped:
     lines: tuple[Line, ...] = ()
     """Every database of pgsandbox that was there, by name."""
     problems: tuple[str, ...] = field(default=())
-    """What stood in the way, each a whole message."""
+    """What could not be dropped and why, each a whole message."""
 
     @property
     def exit_code(self) -> int:
@@ -58,7 +59,7 @@ class Reaped:
         dropped = sum(line.became == "dropped" for line in self.lines)
         rows = [[each.became, each.name, each.why, each.project] for each in self.lines]
         summary = f"{dropped} dropped, {len(self.lines) - dropped} left"
-        return "\n".join([self.server, *_columns(rows), *self.problems, summary])
+        return "\n".join([self.server, *columns(rows), *self.problems, summary])
 
     def json(self) -> str:
         """Return it for a program."""
@@ -126,18 +127,9 @@ def _why_left(found: databases.Leftover, errors: Sequence[DatabaseError]) -> tup
     reasons = {
         "held by a live run": found.is_leased,
         "kept; `pgsandbox reap --kept` drops it": found.is_kept,
-        "adopted: emptied by the next run, never dropped": purpose == databases.ADOPTED,
         f"only its owner {found.role} may drop it": not found.may_drop,
         "a template that a live run uses": purpose == databases.TEMPLATE,
         f"for another purpose: {purpose}": purpose != databases.PURPOSE,
         "its run has just ended": True,
     }
     return "left", next(reason for reason, holds in reasons.items() if holds)
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

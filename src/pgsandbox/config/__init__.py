@@ -1,9 +1,15 @@
 """The settings of a project: each declared once, read from four places, and knowing its source.
 
-``find`` gives the root of the project that tests belong to, ``read`` its settings, or None where
-pgsandbox is not configured. ``resolve`` gives the object that one of them refers to. ``SETTINGS``
-is the declaration that everything else is made from. Standard library only; importing this imports
-nothing of the user's.
+* ``discovery``: `find` gives the root of the project that tests belong to;
+* ``kinds``: what a value may be, and how it is read from TOML and from text;
+* ``declared``: ``Settings``, whose attributes are the declarations of all settings;
+* ``settings``: settings as people read them;
+* ``reading``: `read` gives a project's settings, or None where pgsandbox is not configured;
+* ``references``: `resolve` gives the object that a setting refers to.
+
+Standard library, ``guard`` and ``errors`` only; nothing of the user's is imported but by `resolve`.
+A new setting is one attribute of ``Settings``; what two settings together may not say belongs into
+``reading``.
 
 pytest asks for the declarations in every project that has pgsandbox installed; what reads them is
 imported when somebody asks for it.
@@ -12,13 +18,21 @@ imported when somebody asks for it.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pgsandbox.config.declared import BIND_SETTINGS, OTHER_VARIABLES, SETTINGS, Setting
+from pgsandbox.config.declared import (
+    BIND_SETTINGS,
+    OTHER_VARIABLES,
+    SETTINGS,
+    Bind,
+    Setting,
+    Settings,
+    Value,
+)
 
 if TYPE_CHECKING:
-    from pgsandbox.config.finding import FILE, Search, find, stray_tests
+    from pgsandbox.config.discovery import FILE, Search, find, stray_tests
     from pgsandbox.config.reading import read
-    from pgsandbox.config.references import imported, resolve
-    from pgsandbox.config.settings import Bind, Settings, Value, header_lines, rows
+    from pgsandbox.config.references import failures_told, imported, resolve
+    from pgsandbox.config.settings import header_lines, rows
 
 __all__ = [
     "BIND_SETTINGS",
@@ -30,6 +44,7 @@ __all__ = [
     "Setting",
     "Settings",
     "Value",
+    "failures_told",
     "find",
     "header_lines",
     "imported",
@@ -40,10 +55,10 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
-    **dict.fromkeys(("FILE", "Search", "find", "stray_tests"), "finding"),
+    **dict.fromkeys(("FILE", "Search", "find", "stray_tests"), "discovery"),
     "read": "reading",
-    **dict.fromkeys(("imported", "resolve"), "references"),
-    **dict.fromkeys(("Bind", "Settings", "Value", "header_lines", "rows"), "settings"),
+    **dict.fromkeys(("failures_told", "imported", "resolve"), "references"),
+    **dict.fromkeys(("header_lines", "rows"), "settings"),
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 _NAME = r"[^\W\d]\w*"
 _DOTTED = rf"{_NAME}(?:\.{_NAME})*"
@@ -29,15 +29,19 @@ class Refused(ValueError):
     """A value is not of its kind; the text completes the sentence "the value ..."."""
 
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
 @dataclass(frozen=True)
-class Kind:
+class Kind(Generic[T_co]):
     """One sort of value."""
 
     allowed: str
     """What may be written, as a noun phrase for messages and for the reference."""
-    from_toml: Callable[[object], Any]
+    from_toml: Callable[[object], T_co]
     """Read a TOML value, or raise ``Refused``."""
-    from_text: Callable[[str], Any]
+    from_text: Callable[[str], T_co]
     """Read the text of a variable or of a flag, or raise ``Refused``."""
     choices: tuple[str, ...] = ()
     """The only texts there are, if there are only some."""
@@ -59,35 +63,35 @@ class Repetitions:
         return f'"{self.action} {self.limit}"' if self.limit else '"off"'
 
 
-def one(read: Callable[[str], Any], allowed: str, choices: tuple[str, ...] = ()) -> Kind:
+def one(read: Callable[[str], T], allowed: str, choices: tuple[str, ...] = ()) -> Kind[T]:
     """Return the kind of a single text that *read* accepts."""
     return Kind(allowed, lambda value: read(_text(value)), read, choices)
 
 
 def several(
-    read: Callable[[str], Any], allowed: str, *, or_one: bool = False, not_empty: bool = False
-) -> Kind:
+    read: Callable[[str], T], allowed: str, *, or_one: bool = False, not_empty: bool = False
+) -> Kind[tuple[T, ...]]:
     """Return the kind of a list of texts that *read* accepts; with *or_one* a lone text will do."""
 
-    def checked(texts: list[str]) -> tuple[Any, ...]:
+    def checked(texts: list[str]) -> tuple[T, ...]:
         if not_empty and not texts:
             raise Refused("is empty")
         return tuple(read(text) for text in texts)
 
-    def from_toml(value: object) -> tuple[Any, ...]:
+    def from_toml(value: object) -> tuple[T, ...]:
         if or_one and isinstance(value, str):
             return checked([_text(value)])
         if not isinstance(value, list):
             raise Refused(f"is {_type_of(value)}")
         return checked([_text(item, "holds") for item in value])
 
-    def from_text(text: str) -> tuple[Any, ...]:
+    def from_text(text: str) -> tuple[T, ...]:
         return checked([item.strip() for item in text.split(",") if item.strip()])
 
     return Kind(allowed, from_toml, from_text)
 
 
-def choice(*choices: str) -> Kind:
+def choice(*choices: str) -> Kind[str]:
     """Return the kind of a text that is one of *choices*."""
     allowed = "one of " + ", ".join(f'"{each}"' for each in choices)
 
@@ -99,7 +103,7 @@ def choice(*choices: str) -> Kind:
     return one(read, allowed, choices)
 
 
-def switch() -> Kind:
+def switch() -> Kind[bool]:
     """Return the kind of a boolean."""
 
     def from_toml(value: object) -> bool:
@@ -122,7 +126,7 @@ def switch() -> Kind:
     )
 
 
-def repetitions() -> Kind:
+def repetitions() -> Kind[Repetitions]:
     """Return the kind of `Repetitions`: a number, which warns, or a word with a number."""
 
     def from_toml(value: object) -> Repetitions:
@@ -145,7 +149,7 @@ def repetitions() -> Kind:
     )
 
 
-def percentage() -> Kind:
+def percentage() -> Kind[float]:
     """Return the kind of a number from 0 to 100."""
 
     def checked(value: float) -> float:
@@ -167,7 +171,7 @@ def percentage() -> Kind:
     return Kind("a number from 0 to 100", from_toml, from_text)
 
 
-def table() -> Kind:
+def table() -> Kind[Any]:
     """Return the kind of a TOML table, whose own keys are read by the caller."""
 
     def from_toml(value: object) -> dict[str, object]:
@@ -181,7 +185,7 @@ def table() -> Kind:
     return Kind("a table", from_toml, from_text)
 
 
-def entries(*required: str, optional: tuple[str, ...] = ()) -> Kind:
+def entries(*required: str, optional: tuple[str, ...] = ()) -> Kind[tuple[dict[str, str], ...]]:
     """Return the kind of a list of tables, each with texts under the same few keys."""
 
     def entry(value: object) -> dict[str, str]:

@@ -7,12 +7,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from pgsandbox.config.declared import BIND_SETTINGS, OTHER_VARIABLES, SETTINGS, Setting
-from pgsandbox.config.finding import FILE, TABLE, table_of
+from pgsandbox.config.declared import (
+    BIND_SETTINGS,
+    OTHER_VARIABLES,
+    REQUIRED,
+    SETTINGS,
+    Bind,
+    Setting,
+    Settings,
+    Value,
+)
+from pgsandbox.config.discovery import FILE, TABLE, table_of
 from pgsandbox.config.kinds import Refused
-from pgsandbox.config.settings import TEST_DATABASE_URL, Bind, Settings, Value, shown
+from pgsandbox.config.settings import TEST_DATABASE_URL, shown
 from pgsandbox.errors import ConfigurationError, Fact
 from pgsandbox.guard import masked
 
@@ -56,12 +66,11 @@ def read(
         root=root,
         test_database_url=environ.get(TEST_DATABASE_URL, "").strip() or None,
         values=MappingProxyType(values),
-        **{setting.attribute: values[setting.key].value for setting in SETTINGS},
     )
 
 
 def _refuse_unknown_keys(
-    table: Mapping[str, object], settings: tuple[Setting, ...], where: str
+    table: Mapping[str, object], settings: tuple[Setting[Any], ...], where: str
 ) -> None:
     place = f"{FILE} [{where}]"
     known = [setting.key for setting in settings if setting.in_file]
@@ -79,7 +88,7 @@ def _refuse_unknown_keys(
     )
 
 
-def _not_in_file(unknown: Iterable[str], settings: tuple[Setting, ...]) -> str:
+def _not_in_file(unknown: Iterable[str], settings: tuple[Setting[Any], ...]) -> str:
     return "".join(
         f" {setting.key} is for a single run: give {setting.flag}, or set {setting.variable}=1."
         for setting in settings
@@ -112,7 +121,7 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
 
 
 def _value_of(
-    setting: Setting,
+    setting: Setting[Any],
     flags: Mapping[str, object | None],
     environ: Mapping[str, str],
     table: Mapping[str, object],
@@ -137,7 +146,7 @@ def _value_of(
         raise _refusal(setting, given, source, str(refused)) from None
 
 
-def _refusal(setting: Setting, given: object, source: str, why: str) -> ConfigurationError:
+def _refusal(setting: Setting[Any], given: object, source: str, why: str) -> ConfigurationError:
     near = _nearest(given, setting.choices) if isinstance(given, str) else None
     return ConfigurationError(
         f"{setting.key} cannot be {shown(given)}: the value {why}.",
@@ -166,7 +175,7 @@ def _refuse_passwords(allow: Value) -> None:
 
 
 def _require_metadata(metadata: Value, where: str) -> None:
-    if metadata.value is not None:
+    if metadata.value is not REQUIRED:
         return
     raise ConfigurationError(
         f"[{where}] does not set metadata, so pgsandbox does not know the models.",
@@ -270,13 +279,8 @@ def _bind_of(root: Path, name: str, table: object) -> Bind:
     _refuse_unknown_keys(table, BIND_SETTINGS, where)
     values = {setting.key: _value_of(setting, {}, {}, table, where) for setting in BIND_SETTINGS}
     _require_metadata(values["metadata"], where)
-    return Bind(
-        name=name,
-        url=values["url"].value,
-        metadata=values["metadata"].value,
-        schema=values["schema"].value,
-        migrations=_migrations_of(root, values, where).value,
-    )
+    values["migrations"] = _migrations_of(root, values, where)
+    return Bind(name=name, values=MappingProxyType(values))
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+from collections.abc import Iterator
 from types import ModuleType
 
 from pgsandbox.config import kinds
@@ -30,14 +32,15 @@ def resolve(reference: str) -> object:
     found: object = _import(module_name, reference)
     path = module_name
     for name in names.split("."):
-        try:
-            found = getattr(found, name)
-        except PgSandboxError:
-            raise
-        except AttributeError as error:
-            raise _no_such_name(reference, path, name, found) from error
-        except (Exception, SystemExit) as error:  # a property, or the module's __getattr__
-            raise _reading_failed(reference, path, name, error) from error
+        with failures_told(  # of a property, or of the module's __getattr__
+            f'"{path}" has "{name}", and reading it failed.',
+            Fact("reference", reference),
+            remedy="Name something that can be read before any test.",
+        ):
+            try:
+                found = getattr(found, name)
+            except AttributeError as error:
+                raise _no_such_name(reference, path, name, found) from error
         path = f"{path}:{name}" if ":" not in path else f"{path}.{name}"
     return found
 
@@ -50,17 +53,36 @@ def imported(module_name: str) -> ModuleType:
     return _import(module_name, module_name)
 
 
-def _import(module_name: str, reference: str) -> ModuleType:
+@contextlib.contextmanager
+def failures_told(headline: str, *facts: Fact, remedy: str) -> Iterator[None]:
+    """Let what the project's code raises in the block come as one ConfigurationError.
+
+    The failure is chained, and told without passwords. An error of pgsandbox itself, such as a
+    connection that the guard refused, comes as it is.
+    """
     try:
-        return importlib.import_module(module_name)
+        yield
     except PgSandboxError:
         raise
-    except ModuleNotFoundError as error:
-        if error.name and f"{module_name}.".startswith(f"{error.name}."):
-            raise _no_such_module(reference, error.name) from error
-        raise _import_failed(reference, module_name, error) from error
     except (Exception, SystemExit) as error:
-        raise _import_failed(reference, module_name, error) from error
+        said = masked(f"{type(error).__name__}: {error}")
+        raise ConfigurationError(
+            headline, facts=[*facts, Fact("error", said)], remedy=remedy
+        ) from error
+
+
+def _import(module_name: str, reference: str) -> ModuleType:
+    with failures_told(
+        f'Importing "{module_name}" for "{reference}" failed.',
+        Fact("reference", reference),
+        remedy=f'See it alone with: python -c "import {module_name}"',
+    ):
+        try:
+            return importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name and f"{module_name}.".startswith(f"{error.name}."):
+                raise _no_such_module(reference, error.name) from error
+            raise
 
 
 def _no_such_module(reference: str, missing: str) -> ConfigurationError:
@@ -69,26 +91,6 @@ def _no_such_module(reference: str, missing: str) -> ConfigurationError:
         facts=[Fact("reference", reference), Fact("missing", missing)],
         remedy="Correct the name, install the project into this environment, or put its source "
         'directory on the path: pythonpath = ["src"] in [tool.pytest.ini_options].',
-    )
-
-
-def _import_failed(reference: str, module_name: str, error: BaseException) -> ConfigurationError:
-    said = masked(f"{type(error).__name__}: {error}")
-    return ConfigurationError(
-        f'Importing "{module_name}" for "{reference}" failed.',
-        facts=[Fact("reference", reference), Fact("error", said)],
-        remedy=f'See it alone with: python -c "import {module_name}"',
-    )
-
-
-def _reading_failed(
-    reference: str, path: str, name: str, error: BaseException
-) -> ConfigurationError:
-    said = masked(f"{type(error).__name__}: {error}")
-    return ConfigurationError(
-        f'"{path}" has "{name}", and reading it failed.',
-        facts=[Fact("reference", reference), Fact("error", said)],
-        remedy="Name something that can be read before any test.",
     )
 
 

@@ -1,36 +1,33 @@
 """One database's life on a server: its name, its creation and mark, its lease, its end.
 
 `claim` gives a run an empty database of its own, `reap` drops what dead runs left, `leftovers`
-lists what is there. The parts, from the bottom:
+lists what is there.
 
-* ``names``: what a test database is called;
+* ``naming``: what a test database is called;
 * ``limits``: administrative statements that end, and who made them wait;
 * ``second_proof``: what tells that a database is ours where its mark was overwritten;
-* ``catalog``: what a database is, and whether it is ours;
+* ``pg_database``: what the server's catalog says of a database, and whether it is ours;
 * ``connecting``: connections for administrative work;
-* ``admin``: create, mark, drop;
+* ``admin``: create, mark, drop, each after the proof that the database is ours;
 * ``replication``: what would keep a database from being dropped;
 * ``lease``: who is alive;
 * ``capacity``: whether a run has connections enough;
 * ``lifecycle``: all of it together, in the order in which things happen;
-* ``adoption``: the second way, for roles that may not create databases;
 * ``templates``: databases that are built once and copied many times;
+* ``commits``: whether a session in one of our databases has changed what all of them share;
 * ``shared``: what a clone does not hold, and its test may change all the same;
-* ``stock``: copies for single tests, made ahead of them.
+* ``clone_pool``: clones for single tests, made ahead of them.
+
+It imports psycopg2, ``guard``, ``connections`` and ``errors``; it knows neither settings nor
+SQLAlchemy, and takes whatever builds a schema as a ``TemplateSpecification``. A statement that
+changes a database belongs into ``admin``, and the order of several into ``lifecycle``.
 """
 
 from __future__ import annotations
 
-from pgsandbox.databases.admin import require_createdb
-from pgsandbox.databases.adoption import (
-    ADOPTED,
-    adopt,
-    adopted,
-    may_not_clone,
-    must_take_adopted,
-    take,
-)
+from pgsandbox.databases.admin import may_create_databases, missing_createdb, require_createdb
 from pgsandbox.databases.capacity import Capacity, capacity_of, require_enough
+from pgsandbox.databases.clone_pool import ClonePool, CloneSource, Copies
 from pgsandbox.databases.connecting import Server, administration
 from pgsandbox.databases.lease import Lease, Leases
 from pgsandbox.databases.lifecycle import (
@@ -43,42 +40,43 @@ from pgsandbox.databases.lifecycle import (
     leftovers,
     reap,
 )
-from pgsandbox.databases.names import exact_name, template_name, test_name
-from pgsandbox.databases.stock import Copies, Source, Stock
-from pgsandbox.databases.templates import Recipe, Template, circumstances, obtain, release
+from pgsandbox.databases.naming import exact_name, template_name, test_name
+from pgsandbox.databases.templates import (
+    Template,
+    TemplateSpecification,
+    circumstances,
+    obtain,
+    release,
+)
 
 __all__ = [
-    "ADOPTED",
     "PURPOSE",
     "TEMPLATE",
     "Capacity",
+    "ClonePool",
+    "CloneSource",
     "Copies",
     "Lease",
     "Leases",
     "Leftover",
     "OwnedDatabase",
     "PassedOver",
-    "Recipe",
     "Server",
-    "Source",
-    "Stock",
     "Template",
+    "TemplateSpecification",
     "administration",
-    "adopt",
-    "adopted",
     "capacity_of",
     "circumstances",
     "claim",
     "exact_name",
     "leftovers",
-    "may_not_clone",
-    "must_take_adopted",
+    "may_create_databases",
+    "missing_createdb",
     "obtain",
     "reap",
     "release",
     "require_createdb",
     "require_enough",
-    "take",
     "template_name",
     "test_name",
 ]

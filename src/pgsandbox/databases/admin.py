@@ -1,7 +1,5 @@
 """Databases are made, marked and dropped here, and nowhere else in pgsandbox.
 
-Those that their owner hands over are marked and emptied in ``adoption``, and dropped nowhere.
-
 Two rules hold for every function:
 
 * A statement that changes a database runs right after the same server has proven, on the same
@@ -27,9 +25,9 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from pgsandbox.databases.catalog import Entry, find, identity_of
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited, url_fact
-from pgsandbox.databases.names import fits
+from pgsandbox.databases.naming import fits
+from pgsandbox.databases.pg_database import Entry, find, identity_of
 from pgsandbox.databases.second_proof import limit_of
 from pgsandbox.errors import (
     DatabaseError,
@@ -54,7 +52,7 @@ def may_create_databases(connection: Connection) -> bool:
 def require_createdb(connection: Connection) -> None:
     """Return if the role may create databases; else raise MayNotCreateDatabases."""
     if not may_create_databases(connection):
-        raise may_not_create(connection)
+        raise missing_createdb(connection)
 
 
 def exists(connection: Connection, name: str) -> bool:
@@ -102,7 +100,7 @@ def create(
         except causes.InsufficientPrivilege:
             if may_create_databases(connection):
                 raise
-            raise may_not_create(connection) from None
+            raise missing_createdb(connection) from None
     entry = find(connection, name, limits)
     return None if entry is None else entry.oid
 
@@ -175,7 +173,7 @@ def drop(
     Returns False, and does nothing, if it does not exist, if *oid* is given and it is another one
     by now, or if *is_held* is given and says, last of all, that its lease is lost. Raises
     NotATestDatabase if it isn't ours, and AdministrationBlocked if sessions that this role can't
-    end, or locks, stand in the way beyond *limits*.
+    end, or locks, last beyond *limits*.
     """
     entry = proven(connection, name, limits)
     if entry is None or oid not in (None, entry.oid):
@@ -384,7 +382,7 @@ def _locale_of_template1(cursor: Cursor) -> sql.Composed:
 _FIRST_WITH_PROVIDERS = 150000
 
 
-def may_not_create(connection: Connection) -> MayNotCreateDatabases:
+def missing_createdb(connection: Connection) -> MayNotCreateDatabases:
     """The error for a role without CREATEDB, with the ways out."""
     role = role_of(connection)
     statement = _on(role, "ALTER ROLE {} CREATEDB;").as_string(connection)
@@ -395,13 +393,10 @@ def may_not_create(connection: Connection) -> MayNotCreateDatabases:
             Fact("role", role, "the administrative connection"),
             Fact("right", "no CREATEDB", "pg_roles"),
         ],
-        remedy="There are three ways out. An administrator of the server gives the role the right:"
-        "\n"
+        remedy="Let an administrator of the server give the role the right:\n"
         f"  {statement}\n"
-        "Or pgsandbox starts a server of its own, in [tool.pgsandbox] of pyproject.toml:\n"
-        '  server = "embedded"\n'
-        "Or an administrator creates an empty database for the role, and the role hands it over:\n"
-        "  pgsandbox adopt NAME_OF_IT_test",
+        "Or let pgsandbox start a server of its own, in [tool.pgsandbox] of pyproject.toml:\n"
+        '  server = "embedded"',
     )
 
 

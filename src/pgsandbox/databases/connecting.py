@@ -51,7 +51,7 @@ def administration(server: Server, database: str | None = None) -> Iterator[Conn
 
 
 class HeldServer:
-    """A server whose administration goes over one connection, for whoever has much of it.
+    """A server whose administration goes over one connection, for callers with many statements.
 
     Opening one costs a third of what a copy of a small database does. One thread uses it at a time.
     """

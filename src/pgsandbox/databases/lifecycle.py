@@ -23,11 +23,11 @@ from dataclasses import dataclass, field
 
 from psycopg2.extensions import connection as Connection
 
-from pgsandbox.databases import admin, catalog, names, replication
-from pgsandbox.databases.catalog import Entry
+from pgsandbox.databases import admin, naming, pg_database, replication
 from pgsandbox.databases.connecting import Server, administration
 from pgsandbox.databases.lease import Lease, Leases, key_of, leased_keys
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, url_fact
+from pgsandbox.databases.pg_database import Entry
 from pgsandbox.errors import AdministrationBlocked, DatabaseError, Fact, LeaseLost, ServerError
 from pgsandbox.guard import Mark
 
@@ -145,7 +145,7 @@ class OwnedDatabase:
         if not self._still_holds():
             return False
         with administration(self.server) as connection:
-            entry = catalog.find(connection, self.name)
+            entry = pg_database.find(connection, self.name)
         return entry is not None and entry.is_ours and entry.oid == self.mark.oid
 
     def recreate(self, template: str | None = None) -> None:
@@ -219,9 +219,9 @@ def claim(  # noqa: PLR0913 - all but two have a default, and each says one thin
             admin.require_createdb(connection)
             for attempt in range(first, first + _ATTEMPTS):
                 name = (
-                    names.test_name(application, worker, attempt)
+                    naming.test_name(application, worker, attempt)
                     if exact is None
-                    else names.exact_name(exact, worker, attempt)
+                    else naming.exact_name(exact, worker, attempt)
                 )
                 lease = leases.take(name)
                 if lease is None:
@@ -265,7 +265,7 @@ def reap(
     leases = Leases(server)
     try:
         with administration(server) as connection:
-            for entry in catalog.find_ours(connection):
+            for entry in pg_database.find_ours(connection):
                 try:
                     if _reap_one(server, connection, leases, entry.name, include_kept, limits):
                         dropped.append(entry.name)
@@ -281,7 +281,7 @@ def reap(
 def leftovers(server: Server) -> list[Leftover]:
     """All databases on *server* that pgsandbox made, by name, those of live runs included."""
     with administration(server) as connection:
-        entries = catalog.find_ours(connection)
+        entries = pg_database.find_ours(connection)
         leased = leased_keys(connection)
     return [
         Leftover(
@@ -309,44 +309,29 @@ def _settle(
 
     The lease is held afterwards if there is a mark, and released if there is none.
     """
-    settled: Mark | PassedOver | None = None
+    name = lease.name
+    mark: Mark | None = None
     try:
         for _ in range(_LOOKS):
-            settled = _settle_once(server, connection, lease, owner, template, limits)
-            if settled is not None:
-                break
-        else:
-            settled = PassedOver(lease.name, "created and dropped by others all the time")
+            entry = pg_database.find(connection, name, limits)
+            if entry is None:
+                try:
+                    mark = _make(connection, name, owner, template, limits)
+                except AdministrationBlocked as error:
+                    return PassedOver(name, "could not be created in time", error)
+                if mark is not None:
+                    return mark
+            elif reason := _why_not_replaceable(entry):
+                return PassedOver(name, reason)
+            else:
+                try:
+                    remove(server, connection, name, entry.oid, limits, lease)
+                except DatabaseError as error:
+                    return PassedOver(name, "left over, and could not be dropped", error)
+        return PassedOver(name, "created and dropped by others all the time")
     finally:
-        if not isinstance(settled, Mark):
+        if mark is None:
             lease.release()
-    return settled
-
-
-def _settle_once(
-    server: Server,
-    connection: Connection,
-    lease: Lease,
-    owner: str,
-    template: str | None,
-    limits: Limits,
-) -> Mark | PassedOver | None:
-    """One look at the leased name, and one step: None says to look again."""
-    name = lease.name
-    entry = catalog.find(connection, name, limits)
-    if entry is None:
-        try:
-            return _make(connection, name, owner, template, limits)
-        except AdministrationBlocked as error:
-            return PassedOver(name, "could not be created in time", error)
-    reason = _why_not_replaceable(entry)
-    if reason:
-        return PassedOver(name, reason)
-    try:
-        remove(server, connection, name, entry.oid, limits, lease)
-    except DatabaseError as error:
-        return PassedOver(name, "left over, and could not be dropped", error)
-    return None
 
 
 def _reap_one(
@@ -362,7 +347,7 @@ def _reap_one(
         return False
     try:
         # Looked at again, since its owner may have ended, or another one begun, in the meantime.
-        entry = catalog.find(connection, name, limits)
+        entry = pg_database.find(connection, name, limits)
         if entry is None or _why_not_replaceable(entry, include_kept, TEMPLATE):
             return False
         if entry.mark and entry.mark.purpose == TEMPLATE and leases.has_other_users(name):
@@ -393,14 +378,14 @@ def remove(
     limits: Limits,
     lease: Lease,
 ) -> bool:
-    """Drop the database *name*, of which *lease* is held, with what stands in DROP's way.
+    """Drop the database *name*, of which *lease* is held, and end first what DROP refuses.
 
     Says whether it was there. The last thing before DROP is the question whether the server still
     holds the lease: after a restart it holds none, and another run may have the name.
     """
     found = admin.obstacles(connection, name, limits)
     if "prepared transactions" in found:
-        # What can't be ended stands in DROP's way, which then tells whose it is.
+        # DROP refuses what can't be ended, and tells whose it is.
         with suppress(ServerError, DatabaseError), administration(server, name) as inside:
             admin.roll_back_prepared(inside, name, limits)
     if "subscriptions" in found:

@@ -3,7 +3,7 @@
 A statement about databases waits for locks that any session of the server may hold, and for
 sessions to leave. `limited` bounds the wait twice: the server ends the statement, and where the
 server's process itself is frozen, the connection is closed on our side a little later
-(`pgsandbox.connections`). When a bound is reached, it looks for the sessions that stand in the way
+(`pgsandbox.connections`). When a bound is reached, it looks for the sessions that block it
 and raises AdministrationBlocked with what they run.
 """
 
@@ -95,7 +95,7 @@ def _set(connection: Connection, cursor: Cursor, limits: Limits) -> None:
     if _limits_of.get(connection) == limits:
         return
     if isinstance(connection, connections.Connection):
-        connection.patience = limits.answer
+        connection.timeout = limits.answer
     cursor.execute(
         "select pg_catalog.set_config('lock_timeout', %s, false),"
         " pg_catalog.set_config('statement_timeout', %s, false)",
@@ -159,7 +159,7 @@ def _said(error: psycopg2.Error) -> list[Fact]:
     return [Fact("server said", text, f"SQLSTATE {error.pgcode}" if error.pgcode else None)]
 
 
-# What puts a session in the way (manual, 54.12 pg_locks, 28.2.3 pg_stat_activity), by rank:
+# What makes a session a blocking one (manual, 54.12 pg_locks, 28.2.3 pg_stat_activity), by rank:
 # 1 it is connected to the database, or holds a lock on it (locktype object of class pg_database),
 #   or one on template0 that keeps others from copying it, or has locked the catalog pg_database;
 # 2 it has written to pg_database in a transaction that is still open: it may have changed the row
@@ -193,7 +193,7 @@ _SESSIONS = """
 
 
 def _sessions_in_the_way(connection: Connection, name: str) -> list[tuple[int, Fact]]:
-    """The pid and the description of each session in the way, longest first."""
+    """The pid and the description of each blocking session, longest first."""
     return [(row[0], _session_fact(*row)) for row in _rows(connection, _SESSIONS, name)]
 
 

@@ -5,10 +5,12 @@ to what is not in the clone. Databases, roles, settings, tablespaces, replicatio
 server's configuration are not copied with a clone and not dropped with it. The test that leaves
 them otherwise than they were fails.
 
-**Attribution.** The server does not tell which session has changed a shared catalog. What runs of
-pgsandbox do all the time, to databases of their own, is left out: those are recognised by their
-marks. Whatever else changes while a clone test runs counts as that test's, also where another
-person did it, or the clone test of another worker; the error says so.
+**Attribution.** What runs of pgsandbox do all the time, to databases of their own, is left out:
+those are recognised by their marks. Of anything else the server's log tells whether a session in
+the test's clone has committed a change to a shared catalog; if none has, it was somebody else: a
+person, another run, another worker's clone test. Where the log can't be read (no superuser,
+``wal_level = minimal``, files that are gone) it counts as the test's if the role has the right to
+it, and so do replication slots and ``ALTER SYSTEM``, which are no transactions; the error says so.
 
 **Put back** is what is ours: settings of databases that bear our mark. Everything else is told, and
 left: nothing proves that a role or a slot is nobody's.
@@ -16,7 +18,7 @@ left: nothing proves that a role or a slot is nobody's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
@@ -25,11 +27,14 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pgsandbox.databases.admin import proven
-from pgsandbox.databases.catalog import Entry, identity_of
+from pgsandbox.databases.commits import LogPosition, have_changed_shared, log_position
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited, url_fact
+from pgsandbox.databases.pg_database import Entry, identity_of
 from pgsandbox.errors import Fact, SharedStateChanged
 
 _SHOWN = 10
+_NOT_LOGGED = ("replication slot", "ALTER SYSTEM")
+"""What no transaction does, so that no commit tells of it."""
 
 Thing = tuple[str, str]
 """A kind and a name."""
@@ -43,6 +48,8 @@ class SharedState:
     """What is known of each thing that is not ours."""
     settings: Mapping[tuple[str, int], Sequence[str]]
     """The settings of each marked database of ours, by name and oid."""
+    log: LogPosition | None = None
+    """Where the server's log ended before; None if it can't be read."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ class Change:
 def shared_state(connection: Connection, limits: Limits = DEFAULT_LIMITS) -> SharedState:
     """What the databases of this server share now, as far as the connection's role may see it."""
     identity = identity_of(connection, limits=limits)
+    log = log_position(connection, limits)
     with limited(connection, "look at what is shared with", "*", limits) as cursor:
         if connection not in _prepared:
             queries: tuple[str, ...] = (_DATABASES, _ROLES, *_OTHERS)
@@ -93,25 +101,80 @@ def shared_state(connection: Connection, limits: Limits = DEFAULT_LIMITS) -> Sha
             things[kind, _text(name)] = what
         elif kind == "database" and ours[database].mark is not None:
             settings[ours[database].name, database] = what["settings"] or []
-    return SharedState(things, settings)
+    return SharedState(things, settings, log)
 
 
 def changes(
-    connection: Connection, before: SharedState, limits: Limits = DEFAULT_LIMITS
+    connection: Connection,
+    before: SharedState,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    clones: Collection[int] | None = None,
 ) -> list[Change]:
-    """What is no longer as it was *before*; what is ours to put back is put back."""
+    """What is no longer as it was *before*; what is ours to put back is put back.
+
+    Where *clones* are given, what no session in these databases can have done is left out.
+    """
     after = shared_state(connection, limits)
-    found = [
-        Change(*thing, _how(before.things.get(thing), after.things.get(thing)))
+    things = [
+        thing
         for thing in sorted({*before.things, *after.things})
         if before.things.get(thing) != after.things.get(thing)
     ]
-    for (name, oid), was in before.settings.items():
-        now = after.settings.get((name, oid), was)
-        if sorted(now) != sorted(was):
-            is_put_back = _put_back(connection, name, oid, was, limits)
-            how = f"settings: {', '.join(was) or 'none'} -> {', '.join(now) or 'none'}"
-            found.append(Change("database", name, how, is_put_back))
+    settings = [
+        (name, oid, was, now)
+        for (name, oid), was in before.settings.items()
+        if sorted(now := after.settings.get((name, oid), was)) != sorted(was)
+        and oid not in (clones or ())
+    ]
+    if clones is not None and (things or settings):
+        is_theirs = have_changed_shared(connection, clones, before.log, limits)
+        if is_theirs is False:
+            settings = []
+            things = [thing for thing in things if thing[0] in _NOT_LOGGED]
+        elif is_theirs is None:
+            things = _possible(connection, things, before, after, limits)
+    found = [
+        Change(*thing, _how(before.things.get(thing), after.things.get(thing))) for thing in things
+    ]
+    for name, oid, was, now in settings:
+        is_put_back = _put_back(connection, name, oid, was, limits)
+        how = f"settings: {', '.join(was) or 'none'} -> {', '.join(now) or 'none'}"
+        found.append(Change("database", name, how, is_put_back))
+    return found
+
+
+def _possible(
+    connection: Connection,
+    things: list[Thing],
+    before: SharedState,
+    after: SharedState,
+    limits: Limits,
+) -> list[Thing]:
+    """Return those of *things* that the role of the tests, which is ours, has the right to change.
+
+    A new or a former database can only be its own, and roles take a right of their own.
+    """
+    if not things or identity_of(connection, limits=limits).is_superuser:
+        return things
+    with limited(connection, "look up the rights at", "*", limits) as cursor:
+        cursor.execute(
+            "select rolcreaterole, current_user::text, array(select oid::int8 from"
+            " pg_catalog.pg_roles where pg_catalog.pg_has_role(current_user, oid, 'member'))"
+            " from pg_catalog.pg_roles where rolname = current_user"
+        )
+        ((may_make_roles, role, member_of),) = cursor.fetchall()
+    found = []
+    for kind, name in things:
+        known = after.things.get((kind, name)) or before.things.get((kind, name)) or {}
+        if kind == "database":
+            is_possible = int(known["datdba"]) in member_of
+        elif kind in ("role", "membership"):
+            is_possible = may_make_roles or (kind, name) == ("role", role)
+        else:
+            is_possible = kind not in ("tablespace", "settings of all databases")
+        if is_possible:
+            found.append((kind, name))
     return found
 
 

@@ -12,7 +12,7 @@ In the order in which things happen to a template:
    there are more than `QUOTA`, the least recently used first.
 
 A template that lasts is believed only if its inputs still are what they were: the mark has them,
-and the caller judges (`Recipe.is_current`).
+and the caller judges (`TemplateSpecification.is_current`).
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from typing import Protocol
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from pgsandbox.databases import admin, catalog
-from pgsandbox.databases.catalog import Entry
+from pgsandbox.databases import admin, pg_database
 from pgsandbox.databases.connecting import Server, administration
 from pgsandbox.databases.lease import Lease, Leases
 from pgsandbox.databases.lifecycle import TEMPLATE, remove
 from pgsandbox.databases.limits import DEFAULT_LIMITS, Limits, limited
+from pgsandbox.databases.pg_database import Entry
 from pgsandbox.errors import DatabaseError
 
 QUOTA = 10
 """How many templates that last a role has on one server."""
 
-_PATIENCE = 300.0
+_TIMEOUT = 300.0
 _STANDSTILL = 12.0
 _PAUSE = 0.02
 
 
-class Recipe(Protocol):
+class TemplateSpecification(Protocol):
     """How a template is made, and what its result depends on."""
 
     name: str
@@ -79,34 +79,39 @@ class Template:
 
 
 def obtain(
-    server: Server, leases: Leases, recipe: Recipe, *, limits: Limits = DEFAULT_LIMITS
+    server: Server,
+    leases: Leases,
+    specification: TemplateSpecification,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Template | None:
-    """The template of *recipe*, built by this run or by another one; held until `release`.
+    """The template of *specification*, built by this run or by another one; held until `release`.
 
     None if there can't be one now: its name is taken by somebody else, another run still uses one
     that has become outdated, or another one builds it for longer than five minutes, or does nothing
-    in it for 12 seconds. Raises what ``recipe.build`` raises, and leaves nothing behind then.
+    in it for 12 seconds. Raises what the specification's ``build`` raises, and leaves nothing
+    behind then.
     """
     began = moved = time.monotonic()
     seen: list[tuple[object, ...]] = []
     with administration(server) as connection:
-        while time.monotonic() - moved < _STANDSTILL and time.monotonic() - began < _PATIENCE:
-            if leases.use(recipe.name):
-                entry = catalog.find(connection, recipe.name)
-                if entry is not None and _is_usable(entry, recipe):
-                    return _renewed(connection, entry, recipe, limits)
-                leases.stop_using(recipe.name)
-            lease = leases.take(recipe.name)
+        while time.monotonic() - moved < _STANDSTILL and time.monotonic() - began < _TIMEOUT:
+            if leases.use(specification.name):
+                entry = pg_database.find(connection, specification.name)
+                if entry is not None and _is_usable(entry, specification):
+                    return _renewed(connection, entry, specification, limits)
+                leases.stop_using(specification.name)
+            lease = leases.take(specification.name)
             if lease is not None:
                 break
-            activity = _activity(connection, recipe.name, limits)
+            activity = _activity(connection, specification.name, limits)
             if activity != seen:
                 seen, moved = activity, time.monotonic()
             time.sleep(_PAUSE)
         else:
             return None
         try:
-            return _build(server, connection, lease, recipe, limits)
+            return _build(server, connection, lease, specification, limits)
         finally:
             lease.release()
 
@@ -123,7 +128,7 @@ def release(
         return
     try:
         with administration(server) as connection:
-            entry = catalog.find(connection, template.name)
+            entry = pg_database.find(connection, template.name)
             is_it = entry is not None and entry.oid == template.oid and entry.mark is not None
             if is_it and not leases.has_other_users(template.name):
                 remove(server, connection, template.name, template.oid, limits, lease)
@@ -173,46 +178,58 @@ def _activity(connection: Connection, name: str, limits: Limits) -> list[tuple[o
         return cursor.fetchall()
 
 
-def _is_usable(entry: Entry, recipe: Recipe) -> bool:
+def _is_usable(entry: Entry, specification: TemplateSpecification) -> bool:
     mark = entry.mark
     return (
         mark is not None
         and mark.purpose == TEMPLATE
         and entry.may_drop
-        and (not recipe.lasts or (mark.is_kept and recipe.is_current(mark.inputs)))
+        and (not specification.lasts or (mark.is_kept and specification.is_current(mark.inputs)))
     )
 
 
-def _renewed(connection: Connection, entry: Entry, recipe: Recipe, limits: Limits) -> Template:
+def _renewed(
+    connection: Connection, entry: Entry, specification: TemplateSpecification, limits: Limits
+) -> Template:
     """The template of *entry*, with the time of its use written down if it lasts."""
     assert entry.mark is not None
     lasts = entry.mark.is_kept
     if lasts:
         # Two runs may write it at once; one time is as good as the other.
         with suppress(DatabaseError):
-            _mark(connection, entry.name, entry.oid, recipe, entry.mark.inputs, limits, lasts)
+            _mark(
+                connection, entry.name, entry.oid, specification, entry.mark.inputs, limits, lasts
+            )
     _end_sessions(connection, entry.oid)
     return Template(entry.name, entry.oid, was_built=False, lasts=lasts)
 
 
 def _build(
-    server: Server, connection: Connection, lease: Lease, recipe: Recipe, limits: Limits
+    server: Server,
+    connection: Connection,
+    lease: Lease,
+    specification: TemplateSpecification,
+    limits: Limits,
 ) -> Template | None:
-    name = recipe.name
-    entry = catalog.find(connection, name)
+    name = specification.name
+    entry = pg_database.find(connection, name)
     if entry is not None:
-        if _is_usable(entry, recipe):  # published after the look without the lease
-            return _renewed(connection, entry, recipe, limits) if lease.leases.use(name) else None
+        if _is_usable(entry, specification):  # published after the look without the lease
+            return (
+                _renewed(connection, entry, specification, limits)
+                if lease.leases.use(name)
+                else None
+            )
         if not _may_replace(entry) or lease.leases.has_other_users(name):
             return None
         remove(server, connection, name, entry.oid, limits, lease)
-    oid = admin.create(connection, name, limits, template=recipe.origin)
+    oid = admin.create(connection, name, limits, template=specification.origin)
     if oid is None:
         return None
     try:
-        inputs = recipe.build(name)
-        lasts = recipe.lasts and inputs is not None
-        _mark(connection, name, oid, recipe, inputs or "", limits, lasts)
+        inputs = specification.build(name)
+        lasts = specification.lasts and inputs is not None
+        _mark(connection, name, oid, specification, inputs or "", limits, lasts)
     except BaseException:
         # If this fails as well, the next run recognises the database as ours and unfinished.
         with suppress(DatabaseError):
@@ -235,7 +252,7 @@ def _mark(
     connection: Connection,
     name: str,
     oid: int,
-    recipe: Recipe,
+    specification: TemplateSpecification,
     inputs: str,
     limits: Limits,
     lasts: bool,
@@ -244,7 +261,7 @@ def _mark(
         connection,
         name,
         oid,
-        owner=recipe.owner,
+        owner=specification.owner,
         purpose=TEMPLATE,
         is_kept=lasts,
         inputs=inputs,
@@ -253,7 +270,7 @@ def _mark(
 
 
 def _end_sessions(connection: Connection, oid: int) -> None:
-    """End whoever got into the template before it was published: a copy would wait for them."""
+    """End the sessions in the template from before it was published: a copy would wait for them."""
     with suppress(psycopg2.Error), connection.cursor() as cursor:
         cursor.execute(
             "select pg_catalog.pg_terminate_backend(pid, 1000) from pg_catalog.pg_stat_activity"
@@ -268,7 +285,7 @@ def _keep_to_the_quota(
     """Drop the least recently used of too many templates that last, but none that is in use."""
     lasting = [
         entry
-        for entry in catalog.find_ours(connection)
+        for entry in pg_database.find_ours(connection)
         if entry.mark and entry.mark.purpose == TEMPLATE and entry.mark.is_kept and entry.may_drop
     ]
     lasting.sort(key=lambda entry: entry.mark.used if entry.mark else "", reverse=True)

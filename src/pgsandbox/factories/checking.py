@@ -15,16 +15,16 @@ from sqlalchemy import Column, MetaData
 from sqlalchemy.orm import Mapper
 
 from pgsandbox.factories.base import Factory
-from pgsandbox.factories.finding import finding
-from pgsandbox.factories.persisting import Bench, Tried, try_all
-from pgsandbox.factories.reading import Model, constructor_parameters, is_plain, models_of
+from pgsandbox.factories.findings import finding
+from pgsandbox.factories.mapped_classes import Model, constructor_parameters, is_plain, models_of
+from pgsandbox.factories.persisting import TrialConnections, Tried, try_all
 from pgsandbox.reports import Finding, Report, in_order
 
 
 def check(
     modules: Sequence[ModuleType],
     metadatas: Collection[MetaData],
-    bench: Bench,
+    bench: TrialConnections,
     root: Path,
 ) -> list[Finding]:
     """Return what is wrong with the factories of *modules*, for the models of *metadatas*.

@@ -12,12 +12,12 @@ from pgsandbox.factories import values
 from pgsandbox.factories.common_types import enum_value, enum_values
 from pgsandbox.factories.conditions import parse
 from pgsandbox.factories.logic import PRESENT, Undecided, not_
-from pgsandbox.factories.reading import Model, Parent, Unique, accepts, may_be_null
+from pgsandbox.factories.mapped_classes import Model, Parent, Unique, accepts, may_be_null
 from pgsandbox.factories.satisfying import Cell, Row, others, satisfy
 from pgsandbox.factories.value import Value, constant, text
 
 
-class Choosing:
+class ValueChooser:
     """The choice for the rows of one class, which begins with that for its base."""
 
     def __init__(self, model: Model, inherited: Iterable[str], row: Row) -> None:

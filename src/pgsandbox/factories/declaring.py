@@ -11,14 +11,14 @@ from sqlalchemy import types
 from pgsandbox.factories.choosing import key_of
 from pgsandbox.factories.common_types import enum_value, enum_values
 from pgsandbox.factories.conditions import parse
+from pgsandbox.factories.mapped_classes import accepts, constructor_parameters, is_plain
 from pgsandbox.factories.parents import Parents
 from pgsandbox.factories.plans import Declaration
-from pgsandbox.factories.reading import accepts, constructor_parameters, is_plain
 from pgsandbox.factories.satisfying import satisfy
 from pgsandbox.factories.value import Value
 
 
-class Declaring(Parents):
+class FieldDeclarer(Parents):
     """The work on one plan."""
 
     def fill(self) -> None:

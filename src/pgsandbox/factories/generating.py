@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sqlalchemy import MetaData
 
+from pgsandbox.factories.mapped_classes import models_of
 from pgsandbox.factories.planning import plan
-from pgsandbox.factories.reading import models_of
 from pgsandbox.factories.writing import module_of
 
 

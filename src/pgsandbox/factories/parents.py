@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 from sqlalchemy import Column
 
-from pgsandbox.factories.choosing import Choosing, key_of
+from pgsandbox.factories.choosing import ValueChooser, key_of
 from pgsandbox.factories.logic import PRESENT
+from pgsandbox.factories.mapped_classes import Model, Parent, may_be_null
 from pgsandbox.factories.plans import RESERVED, Declaration, Plan
-from pgsandbox.factories.reading import Model, Parent, may_be_null
 from pgsandbox.factories.value import text
 
 
@@ -24,7 +24,7 @@ class Others(Protocol):
         """Say whether that plan needs this one."""
 
 
-class Parents(Choosing):
+class Parents(ValueChooser):
     """The declarations that make parents."""
 
     def __init__(self, plan: Plan, others: Others) -> None:

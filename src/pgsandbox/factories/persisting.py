@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 
 from pgsandbox.factories import running
 from pgsandbox.factories.base import Factory
-from pgsandbox.factories.finding import finding
-from pgsandbox.factories.reading import Model
+from pgsandbox.factories.findings import finding
+from pgsandbox.factories.mapped_classes import Model
 from pgsandbox.factories.refusals import (
     CURES,
     EXCLUSION,
@@ -36,7 +36,7 @@ _SEED = "pgsandbox factories check"
 
 
 @dataclass
-class Bench:
+class TrialConnections:
     """Where objects are made: connections in a transaction that somebody else rolls back."""
 
     connection: Connection
@@ -91,7 +91,7 @@ class Tried:
     """The attributes of required columns that it declares nothing for."""
 
 
-def try_all(tried: Sequence[Tried], bench: Bench, root: Path) -> Iterator[Finding]:
+def try_all(tried: Sequence[Tried], bench: TrialConnections, root: Path) -> Iterator[Finding]:
     """Yield what goes wrong where each factory is tried alone, and then all together."""
     good = []
     for each in tried:
@@ -108,7 +108,7 @@ _STOPS = frozenset({"not-persisted", "not-fed", "not-twice", "repeated"})
 
 
 def _together(
-    tried: Sequence[Tried], bench: Bench, root: Path, told: set[type]
+    tried: Sequence[Tried], bench: TrialConnections, root: Path, told: set[type]
 ) -> Iterator[Finding]:
     running.begin_test(_SEED)
     with bench.trial():
@@ -129,7 +129,7 @@ def _together(
             )
 
 
-def _written_after_others(tried: Tried, bench: Bench) -> Refusal | None:
+def _written_after_others(tried: Tried, bench: TrialConnections) -> Refusal | None:
     with bench.kept() as (session, keep):
         try:
             tried.factory(_session=session)
@@ -145,7 +145,7 @@ def _written_after_others(tried: Tried, bench: Bench) -> Refusal | None:
 class _Trial:
     """One factory, tried alone."""
 
-    def __init__(self, tried: Tried, bench: Bench, root: Path) -> None:
+    def __init__(self, tried: Tried, bench: TrialConnections, root: Path) -> None:
         self.tried = tried
         self.factory = tried.factory
         self.model = tried.model

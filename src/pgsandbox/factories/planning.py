@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pgsandbox.factories.declaring import Declaring
+from pgsandbox.factories.declaring import FieldDeclarer
 from pgsandbox.factories.imports import Import, name_of
+from pgsandbox.factories.mapped_classes import Model
 from pgsandbox.factories.plans import GLOBAL, Plan
-from pgsandbox.factories.reading import Model
 
 
 def plan(models: Sequence[Model]) -> list[Plan]:
@@ -62,7 +62,7 @@ class _Planner:
         if base is not None and base in self.plans:
             plan.base = self.plans[base]
             self.settle(plan.base)
-        Declaring(plan, self).fill()
+        FieldDeclarer(plan, self).fill()
         self._open.pop()
         self.ordered.append(plan)
 

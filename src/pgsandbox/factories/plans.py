@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pgsandbox.factories.imports import Import
-from pgsandbox.factories.reading import Model
+from pgsandbox.factories.mapped_classes import Model
 from pgsandbox.factories.satisfying import Row
 
 GLOBAL = frozenset({"factory", "dt", "Decimal", "UUID", "Range", "Factory"})

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from pgsandbox.factories.reading import Model
+from pgsandbox.factories.mapped_classes import Model
 
 
 @dataclass(frozen=True)

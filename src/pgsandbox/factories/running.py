@@ -49,9 +49,9 @@ def perform(call: Callable[[], Any]) -> Any:
 
 
 def begin_test(seed: int | str, counted: Mapping[Options, int] | None = None) -> None:
-    """Let sequences and iterators of factories begin anew, and random values follow *seed*.
+    """Restart the sequences and iterators of factories, and seed random values by *seed*.
 
-    Only factories that were used since the last time have anything to begin anew. A sequence begins
+    Only factories that were used since the last time have anything to restart. A sequence begins
     where its factory's ``_setup_next_sequence`` says, which is asked when the first object is made.
     The seed holds for Factory Boy's own random values and for Faker's. Where factories have made
     rows that stand already, their sequences go on from what they had *counted* then.
@@ -127,7 +127,7 @@ def reseed() -> None:
 
 
 def used(options: Options) -> None:
-    """Remember that the factory of *options* has counted, so that the next test begins it anew."""
+    """Remember that the factory of *options* has counted, so that the next test restarts it."""
     _used.add(options)
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pgsandbox.lint.application import Application, module_name
+from pgsandbox.lint.application_sources import ApplicationSources, module_name
 from pgsandbox.lint.checks import (
     administration,
     asserting,
     cleaning,
-    engines,
+    created_engines,
     factories,
     keys,
     mocks,
@@ -28,7 +28,7 @@ from pgsandbox.lint.rules import BY_CODE
 from pgsandbox.lint.source import Source, Unreadable, read
 from pgsandbox.reports import Finding, Report, in_order
 
-_EVERYWHERE = (production, engines, cleaning, administration)
+_EVERYWHERE = (production, created_engines, cleaning, administration)
 _CHECKS = (*_EVERYWHERE, mocks, waiting, factories, keys, asserting)
 
 _PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
@@ -80,7 +80,7 @@ def check(project: Project) -> Report:
     A file that cannot be read is a finding and stops nothing.
     """
     folders = [*project.sources, project.root, project.root / "src"]
-    application = Application(project.root, folders)
+    application = ApplicationSources(project.root, folders)
     files = [
         *files_below(project.paths),
         *(file for file in files_below(project.given) if _is_wanted(file, project, application)),
@@ -95,7 +95,9 @@ def check(project: Project) -> Report:
     return Report(findings, _summary(len(checked), len(findings), ignored))
 
 
-def _checked(file: Path, project: Project, application: Application, *, is_above: bool) -> _Checked:
+def _checked(
+    file: Path, project: Project, application: ApplicationSources, *, is_above: bool
+) -> _Checked:
     shown = _shown(file, project.root)
     try:
         source = read(file)
@@ -164,7 +166,7 @@ def _lines_of(source: Source, node: ast.AST) -> tuple[int, int]:
     return first, last
 
 
-def _is_wanted(file: Path, project: Project, application: Application) -> bool:
+def _is_wanted(file: Path, project: Project, application: ApplicationSources) -> bool:
     return file in project.given or application.is_test(file)
 
 

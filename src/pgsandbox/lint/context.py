@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 from functools import cached_property
 
-from pgsandbox.lint.application import Application, Definition
+from pgsandbox.lint.application_sources import ApplicationSources, Definition
 from pgsandbox.lint.names import KIT_FIXTURES, Names, spelt
 from pgsandbox.lint.source import Function, Source, walk
 
@@ -44,7 +44,7 @@ class Context:
 
     source: Source
     names: Names
-    application: Application
+    application: ApplicationSources
     forbidden: tuple[str, ...] = ()
     """The dotted names that tests may not import."""
     redirect: bool = False

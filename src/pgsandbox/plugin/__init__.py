@@ -3,6 +3,27 @@
 pytest imports this module in every project that has pgsandbox installed, so it imports neither
 SQLAlchemy nor anything that does. Where the tests' project has no ``[tool.pgsandbox]``, nothing
 more happens: no marker, no fixture, no output.
+
+* ``marker``: how a test asks for the database;
+* ``engines``: the kit's own engines, for its fixtures;
+* ``pg``: the fixture ``pg``;
+* ``missing_greenlet``: what to do about SQLAlchemy's MissingGreenlet;
+* ``missing_table``: why a table that a failing test asks for is not there;
+* ``reporting``: the header, a section below a failing test, the run's summary;
+* ``scopes``: fixtures of wider scopes, whose rows stand beneath the tests;
+* ``forked``: a child that a test has forked, and that comes back into pytest;
+* ``termination``: SIGTERM;
+* ``serving``: an application that is served over HTTP for one test;
+* ``serving_fixtures``: the fixture ``live_server``;
+* ``async_fixtures``: the fixtures for asynchronous code;
+* ``fixtures``: all other fixtures;
+* ``pending_tasks``: tasks that a test leaves unfinished;
+* ``migration_tests``: ready-made tests of a project's migrations;
+* ``factory_tests``: a ready-made test of its factories;
+* ``active``: the hooks: what happens in a run, in the order in which it happens.
+
+It may import everything but ``cli``, and only it knows pytest. What does not need pytest belongs a
+layer below; a hook belongs into ``active``, which calls what does the work.
 """
 
 from __future__ import annotations
@@ -40,7 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Stand in every engine's way before a conftest of the project can make a connection."""
+    """Install the interceptor before a conftest of the project can make a connection."""
     _activate(early_config, early_config.known_args_namespace)
 
 
@@ -71,7 +92,7 @@ def _activate(pytest_config: pytest.Config, options: Any) -> None:
     is_nested = len(_RUNS) > 1
     ended = sys.modules.get("pgsandbox.plugin.active")
     if ended is not None and not is_nested:
-        ended.make_room()
+        ended.remove_last_guard()
     flags = {
         setting.key: getattr(options, setting.dest, None)
         for setting in config.SETTINGS

@@ -16,15 +16,16 @@ from pgsandbox import factories
 from pgsandbox.config import Settings
 from pgsandbox.config.kinds import Repetitions
 from pgsandbox.errors import ConfigurationError, PgSandboxError
-from pgsandbox.plugin import async_fixtures, fixtures, reporting, serving_fixtures, sockets
+from pgsandbox.plugin import async_fixtures, fixtures, reporting, serving_fixtures
 from pgsandbox.plugin.coverage import Collector
 from pgsandbox.plugin.engines import Engines
 from pgsandbox.plugin.forked import Forked
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
+from pgsandbox.plugin.pending_tasks import PendingTasks
 from pgsandbox.plugin.pg import Pg
-from pgsandbox.plugin.reporting import Closing
+from pgsandbox.plugin.reporting import RunSummary
 from pgsandbox.plugin.scopes import Scopes
-from pgsandbox.plugin.stopping import Termination
+from pgsandbox.plugin.termination import Termination
 from pgsandbox.sandbox.interceptor import ConnectionInterceptor
 from pgsandbox.sandbox.repeated_queries import RepetitionWatch
 from pgsandbox.schema import coverage
@@ -45,14 +46,14 @@ _outliving: list[ConnectionInterceptor] = []
 """The interceptor of the run that has ended in this process, which refuses all to its end."""
 
 
-def make_room() -> None:
-    """Let the next run of pytest in this process decide what may be opened."""
+def remove_last_guard() -> None:
+    """Remove the interceptor of the last run, so that the next one's decides."""
     while _outliving:
         _outliving.pop().remove()
 
 
 class ActivePlugin:
-    """Brings each test that asks for the database into its sandbox, and out of it again."""
+    """The hooks: each test that asks for the database begins and ends its sandbox here."""
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self.config = config
@@ -64,18 +65,21 @@ class ActivePlugin:
         """The test that is in its sandbox now."""
         self._has_failed = False
         """Whether a phase of it has failed."""
+        self._tasks = PendingTasks(self.run.interceptor.loops)
+        self._left: list[str] = []
+        """The tasks that the running test's body has left."""
         self._chosen: tuple[pytest.Item, Choice] | None = None
         """What the running test asks for."""
         self._below_paths: dict[Path, bool] = {}
-        self._closing = Closing()
+        self._summary = RunSummary()
         self._repetitions = RepetitionWatch(self.run.interceptor.is_arranging)
         self._collector = Collector() if settings.coverage else None
-        self._termination = Termination(lambda: self.run.interceptor.wind_down(timeout=0))
+        self._termination = Termination()
         self._is_announced = False
         self.is_nested = False
         """Whether another run of pytest goes on in this process, whose end is not this one's."""
         self._unusable: PgSandboxError | None = None
-        """Why there is no database, once that has turned out."""
+        """Why there is no database, once that is known."""
         self.scopes = Scopes(self)
         self.run.interceptor.running = "pytest loads the project's conftest files"
         self.run.interceptor.install()
@@ -84,10 +88,6 @@ class ActivePlugin:
         if not any(hasattr(each, "live_server") for each in config.pluginmanager.get_plugins()):
             config.pluginmanager.register(serving_fixtures, "pgsandbox-serving-fixtures")
         config.pluginmanager.register(Forked(), "pgsandbox-forked")
-        if settings.refuse_sockets:
-            config.pluginmanager.register(
-                sockets.Sockets(self.run.interceptor, settings), "pgsandbox-sockets"
-            )
         config.pluginmanager.register(self.scopes, "pgsandbox-scopes")
 
     # -- the run ------------------------------------------------------------------------------
@@ -95,7 +95,6 @@ class ActivePlugin:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Declare the marker, and learn which worker of pytest-xdist this is."""
         config.addinivalue_line("markers", MARKER)
-        config.addinivalue_line("markers", sockets.MARKER)  # known, whether they are refused or not
         given = getattr(config, "workerinput", {})
         self.run.worker = given.get("workerid")
         self.run.uid = given.get("testrunuid", self.run.uid)
@@ -182,7 +181,7 @@ class ActivePlugin:
             self._unusable = error
             raise
         finally:
-            self._closing.figures.preparation += time.perf_counter() - began
+            self._summary.figures.preparation += time.perf_counter() - began
 
     def _processes(self) -> int:
         """How many processes run tests: the workers of pytest-xdist, or this one alone."""
@@ -198,7 +197,7 @@ class ActivePlugin:
         if self.run.worker is None:
             return pytest.UsageError(text)
         # The controller says it, once for all workers; pytest prints each of the arguments.
-        self._closing.refusal = text
+        self._summary.refusal = text
         return pytest.UsageError()
 
     def _runs_tests(self) -> bool:
@@ -231,7 +230,7 @@ class ActivePlugin:
         return self._below_paths[path]
 
     def enter(self, item: pytest.Item) -> None:
-        """Let *item* open the database from here to its end; nothing if it may already."""
+        """Begin the sandbox or the clone of *item*; do nothing if that is done already."""
         if self.item is item:
             return
         try:
@@ -259,7 +258,7 @@ class ActivePlugin:
             is_marked = self._choice(item).repeated_queries is not None
             source = "the marker pgsandbox" if is_marked else source
             raise self.failure(found[0].as_error(item.nodeid, wanted.limit, source))
-        self._closing.repeated.extend((each.in_short, each.count, item.nodeid) for each in found)
+        self._summary.repeated.extend((each.in_short, each.count, item.nodeid) for each in found)
 
     def use_session_of(self, item: pytest.Item) -> None:
         """Let factories write into the session of *item*."""
@@ -269,14 +268,14 @@ class ActivePlugin:
     def _arrange_for(self, item: pytest.Item) -> None:
         """Let factories write into the session that *item* asks for."""
         names = getattr(item, "fixturenames", ())
-        is_own = self.scopes.shared_session is None
-        if is_own and "async_db_session" in names and "db_session" not in names:
+        if "async_db_session" in names and "db_session" not in names:
             source = functools.partial(_fixture, item, "async_db_session")
             factories.use_session_source(
                 lambda: source().sync_session, self.engines.perform_in(source)
             )
         else:
-            factories.use_session_source(lambda: _fixture(item, "db_session"))
+            source = functools.partial(_fixture, item, "db_session")
+            factories.use_session_source(source, self.engines.perform_for(source))
 
     def _leave(self) -> list[PgSandboxError]:
         """End the running test's transactions; return what must make it fail."""
@@ -292,40 +291,45 @@ class ActivePlugin:
             errors.extend(self.run.interceptor.leave())
             if self._collector is not None:
                 self._collector.take(self.run)
-            self._closing.figures.tests += self.run.is_used
+            self._summary.figures.tests += self.run.is_used
             self.pg.close()
             try:
                 errors.extend(self.run.check_shared())
                 is_kept = self.settings.keep and self._has_failed
                 clones = self.run.drop_clones(keep=is_kept)
-                self._closing.kept.extend(reporting.is_kept(url) for url in clones)
+                self._summary.kept.extend(reporting.line_of_kept(url) for url in clones)
                 self.run.heal()
             except PgSandboxError as error:
                 self._unusable = error
                 errors.append(error)
         self.run.interceptor.running = "no test is running"
-        self._closing.figures.teardown += time.perf_counter() - began
+        self._summary.late.extend(reporting.is_late(each) for each in self.run.take_late())
+        self._summary.figures.teardown += time.perf_counter() - began
         return errors
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Enter the sandbox before the test's fixtures are set up."""
         began = time.perf_counter()
-        self.run.interceptor.running = item.nodeid
-        self.run.interceptor.refused.clear()
+        self.run.interceptor.begin(item.nodeid)
         self._chosen = None
         choice = self._choice(item)
         self._chosen = item, choice
-        self.scopes.make_way(item, choice.isolation)
+        self.scopes.finish_stale(item, choice.isolation)
         factories.begin_test(item.nodeid, self.scopes.counted)
         if self._runs_tests() and choice.is_requested:
             self.enter(item)
-        self._closing.figures.setup += time.perf_counter() - began
+        self._summary.figures.setup += time.perf_counter() - began
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Fail a test that passed although its transaction did not hold."""
-        result = yield
+        self._tasks.begin(getattr(item, "funcargs", {}).values())
+        self._left = []
+        try:
+            result = yield
+        finally:
+            self._left = self._tasks.left()
         errors = self.run.interceptor.verdict() if self.item is item else []
         if errors:
             raise self.failure(errors[0])
@@ -333,7 +337,9 @@ class ActivePlugin:
         if swallowed and self.settings.swallowed_refusals == "fail":
             raise self.failure(swallowed[0])
         if swallowed and self.settings.swallowed_refusals == "warn":
-            self._closing.swallowed.append(reporting.is_swallowed(item.nodeid, swallowed[0]))
+            self._summary.swallowed.append(reporting.line_of_swallowed(item.nodeid, swallowed[0]))
+        if self._left:
+            self._summary.pending.append(f"{item.nodeid} ({'; '.join(self._left)})")
         if self.item is item:
             self._report_repetitions(item)
         return result
@@ -369,6 +375,7 @@ class ActivePlugin:
             report.sections.extend(reporting.sections(self.run))
         if report.failed and call.excinfo is not None:
             report.sections.extend(reporting.refused(self.run, call.excinfo.value))
+            report.sections.extend(reporting.explained(self.run, call.excinfo.value, self._left))
         return report
 
     # -- the end ------------------------------------------------------------------------------
@@ -379,7 +386,7 @@ class ActivePlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Leave nothing behind, and send the controller what a worker has to say."""
+        """Drop the run's databases, and send a worker's summary to the controller."""
         began = time.perf_counter()
         if self.is_controller and self.run.has_server:
             self.run.reap()  # what crashed workers left
@@ -387,11 +394,11 @@ class ActivePlugin:
         self.run.interceptor.running = (
             "pytest ends, and calls the last hooks of conftest files and plugins"
         )
-        self._closing.figures.removal += time.perf_counter() - began
+        self._summary.figures.removal += time.perf_counter() - began
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
-            output["pgsandbox"] = self._closing.as_dict()
-        elif reporting.is_below_threshold(self._closing, self.settings):
+            output["pgsandbox"] = self._summary.as_dict()
+        elif reporting.is_below_threshold(self._summary, self.settings):
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(optionalhook=True)
@@ -399,18 +406,18 @@ class ActivePlugin:
         """Add up what the workers did, and say what stopped one of them."""
         sent = getattr(node, "workeroutput", {}).get("pgsandbox")
         if sent:
-            self._closing.add(sent)
-            if self._closing.refusal:
-                raise pytest.UsageError(self._closing.refusal)
+            self._summary.add(sent)
+            if self._summary.refusal:
+                raise pytest.UsageError(self._summary.refusal)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say how many tests used the database, and what it cost."""
-        reporting.summary(terminalreporter, self._closing)
-        if self._closing.coverage:
-            reporting.coverage_summary(terminalreporter, self._closing, self.settings)
+        reporting.summary(terminalreporter, self._summary)
+        if self._summary.coverage:
+            reporting.coverage_summary(terminalreporter, self._summary, self.settings)
 
     def pytest_unconfigure(self) -> None:
-        """Leave nothing behind, also where no session came to its end; and go on refusing.
+        """Drop the run's databases if no session did, and go on refusing connections.
 
         A run inside of another one, as `pytester` starts it, leaves every engine alone again.
         """
@@ -422,7 +429,7 @@ class ActivePlugin:
             self.run.interceptor.outlive_the_run()
             _outliving.append(self.run.interceptor)
         self._termination.remove()
-        for line in self._closing.problems:
+        for line in self._summary.problems:
             sys.stderr.write(f"pgsandbox: {line}\n")
 
     def _stop(self) -> None:
@@ -430,10 +437,13 @@ class ActivePlugin:
         self._measure()
         self.engines.dispose()
         if self.settings.keep:
-            self._closing.kept.extend(reporting.kept(self.run))
-        self._closing.waits.extend(self.run.waits)
-        self._closing.notes.extend(self.run.notes)
-        self._closing.problems.extend(
+            self._summary.kept.extend(reporting.lines_of_kept(self.run))
+        self._summary.waits.extend(self.run.waits)
+        self._summary.notes.extend(self.run.notes)
+        self._summary.late.extend(
+            reporting.is_late(each) for each in self.run.take_late(at_end=True)
+        )
+        self._summary.problems.extend(
             f"{type(error).__name__}: {error}" for error in self.run.stop()
         )
 
@@ -443,9 +453,9 @@ class ActivePlugin:
         if collector is None or not self.run.is_started:
             return
         try:
-            self._closing.coverage = coverage.as_dicts(collector.measure(self.run))
+            self._summary.coverage = coverage.as_dicts(collector.measure(self.run))
         except Exception as error:  # noqa: BLE001 - a run is not lost for want of its figures
-            self._closing.problems.append(f"schema coverage could not be measured: {error}")
+            self._summary.problems.append(f"schema coverage could not be measured: {error}")
 
     @staticmethod
     def failure(error: PgSandboxError) -> BaseException:

@@ -28,21 +28,18 @@ def async_db_engine(_pgsandbox_run: ActivePlugin) -> AsyncEngine:
 
 
 @pytest.fixture
-def async_db_session(_pgsandbox: ActivePlugin) -> Iterator[AsyncSession]:
+def async_db_session(
+    request: pytest.FixtureRequest, _pgsandbox: ActivePlugin
+) -> Iterator[AsyncSession]:
     """The test's own asynchronous session, for arranging and for asserting.
 
     The application sees what it flushed, and what it committed. It never stands in the
     application's way: what it flushed stays when the application commits after it.
+
+    Where a fixture of a wider scope has called factories, it holds the objects that they made,
+    unless the test asks for ``db_session`` as well, which holds them then.
     """
-    from sqlalchemy.ext.asyncio import AsyncSession
-
-    from pgsandbox.plugin.engines import ArrangingSession
-    from pgsandbox.sandbox import cleanup
-
-    session = AsyncSession(
-        _pgsandbox.engines.asynchronous(is_arranging=True),
-        sync_session_class=ArrangingSession,
-        expire_on_commit=False,
-    )
-    yield session
-    cleanup.close_session(session.sync_session)
+    is_second = "db_session" in request.fixturenames
+    shared = None if is_second else _pgsandbox.scopes.shared_session
+    with _pgsandbox.engines.async_session(shared) as session:
+        yield session

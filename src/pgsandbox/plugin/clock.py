@@ -47,8 +47,8 @@ class Clock:
                 remedy='Add clock = "moving" to [tool.pgsandbox].',
             )
         said = None
-        for home in self._run.homes.values():
-            said = home.database.clock(moment=moment, seconds=seconds) or said
+        for each in self._run.run_databases.values():
+            said = each.database.clock(moment=moment, seconds=seconds) or said
         if said is None:
             raise ConfigurationError(
                 "A test with a database of its own has the server's clock, which nobody sets.",

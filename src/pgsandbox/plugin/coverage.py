@@ -39,13 +39,13 @@ class Collector:
 
     def take_clones(self, run: Run) -> None:
         """Take what the test has done to databases of its own, which are about to go."""
-        for name, home in run.homes.items():
-            clone = home.database.clone
+        for name, each in run.run_databases.items():
+            clone = each.database.clone
             if clone is None:
                 continue
             observed = self._of(name)
-            for each in clone.executed:
-                for statement in _single(_numbered(each.text)):
+            for sent in clone.executed:
+                for statement in _single(_numbered(sent.text)):
                     _add_statement(observed, statement, 1)
             if clone.executed and _OF_CLONES not in observed.notes:
                 observed.notes.append(_OF_CLONES)
@@ -53,8 +53,8 @@ class Collector:
 
     def take(self, run: Run) -> None:
         """Take what the test that has just ended has done."""
-        for name, home in run.homes.items():
-            _add(self._of(name), home.database.take_observed())
+        for name, each in run.run_databases.items():
+            _add(self._of(name), each.database.take_observed())
 
     def _of(self, name: str) -> Observed:
         return self._observed.setdefault(name, Observed())
@@ -63,9 +63,9 @@ class Collector:
         """Return the coverage of each database, by its name in the settings."""
         found = {}
         for name, observed in self._observed.items():
-            if name not in run.homes:
+            if name not in run.run_databases:
                 continue
-            url = run.homes[name].database.url
+            url = run.run_databases[name].database.url
             connection = run.find_server().connect(url.database)
             try:
                 found[name] = measure(connection, observed)

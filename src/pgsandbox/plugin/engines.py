@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.orm import Session
 
 from pgsandbox.errors import ConfigurationError, Fact
+from pgsandbox.sandbox import cleanup
 from pgsandbox.sandbox.driver_connections import asynchronous_of
 from pgsandbox.wiring import DEFAULT, Run
 
@@ -26,12 +28,12 @@ class ArrangingSession(Session):
     connection shares the transaction of the asynchronous one.
     """
 
-    blocking_engine: Engine | None = None
-    """The engine to use at the moment, instead of the asynchronous one."""
+    present_engine: Engine | None = None
+    """The engine to use at the moment, instead of the one that it was made with."""
 
     def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
         """Return the engine that the present caller can use."""
-        return self.blocking_engine or super().get_bind(*args, **kwargs)
+        return self.present_engine or super().get_bind(*args, **kwargs)
 
 
 class Engines:
@@ -82,6 +84,26 @@ class Engines:
             self._asynchronous[is_arranging] = engine
         return self._asynchronous[is_arranging]
 
+    @contextlib.contextmanager
+    def async_session(self, shared: ArrangingSession | None) -> Iterator[AsyncSession]:
+        """Give the test's own asynchronous session; around *shared*, if factories used that before.
+
+        Raises:
+            ConfigurationError: the driver has no asynchronous side.
+        """
+        from sqlalchemy.ext.asyncio import AsyncSession
+
+        engine = self.asynchronous(is_arranging=True)
+        inner = shared or ArrangingSession(engine.sync_engine)
+        inner.present_engine = engine.sync_engine
+        inner.expire_on_commit = False  # or the next look at an object would have to await
+        try:
+            yield AsyncSession(engine, sync_session_class=cast(Any, lambda **_: inner))
+        finally:
+            cleanup.close_session(inner)
+            inner.present_engine = None
+            inner.expire_on_commit = True
+
     def perform_in(
         self, find_session: Callable[[], AsyncSession]
     ) -> Callable[[Callable[[], Any]], Any]:
@@ -89,19 +111,45 @@ class Engines:
 
         def perform(call: Callable[[], T]) -> T:
             session: Any = find_session().sync_session
-            if session.blocking_engine is not None:
+            if session.present_engine is self._beside:
                 return call()
-            session.blocking_engine = self._beside
+            before, session.present_engine = session.present_engine, self._beside
             try:
-                made = call()
-                if self._run.homes[DEFAULT].database.clone is not None:
-                    # Two connections to a real database: the other one sees what is committed.
-                    session.connection().connection.commit()
-                return made
+                return self._made_for_all(call, session)
             finally:
-                session.blocking_engine = None
+                session.present_engine = before
 
         return perform
+
+    def perform_for(
+        self, find_session: Callable[[], Session]
+    ) -> Callable[[Callable[[], Any]], Any]:
+        """Return what makes a call that writes into a session, for all to see."""
+        depth = 0
+
+        def perform(call: Callable[[], T]) -> T:
+            nonlocal depth
+            if self._run.run_databases[DEFAULT].database.clone is None or depth:
+                return call()
+            depth += 1
+            try:
+                return self._made_for_all(call, find_session())
+            finally:
+                depth -= 1
+
+        return perform
+
+    def _made_for_all(self, call: Callable[[], T], session: Session) -> T:
+        """Return what *call* makes, committed where other connections would not see it otherwise.
+
+        In a clone they are connections to a real database. The session knows nothing of it, so that
+        nothing expires, and a block that has begun its transaction goes on.
+        """
+        made = call()
+        is_in_clone = self._run.run_databases[DEFAULT].database.clone is not None
+        if is_in_clone and not session.in_nested_transaction():
+            session.connection().connection.commit()
+        return made
 
     def dispose(self) -> None:
         """Close what their pools hold, which is nothing that would need an event loop."""
@@ -114,7 +162,7 @@ class Engines:
         self._beside = None
 
     def _url(self) -> URL:
-        return self._run.homes[DEFAULT].database.url
+        return self._run.run_databases[DEFAULT].database.url
 
     def _blocking_url(self) -> URL:
         url = self._url()

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from pgsandbox.plugin.clock import Clock
 from pgsandbox.plugin.pg import Pg
 from pgsandbox.plugin.serving import LiveServer
+from pgsandbox.sandbox import cleanup
 
 if TYPE_CHECKING:
     from pgsandbox.factory_checks import FactoryChecks
@@ -68,8 +69,9 @@ def db_session(request: pytest.FixtureRequest, _pgsandbox_run: ActivePlugin) -> 
     if _pgsandbox_run.scopes.shared_session is not None:
         yield _pgsandbox_run.scopes.shared_session
         return
-    with Session(_pgsandbox_run.engines.synchronous(is_arranging=True)) as session:
-        yield session
+    session = Session(_pgsandbox_run.engines.synchronous(is_arranging=True))
+    yield session
+    cleanup.close_session(session)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from pgsandbox.plugin.counting import Counting, Queries
 from pgsandbox.plugin.plans import Plan, plan_of
 from pgsandbox.sandbox.endpoint.sessions import Executed
 from pgsandbox.sandbox.endpoint.statements import is_transaction_control
+from pgsandbox.wiring.urls import without_escapes
 
 if TYPE_CHECKING:
     from sqlalchemy.sql import Executable
@@ -44,11 +45,11 @@ class Pg:
         It goes to the loopback address; in a test with a database of its own, to wherever the
         server is, which may be a socket.
         """
-        return self._run.tcp_url().render_as_string(hide_password=False)
+        return without_escapes(self._run.tcp_url().render_as_string(hide_password=False))
 
     def url_of(self, name: str) -> str:
         """Return the URL of the test database of the bind *name*."""
-        return self._run.test_url(name).render_as_string(hide_password=False)
+        return without_escapes(self._run.test_url(name).render_as_string(hide_password=False))
 
     @property
     def server(self) -> Server:
@@ -128,32 +129,36 @@ class Pg:
 
     def _observer(self, name: str) -> Any:
         if name not in self._observers:
-            home = self._run.homes[name]
-            if home.database.clone is None:
-                home.database.expect_session()
+            run_database = self._run.run_databases[name]
+            if run_database.database.clone is None:
+                run_database.database.expect_session()
             observer = self._run.find_server().connect(self._run.url_of(name).database)
             with observer.cursor() as cursor:
                 cursor.execute(
                     "SET application_name = 'pgsandbox observer'; SET lock_timeout = '2s';"
                     " SET default_transaction_read_only = on"
                 )
-            observer.patience = _LONGEST_LOOK
+            observer.timeout = _LONGEST_LOOK
             self._observers[name] = observer
         return self._observers[name]
 
     def _counted(self) -> Callable[[], list[str]]:
         """Return what gives the statements that are sent from now on."""
-        homes = self._run.homes
-        before = {name: home.database.count_executed() for name, home in homes.items()}
+        databases = self._run.run_databases
+        before = {name: each.database.count_executed() for name, each in databases.items()}
         return lambda: [
             each.text
-            for name, home in homes.items()
-            for each in home.database.executed(before[name])
+            for name, found in databases.items()
+            for each in found.database.executed(before[name])
             if not is_transaction_control(each.text)
         ]
 
     def _executed(self) -> list[Executed]:
-        return [each for home in self._run.homes.values() for each in home.database.executed()]
+        return [
+            each
+            for run_database in self._run.run_databases.values()
+            for each in run_database.database.executed()
+        ]
 
 
 _LONGEST_LOOK = 60.0

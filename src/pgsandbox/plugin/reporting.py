@@ -13,11 +13,16 @@ from sqlalchemy.engine import URL
 from pgsandbox.config import Settings
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import masked, masked_place, masked_sql
+from pgsandbox.plugin import missing_greenlet, missing_table
+from pgsandbox.sandbox.endpoint.sessions import Late
 from pgsandbox.schema import coverage
 from pgsandbox.wiring import DEFAULT, Run
 
 _SHOWN = 30
 """Lines of a failing test's section, for the statements and for all else."""
+
+_THREADS = 10
+"""Lines of the summary about threads that outlived their tests."""
 
 _REFUSALS = 3
 """Refusals that a failing test's section shows."""
@@ -48,7 +53,7 @@ class Figures:
 
 
 @dataclass
-class Closing:
+class RunSummary:
     """What is to be said when the run is over; a worker of pytest-xdist sends it on."""
 
     figures: Figures = field(default_factory=Figures)
@@ -63,8 +68,12 @@ class Closing:
     notes: list[str] = field(default_factory=list)
     """What is worth knowing, and wrong with nothing."""
 
+    late: list[tuple[str, str]] = field(default_factory=list)
+    """Who went on after its test, and when."""
     swallowed: list[str] = field(default_factory=list)
     """Tests that passed although a refusal was caught in them, each with the first refusal."""
+    pending: list[str] = field(default_factory=list)
+    """Tests that passed and left tasks, each with them."""
     repeated: list[tuple[str, int, str]] = field(default_factory=list)
     """Lines of the application that sent a statement again and again: line, times, test."""
 
@@ -83,6 +92,8 @@ class Closing:
         self.refusal = self.refusal or other["refusal"]
         self.waits.extend(other["waits"])
         self.swallowed.extend(other["swallowed"])
+        self.late.extend((who, when) for who, when in other["late"])
+        self.pending.extend(other["pending"])
         self.repeated.extend(other["repeated"])
         if other["coverage"]:
             several = [coverage.from_dicts(each) for each in (self.coverage, other["coverage"])]
@@ -102,9 +113,9 @@ def header(run: Run, is_controller: bool) -> list[str]:
 def sections(run: Run) -> list[tuple[str, str]]:
     """Return what a failing test did with the database, as sections of its report."""
     found = []
-    for name, home in run.homes.items():
+    for name, run_database in run.run_databases.items():
         try:
-            executed = home.database.executed()
+            executed = run_database.database.executed()
         except PgSandboxError:
             continue  # its own error says what became of it
         if not executed:
@@ -114,11 +125,11 @@ def sections(run: Run) -> list[tuple[str, str]]:
         lines = [f"... {left_out} statements before"] if left_out else []
         lines += [f"{_one_line(each.text)}  [{each.connection}]" for each in shown]
         more = []
-        if home.database.clone is None:
-            transactions, notes = home.database.describe()
+        if run_database.database.clone is None:
+            transactions, notes = run_database.database.describe()
             more = [f"open transaction: {_one_line(each)}" for each in transactions]
             more += [f"note: {_one_line(note)}" for note in notes]
-            unseen = run.unseen(home)
+            unseen = run.unseen(run_database)
             more += [f"note: {unseen}"] if unseen else []
         title = "SQL of this test" if name == DEFAULT else f"SQL of this test, {name}"
         found.append((title, "\n".join(lines + more[:_SHOWN])))
@@ -131,13 +142,38 @@ def swallowed(run: Run, test: Path) -> list[PgSandboxError]:
     What a traceback begins with is the frame that caught it: the application's, or a thread's. A
     refusal that the test itself has caught, with pytest.raises say, is what it is about.
     """
-    return [each for each in run.interceptor.refused if not _is_caught_in(each, test)]
+    interceptor = run.interceptor
+    return [
+        each
+        for each in interceptor.refused
+        if each not in interceptor.refused_to_others and not _is_caught_in(each, test)
+    ]
 
 
-def is_swallowed(test: str, error: PgSandboxError) -> str:
+def line_of_swallowed(test: str, error: PgSandboxError) -> str:
     """Return the line of the summary about *test*, in which *error* was caught."""
     places = [each.value for each in error.facts if each.name == "opened at"]
     return f"{test} ({type(error).__name__}{f' at {places[0]}' if places else ''})"
+
+
+def is_late(late: Late) -> tuple[str, str]:
+    """Return what the summary says of somebody who went on after a test: who it was, and what."""
+    what = "was refused" if late.was_refused else "used the database"
+    when = "before the next test" if late.running == "no test is running" else f"in {late.running}"
+    return f"{late.who} went on after its test and {what}", f"after {late.test}, {when}"
+
+
+def _outlived(totals: RunSummary) -> list[str]:
+    """Return the lines about what went on after its test, one for each of whom that is said."""
+    times: dict[str, list[str]] = {}
+    for who, when in totals.late:
+        times.setdefault(who, []).append(when)
+    lines = [
+        f"{who}: {found[0]}" + f" ({len(found)} times in all)" * (len(found) > 1)
+        for who, found in times.items()
+    ]
+    more = [f"{len(lines) - _THREADS} others went on after their tests"]
+    return lines[:_THREADS] + more * (len(lines) > _THREADS)
 
 
 def _is_caught_in(error: BaseException, file: Path) -> bool:
@@ -155,23 +191,34 @@ def refused(run: Run, failure: BaseException) -> list[tuple[str, str]]:
     return [("connections that were refused", text)] if others else []
 
 
-def kept(run: Run) -> list[str]:
+def explained(run: Run, failure: BaseException, left: list[str]) -> list[tuple[str, str]]:
+    """Return what the *failure* means where its own words do not say, and the tasks *left*."""
+    hint = missing_greenlet.hint(failure)
+    found = [("what MissingGreenlet means here", hint)] if hint else []
+    hint = missing_table.hint(failure, run.settings.schema, run.known_tables)
+    found += [("why the table is missing", hint)] if hint else []
+    if left:
+        found.append(("tasks that the test has left pending", "\n".join(left)))
+    return found
+
+
+def lines_of_kept(run: Run) -> list[str]:
     """Return how to look at each database that stays after the run, and how to end that."""
-    lines = [is_kept(run.url_of(name)) for name in run.homes]
+    lines = [line_of_kept(run.url_of(name)) for name in run.run_databases]
     pid = run.find_server().keep() if lines else None
     if pid is not None:
         lines.append(f"the embedded server runs on for it; stop both with: kill {pid}")
     return lines
 
 
-def is_kept(url: URL) -> str:
+def line_of_kept(url: URL) -> str:
     """Return how to look at the database at *url*, which stays."""
     return f"{url.database} is kept; look at it with: {_psql(url)}"
 
 
-def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:
+def summary(reporter: pytest.TerminalReporter, totals: RunSummary) -> None:
     """Write the closing lines: the figures, what stays, and what went wrong."""
-    figures = closing.figures
+    figures = totals.figures
     if figures.tests and reporter.verbosity >= 0:
         noun = "test" if figures.tests == 1 else "tests"
         reporter.write_line(
@@ -179,31 +226,35 @@ def summary(reporter: pytest.TerminalReporter, closing: Closing) -> None:
             f"prepare it, {figures.setup:.2f} s in set-up, {figures.teardown:.2f} s in teardown, "
             f"{figures.removal:.2f} s to drop it"
         )
-    if closing.waits and reporter.verbosity >= 0:
-        noun = "clone was" if len(closing.waits) == 1 else "clones were"
-        mean = sum(closing.waits) / len(closing.waits)
+    if totals.waits and reporter.verbosity >= 0:
+        noun = "clone was" if len(totals.waits) == 1 else "clones were"
+        mean = sum(totals.waits) / len(totals.waits)
         reporter.write_line(
-            f"pgsandbox: {len(closing.waits)} {noun} ready after {mean * 1000:.0f} ms on average, "
-            f"{max(closing.waits) * 1000:.0f} ms at most"
+            f"pgsandbox: {len(totals.waits)} {noun} ready after {mean * 1000:.0f} ms on average, "
+            f"{max(totals.waits) * 1000:.0f} ms at most"
         )
-    for line in closing.swallowed:
+    for line in totals.swallowed:
         reporter.write_line(
             f"pgsandbox: a refusal was caught in a passing test: {line}", yellow=True
         )
-    for line in _repeated(closing.repeated):
+    for line in _repeated(totals.repeated):
         reporter.write_line(f"pgsandbox: a query per row: {line}", yellow=True)
-    for line in (*closing.kept, *closing.notes):
+    for line in _outlived(totals):
+        reporter.write_line(f"pgsandbox: {line}", yellow=True)
+    for line in totals.pending:
+        reporter.write_line(f"pgsandbox: a passing test has left tasks: {line}", yellow=True)
+    for line in (*totals.kept, *totals.notes):
         reporter.write_line(f"pgsandbox: {line}")
-    for line in closing.problems:
+    for line in totals.problems:
         reporter.write_line(f"pgsandbox: {line}", red=True)
-    closing.problems.clear()
+    totals.problems.clear()
 
 
 def coverage_summary(
-    reporter: pytest.TerminalReporter, closing: Closing, settings: Settings
+    reporter: pytest.TerminalReporter, totals: RunSummary, settings: Settings
 ) -> None:
     """Write the data file and what else was asked for, and print what no test has touched."""
-    found = coverage.from_dicts(closing.coverage)
+    found = coverage.from_dicts(totals.coverage)
     coverage.write(found, settings.coverage_file)
     if settings.coverage_json is not None:
         coverage.write(found, settings.coverage_json)
@@ -213,13 +264,13 @@ def coverage_summary(
             reporter.write_line(line)
     if settings.coverage_html is not None:
         reporter.write_line(f"pages: {coverage.write_pages(found, settings.coverage_html)}")
-    if problem := is_below_threshold(closing, settings):
+    if problem := is_below_threshold(totals, settings):
         reporter.write_line(f"pgsandbox: {problem}", red=True)
 
 
-def is_below_threshold(closing: Closing, settings: Settings) -> str:
+def is_below_threshold(totals: RunSummary, settings: Settings) -> str:
     """Return what to say if less of a schema was touched than the settings want."""
-    found = coverage.from_dicts(closing.coverage)
+    found = coverage.from_dicts(totals.coverage)
     low = [each.percent for each in found.values() if each.percent < settings.coverage_threshold]
     if not low:
         return ""

@@ -1,9 +1,9 @@
-"""What fixtures of wider scopes make stands for their scope, and each test starts from it.
+"""Keeps what fixtures of wider scopes make for their scope, and starts each test from it.
 
 pytest sets up a fixture of module scope in the middle of the first test that asks for it. Here its
 rows go beneath that test, into a level of their own, which ends when pytest ends the fixture. The
 levels are a stack. Where one has to go that others stand on, the fixtures of these are finished,
-too, and pytest sets them up anew for the next test that asks for them.
+too, and pytest sets them up again for the next test that asks for them.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy.orm import Session
 
 from pgsandbox import factories
 from pgsandbox.errors import Fact, FixtureTooLate, PgSandboxError
+from pgsandbox.plugin.engines import ArrangingSession
 from pgsandbox.sandbox.fixture_data import Level
 
 if TYPE_CHECKING:
@@ -30,36 +29,22 @@ _SCOPES = ("session", "package", "module", "class")
 _XUNIT = re.compile(r"_(?:xunit|unittest)_(\w+?)_fixture")
 
 
-@dataclass(eq=False)
-class _Made:
-    """What one fixture has made, with those that it has called for in the middle of its set-up."""
-
-    level: Level
-    rank: int
-    params: Mapping[str, Any]
-    """The parameters that it depends on, by the names of their fixtures."""
-    fixtures: list[tuple[Any, Any]] = field(default_factory=list)
-    """Their definitions and requests, as pytest has them."""
-    counted: Mapping[Any, Any] = field(default_factory=dict)
-    """Where the sequences of factories stand after it."""
-    ending: Any = None
-    """Whose teardown runs, once it has begun."""
-
-
 class Scopes:
-    """Knows which fixture has made what stands, and when that has to go."""
+    """Knows which fixture has made which level, and when the level ends."""
 
     def __init__(self, plugin: ActivePlugin) -> None:
         self._plugin = plugin
         self._interceptor = plugin.run.interceptor
         self._fixture_data = plugin.run.interceptor.fixture_data
-        self._standing: list[_Made] = []
-        self._making: _Made | None = None
         self._of_test: list[tuple[Any, Any]] = []
         """Fixtures that end with the running test, since its database does."""
         self._errors: list[PgSandboxError] = []
-        self.shared_session: Session | None = None
+        self.shared_session: ArrangingSession | None = None
         """The session that factories used in wider fixtures; it is the tests' own, then."""
+
+    @property
+    def _standing(self) -> list[Level]:
+        return self._fixture_data.standing
 
     @property
     def counted(self) -> Mapping[Any, Any]:
@@ -73,8 +58,8 @@ class Scopes:
 
     # -- before and after a test --------------------------------------------------------------
 
-    def make_way(self, item: pytest.Item, isolation: str) -> None:
-        """Finish the fixtures whose rows can't stand beneath *item*."""
+    def finish_stale(self, item: pytest.Item, isolation: str) -> None:
+        """Finish the fixtures whose rows *item* can't start from."""
         if not self._standing:
             return
         if self._fixture_data.are_lost:
@@ -85,10 +70,10 @@ class Scopes:
             self._finish_from(0)
         else:
             params = getattr(getattr(item, "callspec", None), "params", {})
-            for place, made in enumerate(self._standing):
+            for place, level in enumerate(self._standing):
                 if any(
                     name in params and not _is_equal(params[name], value)
-                    for name, value in made.params.items()
+                    for name, value in level.params.items()
                 ):
                     self._finish_from(place)
                     return
@@ -101,31 +86,40 @@ class Scopes:
             self._drop_session()
 
     def _finish_from(self, place: int) -> None:
-        _finish([each for made in self._standing[place:][::-1] for each in made.fixtures[:1]])
+        _finish([each for level in self._standing[place:][::-1] for each in level.fixtures[:1]])
 
     # -- the set-up of a fixture --------------------------------------------------------------
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
-        """Let what a fixture of a wider scope makes stand until that scope ends."""
+        """Keep what a fixture of a wider scope makes until that scope ends."""
+        if request.scope not in _SCOPES:
+            return (yield)
+        try:
+            return (yield from self._set_up_wider(fixturedef, request))
+        finally:
+            self._interceptor.threads.are_known()
+
+    def _set_up_wider(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
         item = self._plugin.item
-        if item is None or request.scope not in _SCOPES:
+        if item is None:
             return (yield)
         if any(database.clone is not None for database in self._interceptor.databases):
             return (yield from self._set_up_in_clone(fixturedef, request, item))
-        if self._making is not None and self._fixture_data.has_begun:
-            return (yield from self._set_up_within(self._making, fixturedef, request))
+        making = self._fixture_data.making
+        if making is not None and self._fixture_data.has_begun:
+            return (yield from self._set_up_within(making, fixturedef, request))
         return (yield from self._set_up(fixturedef, request, item))
 
     def _set_up(
         self, fixturedef: Any, request: Any, item: pytest.Item
     ) -> Generator[None, Any, Any]:
         rank = _SCOPES.index(request.scope)
-        refusal = self._make_way_for(fixturedef, request, rank, item)
-        level = self._fixture_data.begin(_name(fixturedef, request), refusal)
-        made = _Made(level, rank, _params(fixturedef, item), [(fixturedef, request)])
-        outer, self._making = self._making, made
-        fixturedef.addfinalizer(partial(self._ended, made, fixturedef))
+        refusal = self._finish_narrower(fixturedef, request, rank, item)
+        params = _params(fixturedef, item)
+        level = Level(_name(fixturedef, request), rank, params, [(fixturedef, request)], refusal)
+        self._fixture_data.begin(level)
+        fixturedef.addfinalizer(partial(self._ended, level, fixturedef))
         progress = factories.interrupt(f"{level.fixture} {request.param_index}", self.counted)
         factories.use_session_source(self._session)
         errors: list[PgSandboxError] = []
@@ -135,46 +129,46 @@ class Scopes:
             if errors:
                 raise self._plugin.failure(errors[0])
         except BaseException as failed:
-            if errors or _is_ours(
-                failed
-            ):  # whoever asks for it in time shall not get the same again
+            if errors or _is_ours(failed):  # a test that asks for it in time gets a new one
                 fixturedef.finish(request)
             for error in self._fixture_data.abandon(level):
                 failed.add_note(f"{type(error).__name__}: {error}")
             self._drop_session()
             raise
         else:
-            if level in self._fixture_data.standing:
-                made.counted = {**self.counted, **factories.counted_so_far()}
-                self._standing.append(made)
-                fixturedef.addfinalizer(partial(self._ending, made, fixturedef))
+            if level in self._standing:
+                below = self._standing[-2].counted if len(self._standing) > 1 else {}
+                level.counted = {**below, **factories.counted_so_far()}
+                fixturedef.addfinalizer(partial(self._ending, level, fixturedef))
             return result
         finally:
-            self._making = outer
             factories.go_on(progress, self.counted)
-            if outer is None:
+            if self._fixture_data.making is None:
                 self._plugin.use_session_of(item)
 
     def _set_up_within(
-        self, made: _Made, fixturedef: Any, request: Any
+        self, level: Level, fixturedef: Any, request: Any
     ) -> Generator[None, Any, Any]:
-        """Let it stand with the fixture that has called for it, and fall with it."""
-        fixturedef.addfinalizer(partial(self._ended, made, fixturedef))
+        """Keep it with the fixture that has called for it, and end it with that one."""
+        fixturedef.addfinalizer(partial(self._ended, level, fixturedef))
         result = yield
-        made.fixtures.append((fixturedef, request))
-        fixturedef.addfinalizer(partial(self._ending, made, fixturedef))
+        level.fixtures.append((fixturedef, request))
+        fixturedef.addfinalizer(partial(self._ending, level, fixturedef))
         return result
 
     def _set_up_in_clone(
         self, fixturedef: Any, request: Any, item: pytest.Item
     ) -> Generator[None, Any, Any]:
-        """Let it end with the test, in whose database its rows are."""
+        """End it with the test, in whose database its rows are."""
         before = self._sent_to_clones()
         factories.use_session_source(self._session)
         try:
             result = yield
             if self.shared_session is not None:
+                # What is loaded stays so, as in the sandbox, where nothing is committed here.
+                self.shared_session.expire_on_commit = False
                 self.shared_session.commit()
+                self.shared_session.expire_on_commit = True
             return result
         finally:
             self._plugin.use_session_of(item)
@@ -185,23 +179,24 @@ class Scopes:
         clones = [each.clone for each in self._interceptor.databases if each.clone is not None]
         return sum(clone.used for clone in clones)
 
-    def _make_way_for(
+    def _finish_narrower(
         self, fixturedef: Any, request: Any, rank: int, item: Any
     ) -> PgSandboxError | None:
         """Finish what is of narrower scopes; if *item* uses it already, return what to say."""
-        narrower = [place for place, made in enumerate(self._standing) if made.rank > rank]
+        narrower = [place for place, level in enumerate(self._standing) if level.rank > rank]
         if not narrower:
             return None
         in_use = list(getattr(item._request, "_fixture_defs", {}).values())
-        for made in self._standing[narrower[0] :]:
-            if any(each in in_use for each, _ in made.fixtures):
-                return _too_late(_name(fixturedef, request), made.level.fixture, item.nodeid)
+        for level in self._standing[narrower[0] :]:
+            if any(each in in_use for each, _ in level.fixtures):
+                return _too_late(_name(fixturedef, request), level.fixture, item.nodeid)
         self._finish_from(narrower[0])
         return None
 
-    def _session(self) -> Session:
+    def _session(self) -> ArrangingSession:
         if self.shared_session is None:
-            self.shared_session = Session(self._plugin.engines.synchronous(is_arranging=True))
+            engine = self._plugin.engines.synchronous(is_arranging=True)
+            self.shared_session = ArrangingSession(engine)
         return self.shared_session
 
     def _drop_session(self) -> None:
@@ -213,25 +208,24 @@ class Scopes:
 
     # -- its teardown -------------------------------------------------------------------------
 
-    def _ending(self, made: _Made, fixturedef: Any) -> None:
-        """Before the teardown: what stands above goes, and the fixture's own rows are back."""
-        if made.ending is not None or made not in self._standing:
+    def _ending(self, level: Level, fixturedef: Any) -> None:
+        """Before the teardown: finish the levels above, and bring the fixture's own rows back."""
+        if level.ending is not None or level not in self._standing:
             return
-        made.ending = fixturedef
+        level.ending = fixturedef
         try:
-            self._finish_from(self._standing.index(made) + 1)
+            self._finish_from(self._standing.index(level) + 1)
         finally:
             if any(database.has_transaction for database in self._interceptor.databases):
                 self._errors.extend(self._interceptor.finish_early())
-            self._fixture_data.resume(made.level)
-        _finish([each for each in made.fixtures[::-1] if each[0] is not fixturedef])
+            self._fixture_data.resume(level)
+        _finish([each for each in level.fixtures[::-1] if each[0] is not fixturedef])
 
-    def _ended(self, made: _Made, fixturedef: Any) -> None:
-        """After the teardown: its rows go."""
-        if made.ending is not fixturedef:
+    def _ended(self, level: Level, fixturedef: Any) -> None:
+        """After the teardown: roll back its rows."""
+        if level.ending is not fixturedef:
             return
-        self._standing.remove(made)
-        errors = self._fixture_data.end(made.level)
+        errors = self._fixture_data.end(level)
         self._drop_session()
         if errors:
             raise self._plugin.failure(errors[0])

@@ -19,7 +19,7 @@ import pytest
 from pgsandbox.errors import ConfigurationError, Fact
 
 HOST = "127.0.0.1"
-PATIENCE = 5.0
+TIMEOUT = 5.0
 """Seconds that requests and processes have to come to their end, when the test is over."""
 
 _STEP = 0.02
@@ -85,7 +85,7 @@ class _Server(Protocol):
     port: int
 
     def stop(self) -> None:
-        """Return when nothing of it runs any more; fail the test after `PATIENCE` seconds."""
+        """Return when nothing of it runs any more; fail the test after `TIMEOUT` seconds."""
 
 
 def _serve(app: Any) -> _Server:
@@ -152,7 +152,7 @@ class _WSGIServer:
 
     def stop(self) -> None:
         """Let each request that has begun come to its end, and no other begin."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         self._stopping.close()
         self._thread.join()
         self._stopped.close()
@@ -178,7 +178,7 @@ class _ASGIServer:
                 await super().startup(sockets)
                 began.set()
 
-        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=int(PATIENCE))
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=int(TIMEOUT))
         self._server = Server(config)
         self._socket = socket.create_server((HOST, 0))
         self.port: int = self._socket.getsockname()[1]
@@ -192,7 +192,7 @@ class _ASGIServer:
         self._thread.start()
         began.wait()
         if not self._server.started:
-            self._thread.join(PATIENCE)
+            self._thread.join(TIMEOUT)
             self._socket.close()
             pytest.fail(
                 "live_server: the application did not start; its log says why.", pytrace=False
@@ -201,7 +201,7 @@ class _ASGIServer:
     def stop(self) -> None:
         """Let each request that has begun come to its end, and then the application's lifespan."""
         self._server.should_exit = True
-        self._thread.join(PATIENCE + 1)
+        self._thread.join(TIMEOUT + 1)
         self._socket.close()
         _fail_for(["its event loop"] if self._thread.is_alive() else [])
 
@@ -249,7 +249,7 @@ class _Process:
         """End it and what it has started; by force if it does not obey."""
         self._tell(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(PATIENCE)
+            self._process.wait(TIMEOUT)
         self._tell(signal.SIGKILL)
         self._process.wait()
 
@@ -261,6 +261,4 @@ class _Process:
 def _fail_for(running: Sequence[str]) -> None:
     if running:
         what = ", ".join(running)
-        pytest.fail(
-            f"live_server: {PATIENCE:g} s after the test, {what} still runs.", pytrace=False
-        )
+        pytest.fail(f"live_server: {TIMEOUT:g} s after the test, {what} still runs.", pytrace=False)

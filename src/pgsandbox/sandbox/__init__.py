@@ -1,11 +1,27 @@
 """Connections whose commits are undone.
 
-In the test process: `interceptor` judges every connection and sends it to where it belongs,
-`driver_hooks` brings it those that drivers make by themselves, `rewriting` changes where they go,
-`test_database` stands for one test database and talks to its `endpoint_process`, `clones` for a
-test's own, `forks` lets a child keep no connection of its parent's, `fixture_data` and
-`orm_objects` are for what fixtures of wider scopes have made.
+In the test process:
 
-In a process of its own: `endpoint`, which speaks PostgreSQL's protocol and holds the one
+* ``call_sites``: where in the caller's own code something happened;
+* ``children``: whether this process has started others;
+* ``cleanup``: what asynchronous code leaves behind when its event loop is gone;
+* ``driver_connections``: whose a driver's connection is, and where it goes;
+* ``rewriting``: where a connection goes instead, in the words of each driver;
+* ``driver_hooks``: the drivers' own ``connect``, watched;
+* ``refused_connections``: what is said to a connection that may not be made;
+* ``explanation``: what the endpoint said, as the cause of a driver's error;
+* ``endpoint_process``: the endpoint as a process that is told things and asked;
+* ``forks``: a forked child keeps no connection of its parent's;
+* ``clones``: connections to a test's own database;
+* ``test_database``: one test database, and the running test in it;
+* ``late_threads``: threads that outlive their test and use the database in a later one;
+* ``orm_objects``: sessions and objects that outlive a test, put back as they were;
+* ``fixture_data``: what fixtures of wider scopes have made;
+* ``interceptor``: every connection is judged, and sent to where it belongs.
+
+In a process of its own: ``endpoint``, which speaks PostgreSQL's protocol and holds the one
 transaction of the running test. It needs the standard library only.
+
+It imports SQLAlchemy, ``guard`` and ``errors``, and the drivers only where one is installed. What
+is decided of a connection belongs into ``interceptor``, what a statement means into ``endpoint``.
 """

@@ -54,6 +54,7 @@ _LIBRARIES = frozenset(
 _INSTALLED = tuple(
     {sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
+_OF_A_LIBRARY = " of a library"
 _RUNNERS = frozenset({"_pytest", "pluggy"})
 """Outwards from these there is no test any more, only the program that was started."""
 
@@ -71,18 +72,29 @@ def place() -> str:
             break
         if package in _LIBRARIES:
             continue
-        if not _is_installed(frame.f_code.co_filename):
+        if not is_installed(frame.f_code.co_filename):
             return _shown(frame)
         library = library or frame
     if library is not None:
         return _shown(library)
     thread = threading.current_thread()
     is_main = thread is threading.main_thread()
-    return "an unknown place" if is_main else f'the thread "{thread.name}" of a library'
+    return "an unknown place" if is_main else f'the thread "{thread.name}"{_OF_A_LIBRARY}'
+
+
+def is_of_a_library(place: str) -> bool:
+    """Whether *place* is a thread in which nothing but libraries is at work: a pool's, say."""
+    return place.endswith(_OF_A_LIBRARY)
+
+
+def is_own(filename: str) -> bool:
+    """Whether the file is the caller's own code, and no library's."""
+    return not is_installed(filename)
 
 
 @functools.cache
-def _is_installed(filename: str) -> bool:
+def is_installed(filename: str) -> bool:
+    """Whether the file is a library's."""
     return filename.startswith(("<frozen", *_INSTALLED))
 
 

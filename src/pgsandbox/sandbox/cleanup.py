@@ -11,20 +11,26 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
+from sqlalchemy.exc import IllegalStateChangeError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool
 from sqlalchemy.util import greenlet_spawn
 
 
 def close_session(session: Session) -> None:
-    """Close *session*, which may be an AsyncSession's, whatever has become of its event loop."""
+    """Close *session*, which may be an AsyncSession's, whatever has become of its event loop.
+
+    Where a task or a thread is in the middle of an operation on it, SQLAlchemy refuses to close it.
+    Whoever shared it so was told by an error already, and nobody will use it again.
+    """
     connections = [each.connection for each in _connections_of(session) if each.dialect.is_async]
-    if not connections:
-        session.close()
-        return
     for connection in connections:
         abandon(connection._connection_record)
-    _run_at_once(greenlet_spawn(session.invalidate))
+    with contextlib.suppress(IllegalStateChangeError):
+        if connections:
+            _run_at_once(greenlet_spawn(session.invalidate))
+        else:
+            session.close()
 
 
 def abandon(record: Any) -> None:

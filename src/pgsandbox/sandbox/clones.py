@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import weakref
 from typing import Any
 
@@ -26,7 +27,9 @@ class Clone:
         """What constraints refused in it: SQLSTATE, schema, table, column and constraint."""
         self.connected = 0
         """How many connections were made to it."""
-        self._connections: list[Any] = []
+        self._connections: list[tuple[Any, Any]] = []
+        self._users: weakref.WeakKeyDictionary[Any, threading.Thread] = weakref.WeakKeyDictionary()
+        """Who used the connection of a pool's record last."""
 
     @property
     def used(self) -> int:
@@ -42,19 +45,31 @@ class Clone:
             found = (str(getattr(about, name, None) or "") for name in names)
             self.refused.add((str(state), *found))
 
-    def track(self, connection: Any) -> None:
-        """Remember a real *connection* to it, which `close` is to close."""
+    def track(self, connection: Any, record: Any) -> None:
+        """Remember a real *connection* to it, for `close`, and its pool's *record*."""
         self.connected += 1
         with contextlib.suppress(TypeError):  # not every driver's connection can be referred to
-            self._connections.append(
-                weakref.ref(getattr(connection, "driver_connection", connection))
-            )
+            driver = getattr(connection, "driver_connection", connection)
+            self._connections.append((weakref.ref(driver), weakref.ref(record)))
+
+    def is_used_by(self, record: Any, thread: threading.Thread) -> None:
+        """Know that *thread* has the connection of *record* now."""
+        self._users[record] = thread
 
     def close(self) -> None:
-        """Close what the application's pools still hold, so that nothing stays open behind it."""
-        for reference in self._connections:
-            connection = reference()
-            if connection is not None:
+        """Close what the application's pools still hold, so that nothing stays open behind it.
+
+        What another thread is at work in is left to it: some drivers would wait for its statement,
+        and others lose what they wait with. Its session ends with the database.
+        """
+        here = threading.current_thread()
+        for reference, record in self._connections:
+            connection, held = reference(), record()
+            thread = here
+            if held is not None and held.in_use:
+                thread = self._users.get(held, here)
+            is_at_work = thread is not here and thread.is_alive()
+            if connection is not None and not is_at_work:
                 with contextlib.suppress(Exception):
                     cleanup.close_real(connection)
         self._connections.clear()

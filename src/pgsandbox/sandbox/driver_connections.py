@@ -1,4 +1,4 @@
-"""Real connections of PostgreSQL drivers, whoever made them: which driver's, and where they go."""
+"""Which driver a connection belongs to, and which database it goes to."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,14 +32,18 @@ PORT = 5432
 LIMIT = 15.0
 """Seconds that the end of a test may wait for the server's answers, all together."""
 
-_ANSWER = 60.0
-"""Seconds after which an endpoint that does not answer is taken for dead."""
+_ANSWER = 15.0
+"""Seconds after which an endpoint that says nothing is taken for dead."""
+_QUESTION = 3.0
+"""Seconds after which one that has something to do is asked whether it lives."""
+_NOBODYS = 0
+"""The number of a question whose answer nobody waits for."""
 _START = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
     "from pgsandbox.sandbox.endpoint.__main__ import main; main(sys.argv[1:])"
 )
 _PACKAGES = str(Path(errors.__file__).parents[1])
-_LONGEST_PATH = 107
+_LONGEST_PATH = 103 if sys.platform == "darwin" else 107
 
 
 class EndpointProcess:
@@ -49,9 +54,11 @@ class EndpointProcess:
         """Where its Unix socket is."""
         ours, theirs = socket.socketpair()
         self._control = ours
-        self._control.settimeout(_ANSWER)
+        self._control.settimeout(_QUESTION)
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
+        self._lost: SandboxLost | None = None
+        """What became of it, once that has turned out; it is not waited for again."""
         self._pid = os.getpid()
         self._said = tempfile.TemporaryFile(prefix="pgsandbox-")  # noqa: SIM115 - until `close`
         command = [sys.executable, "-I", "-c", _START, _PACKAGES]
@@ -80,12 +87,15 @@ class EndpointProcess:
             SandboxLost: it is gone.
         """
         with self._lock:
+            if self._lost is not None:
+                raise self._lost.with_traceback(None)
             number = next(self._numbers)
             try:
                 self._send(number, method, arguments)
                 answer = self._receive(number)
             except OSError as error:
-                raise self._gone() from error
+                self._lost = self._gone(error)
+                raise self._lost from error
         if "error" in answer:
             raise error_from(answer["error"])
         if "failure" in answer:
@@ -94,7 +104,7 @@ class EndpointProcess:
 
     def tell(self, method: str, **arguments: Any) -> None:
         """Call the endpoint's *method*, and don't wait for its end."""
-        if not self.is_ours:
+        if not self.is_ours or self._lost is not None:
             return
         with self._lock, contextlib.suppress(OSError):
             self._send(None, method, arguments)
@@ -113,13 +123,32 @@ class EndpointProcess:
     def _exactly(self, count: int) -> bytes:
         received = b""
         while len(received) < count:
-            part = self._control.recv(count - len(received))
+            part = self._heard(count - len(received))
             if not part:
                 raise ConnectionError("the endpoint is gone")
             received += part
         return received
 
-    def _gone(self) -> SandboxLost:
+    def _heard(self, count: int) -> bytes:
+        """Return what it says next; while the server works for it, it says that it lives."""
+        deadline = time.monotonic() + _ANSWER
+        while True:
+            try:
+                return self._control.recv(count)
+            except TimeoutError:
+                if time.monotonic() > deadline:
+                    raise
+            self._send(_NOBODYS, "live", {})
+
+    def _gone(self, error: OSError) -> SandboxLost:
+        if isinstance(error, TimeoutError):
+            return SandboxLost(
+                "The process that stands between the tests and PostgreSQL said nothing for "
+                f"{_ANSWER:g} s, so it is ended.",
+                facts=[Fact("waited for", f"an answer of the process {self._process.pid}")],
+                remedy="That process, or the machine, stands still: look whether somebody has "
+                "stopped it (SIGSTOP, a debugger, a container on hold).",
+            )
         self._said.seek(0)
         said = self._said.read()[-2000:].decode("utf-8", "replace").strip()
         return SandboxLost(
@@ -138,7 +167,7 @@ class EndpointProcess:
             return
         self._control.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
+            self._process.wait(5 if self._lost is None else 0)
         if self._process.returncode is None:
             self._process.kill()
             self._process.wait()
@@ -203,8 +232,6 @@ def _is_alive(folder: Path) -> bool:
 
 def _is_old(folder: Path) -> bool:
     """Whether *folder* has been there for a minute, and nobody has locked it."""
-    import time
-
     with contextlib.suppress(OSError):
         return time.time() - folder.stat().st_mtime > 60
     return False

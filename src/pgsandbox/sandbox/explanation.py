@@ -13,6 +13,8 @@ def explain(context: Any) -> None:
     raised = context.original_exception
     found = refusal_in(raised)
     if found is not None:
+        # asyncpg's own error has the number by which the endpoint knows this one: kept, not shown.
+        found.__context__, found.__suppress_context__ = raised.__cause__, True
         raised.__cause__ = found
 
 

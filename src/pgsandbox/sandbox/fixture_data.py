@@ -1,8 +1,9 @@
 """What fixtures of wider scopes have made, and each test starts from.
 
-Such a fixture writes in a savepoint of its own, which stands beneath those of the tests until the
-fixture's scope ends. A test is rolled back to what stands, in rows, sessions and objects. The order
-is a stack, as the server's savepoints are: what began last has to end first.
+Such a fixture writes in a savepoint of its own, which stays open beneath those of the tests until
+the fixture's scope ends. A test is rolled back to the last of these savepoints, and the fixture's
+sessions and objects are restored. The order is a stack, as the server's savepoints are: what began
+last ends first.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +40,20 @@ class Level:
 
     fixture: str
     """Its name for messages."""
+    rank: int
+    """How wide its scope is; 0 is the widest."""
+    params: Mapping[str, Any]
+    """The parameters that it depends on, by the names of their fixtures."""
+    fixtures: list[tuple[Any, Any]]
+    """Definition and request of it, and of those that it has called for, as pytest has them."""
     refusal: PgSandboxError | None = None
     """Why it may not open a database."""
+    counted: Mapping[Any, Any] = field(default_factory=dict)
+    """Where the sequences of factories stand after it."""
+    ending: Any = None
+    """Which of the fixtures' teardown runs, once one has begun."""
     frozen: list[tuple[TestDatabase, int]] = field(default_factory=list)
-    """Where it stands, at which depth; empty if it has only read."""
+    """The databases that it wrote to, each with its depth there; empty if it has only read."""
     snapshot: Snapshot = field(default_factory=Snapshot)
     """All sessions and objects that tests share from here on, also those of wider levels."""
     sessions: list[Session] = field(default_factory=list)
@@ -53,7 +65,7 @@ class Level:
 
 
 class FixtureData:
-    """The levels that stand, the widest first, and the one that is being made."""
+    """The levels that tests start from, the widest first, and the one that is being made."""
 
     def __init__(self, interceptor: ConnectionInterceptor) -> None:
         self.standing: list[Level] = []
@@ -62,15 +74,15 @@ class FixtureData:
         self._interceptor = interceptor
         self._thread = threading.current_thread()
         self._is_beyond_repair = False
-        """Whether an object could not be brought back."""
+        """Whether an object could not be restored."""
         self._interrupted: list[Level | None] = []
         self._before: list[tuple[str, bool]] = []
 
     @property
     def are_lost(self) -> bool:
-        """Whether what stood is gone with its transaction, or can't be brought back."""
-        is_bereft = any(database.is_bereft for database in self._interceptor.databases)
-        return is_bereft or self._is_beyond_repair
+        """Whether a level is gone with its transaction, or its objects can't be restored."""
+        has_lost_data = any(database.has_lost_data for database in self._interceptor.databases)
+        return has_lost_data or self._is_beyond_repair
 
     def takes(self, session: Session, connection: Any) -> bool:
         """Whether *session* belongs to a level, so that no test's end closes it."""
@@ -90,21 +102,20 @@ class FixtureData:
 
     # -- the set-up of a fixture --------------------------------------------------------------
 
-    def begin(self, fixture: str, refusal: PgSandboxError | None = None) -> Level:
-        """From here on connections belong to *fixture*, until `freeze` or `abandon`.
+    def begin(self, level: Level) -> None:
+        """Connections belong to *level*'s fixture from here on, until `freeze` or `abandon`.
 
         Another fixture's set-up may have called for it, as long as that one has not begun. If it
-        opens a database, *refusal* is raised there.
+        opens a database, the level's refusal is raised there.
         """
         self._interrupted.append(self.making)
-        self.making = level = Level(fixture, refusal)
+        self.making = level
         self._thread = threading.current_thread()
-        self._say(fixture)
+        self._say(level.fixture)
         self._watch()
-        return level
 
     def freeze(self, level: Level) -> list[PgSandboxError]:
-        """Let *level* stand; return what contradicts it, whereupon it has to be abandoned.
+        """Keep what *level* has made; return the errors, after which it has to be abandoned.
 
         What sessions have not written yet is written first.
         """
@@ -126,7 +137,7 @@ class FixtureData:
             if depth:
                 level.frozen.append((database, depth))
             else:
-                errors.extend(database.finish(level.fixture, is_over=False))
+                errors.extend(database.finish(level.fixture, is_over=False, has_written=False))
         level.snapshot = snapshot
         level.sessions, level.states, level.unwritten = [], [], set()
         self._made()
@@ -135,7 +146,9 @@ class FixtureData:
         return errors
 
     def abandon(self, level: Level) -> list[PgSandboxError]:
-        """Undo what *level* has made so far; return what its end has brought to light."""
+        """Roll back what *level* has made so far; return the errors."""
+        if level in self.standing:  # of several databases, one has contradicted
+            self.standing.remove(level)
         below = self.standing[-1].snapshot if self.standing else Snapshot()
         _close([each for each in level.sessions if each not in below.sessions])
         opened = [each for each in self._interceptor.databases if each.has_transaction]
@@ -174,7 +187,7 @@ class FixtureData:
     # -- a test, and the teardown of a fixture ------------------------------------------------
 
     def restore(self) -> None:
-        """Let sessions and objects be what they were before the test that is over."""
+        """Restore sessions and objects as they were before the test that is over."""
         if not self.standing:
             return
         interceptor = self._interceptor
@@ -182,19 +195,19 @@ class FixtureData:
         before, interceptor.is_requested = interceptor.is_requested, False
         try:
             self.standing[-1].snapshot.restore()
-        except Exception:  # noqa: BLE001  # an object that resists: its fixture makes it anew
+        except Exception:  # noqa: BLE001  # an object that resists: its fixture runs again
             self._is_beyond_repair = True
         finally:
             interceptor.is_requested = before
 
     def resume(self, level: Level) -> None:
-        """Let the teardown of *level*'s fixture run where its set-up did; no test is open."""
+        """Return to the savepoint of *level*, for its fixture's teardown; no test is open."""
         self._say(level.fixture)
         for database, depth in level.frozen:
             database.resume(depth)
 
     def end(self, level: Level) -> list[PgSandboxError]:
-        """Undo what *level* has made; return what must be said of it."""
+        """Roll back *level*; return the errors."""
         self.standing.remove(level)
         below = self.standing[-1].snapshot if self.standing else Snapshot()
         self._interceptor.close_sessions()
@@ -210,10 +223,10 @@ class FixtureData:
         return errors
 
     def forget(self) -> None:
-        """Everything that was lost is given up."""
+        """Forget that levels were lost."""
         self._is_beyond_repair = False
         for database in self._interceptor.databases:
-            database.forget_bereft()
+            database.forget_lost_data()
 
     def _say(self, fixture: str) -> None:
         interceptor = self._interceptor

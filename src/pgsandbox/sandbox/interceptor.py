@@ -33,15 +33,18 @@ from pgsandbox.sandbox import (
     rewriting,
 )
 from pgsandbox.sandbox.clones import Clone
-from pgsandbox.sandbox.endpoint.sessions import Executed
+from pgsandbox.sandbox.endpoint.sessions import Executed, Late
 from pgsandbox.sandbox.explanation import explain
 from pgsandbox.sandbox.fixture_data import FixtureData
+from pgsandbox.sandbox.late_threads import LateThreads
 from pgsandbox.sandbox.rewriting import Destination
 from pgsandbox.sandbox.test_database import ROUTE, Route, TestDatabase
 
 E = TypeVar("E", bound=PgSandboxError)
 
 _ALLOWED = "allowed"
+_LOOP = "pgsandbox.loop"
+"""Where a pool's record says to which event loop a real connection belongs."""
 _PLAIN = frozenset({"host", "port", "user", "password", "database"})
 """Arguments that every driver of PostgreSQL reads alike."""
 _LOCK_TIMEOUT = "SET lock_timeout = '3s'"
@@ -85,8 +88,13 @@ class ConnectionInterceptor:
         """Whether the running test asked for the database."""
         self.refused: list[PgSandboxError] = []
         """What was refused during the running test."""
+        self.refused_to_others: list[PgSandboxError] = []
+        """What of it was none of the test's: asked for by a thread that was there before it."""
         self.settings: tuple[Fact, ...] = ()
         """What a refusal says of the settings that decide, with their sources."""
+        self.threads = LateThreads()
+        self.loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+        """The event loops on which a connection was opened."""
         self.fixture_data = FixtureData(self)
         """What fixtures of wider scopes have made."""
         self._allowed = allowed
@@ -152,6 +160,21 @@ class ConnectionInterceptor:
 
     # -- the running test ---------------------------------------------------------------------
 
+    def begin(self, test: str) -> None:
+        """*test* is about to be set up, and has not asked for the database yet."""
+        self.running = test
+        self.refused.clear()
+        self.refused_to_others.clear()
+        self.threads.begin(test)
+
+    def take_late(self) -> list[Late]:
+        """Return who went on after a test that was over, since this was asked last."""
+        found, self.threads.late = self.threads.late, []
+        for database in self.databases:
+            found += database.late
+            database.late = []
+        return found
+
     def enter(self, test: str) -> None:
         """From now on connections belong to *test*, which asked for the database."""
         self.running, self.is_requested = test, True
@@ -207,6 +230,9 @@ class ConnectionInterceptor:
         self.wind_down()
         self.close_sessions()
         errors = self._finish(is_over=True)
+        threads = self.threads.end()
+        for database in self.databases if threads else []:
+            database.hold(threads, self.running)
         self._leave_clones()
         self.running, self.is_requested = "no test is running", False
         return errors
@@ -299,7 +325,7 @@ class ConnectionInterceptor:
             made = dialect.connect(**given)
         self._made[id(record)] = what
         if isinstance(what, Clone):
-            what.track(made)
+            what.track(made, record)
         elif isinstance(what, _Building):
             what.opened.append(record)
             with contextlib.closing(made.cursor()) as cursor:
@@ -356,6 +382,8 @@ class ConnectionInterceptor:
         building = self._building
         if building is not None:
             return rewriting.destination_of(building.url), building
+        if dialect.is_async:
+            self.loops.add(asyncio.get_running_loop())
         target = driver_hooks.target_of_call(dialect.driver, args, parameters)
         if any(guard.is_same_database(target, allowed) for allowed in self._allowed):
             return None
@@ -394,6 +422,8 @@ class ConnectionInterceptor:
         elif made is None:
             made = self._judge_stranger(connection)
         record.info[ROUTE] = made
+        if isinstance(made, Clone) and driver_connections.is_async(connection):
+            record.info[_LOOP] = weakref.ref(asyncio.get_running_loop())
         if isinstance(made, Route):
             made.database.remember(made, connection, record)
 
@@ -410,6 +440,13 @@ class ConnectionInterceptor:
         if isinstance(route, Clone):
             if not any(route is each.clone for each in self.databases):
                 raise exc.DisconnectionError("this connection is from an earlier test")
+            loop = record.info.get(_LOOP)
+            if loop is not None and loop() is not asyncio.get_running_loop():
+                cleanup.abandon(record)
+                raise exc.DisconnectionError("this connection is of another event loop")
+            thread = threading.current_thread()
+            route.is_used_by(record, thread)
+            self.threads.uses(thread, self.running)
             return
         self._check_route(route, connection, record)
 
@@ -428,7 +465,10 @@ class ConnectionInterceptor:
             raise exc.DisconnectionError("this connection is from before")
         if not route.is_set_up:
             route.database.set_up_done(route)
-        route.thread = threading.current_thread()
+        if route.is_held:
+            route.database.let_go(route)
+        route.thread = thread = threading.current_thread()
+        self.threads.uses(thread, self.running)
 
     def _executing(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         clone = connection.info.get(ROUTE)
@@ -437,6 +477,9 @@ class ConnectionInterceptor:
             clone.executed.append(Executed(statement, where))
 
     def _session_began(self, session: Session, transaction: Any, connection: Any) -> None:
+        route = connection.info.get(ROUTE)
+        if isinstance(route, Route):
+            route.thread = threading.current_thread()
         if self.is_requested and not self.fixture_data.takes(session, connection):
             self._sessions[session] = threading.current_thread()
 
@@ -451,6 +494,8 @@ class ConnectionInterceptor:
         __tracebackhide__ = True
         if not self._decides:
             return None
+        with contextlib.suppress(RuntimeError):  # there is none: a driver that blocks
+            self.loops.add(asyncio.get_running_loop())
         building = self._building
         known = (*self._allowed, *([building.target] if building else []))
         if any(guard.is_same_database(target, each) for each in known):
@@ -463,8 +508,13 @@ class ConnectionInterceptor:
             raise self._foreign(url)
         if database.clone is not None:
             return rewriting.destination_of(database.clone.url)
-        label = f"a connection of {driver} made at {call_sites.place()}"
-        return database.route(label, is_raw=True)[1]
+        place = call_sites.place()
+        label = f"a connection of {driver} made at {place}"
+        self.threads.uses(threading.current_thread(), self.running)
+        route, to = database.route(label, is_raw=True)
+        if route is not None and call_sites.is_of_a_library(place):
+            route.thread = None  # it is made for whoever asks the library for it
+        return to
 
     # -- decisions ----------------------------------------------------------------------------
 
@@ -577,6 +627,8 @@ class ConnectionInterceptor:
 
     def _refused(self, error: E) -> E:
         self.refused.append(error)
+        if self.threads.is_older(threading.current_thread()) and not self.is_requested:
+            self.refused_to_others.append(error)
         return error
 
 

@@ -1,8 +1,12 @@
-"""Sessions and objects of the ORM that outlive a test, as they were before it.
+"""Restores sessions and objects of the ORM that outlive a test, as they were before it.
 
 A fixture of a wider scope may hand one object to many tests. Rows are brought back by the server;
 what a test has changed on the object, and in the session that holds it, is brought back here,
 without a statement: values that were loaded are loaded again, and what was not is read when asked.
+
+What SQLAlchemy publishes does it (``make_transient``, ``make_transient_to_detached``, ``add``,
+``expire``, ``set_committed_value``), but for two things that the site promises: a session that a
+``with`` block holds, and the ``scoped_session`` that a test has removed.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from sqlalchemy.orm import (
     InstanceState,
     Session,
     make_transient,
+    make_transient_to_detached,
     object_session,
     scoped_session,
 )
@@ -54,7 +59,7 @@ class Snapshot:
         return [each.state for each in self._objects if each.state.obj() is not None]
 
     def restore(self) -> None:
-        """Let every session and every object be what it was; sends nothing to the server.
+        """Restore every session and every object; sends nothing to the server.
 
         It is called when the transaction is over in which they were changed.
         """
@@ -69,7 +74,7 @@ class Snapshot:
             if each.session in used or not (self._is_fresh and each.is_as_it_was(made))
         ]
         for each, made in changed:
-            each.strip(made)
+            each.take_out(made)
         for each, made in changed:
             each.put_back(made)
         for session in self.sessions:
@@ -92,7 +97,8 @@ class _Remembered:
     state: InstanceState[Any]
     session: Session | None
     """Where it was; None for one whose session was closed."""
-    key: Any
+    identity: tuple[Any, ...]
+    """The values of its primary key."""
     plain: dict[str, Any]
     """Attributes that are none of the mapper's."""
     values: dict[str, Any]
@@ -105,7 +111,9 @@ class _Remembered:
     def is_as_it_was(self, made: Any) -> bool:
         """Whether nobody has touched it since it was put back."""
         state = self.state
-        if state.modified or state.key != self.key or object_session(made) is not self.session:
+        if state.modified or state.identity != self.identity:
+            return False
+        if object_session(made) is not self.session:
             return False
         present = vars(made)
         return {name: id(value) for name, value in present.items()} == self.loaded and all(
@@ -114,32 +122,42 @@ class _Remembered:
             if isinstance(value, _CHANGEABLE) and name in present
         )
 
-    def strip(self, made: Any) -> None:
-        """Take it out of any session, with nothing loaded and nothing changed."""
-        make_transient(made)
-        vars(made).clear()
-        vars(made).update(self.plain, _sa_instance_state=self.state)
-        # What was changed and not written; a session would look at it when the object is put back.
-        self.state.committed_state.clear()
-        self.state._pending_mutations.clear()
-        self.state.modified = False
-        self.state.key = self.key
+    def take_out(self, made: Any) -> None:
+        """Take it out of any session, with nothing changed and none of its relationships loaded."""
+        session = object_session(made)
+        if session is not None:
+            session.expunge(made)
+        make_transient(made)  # also where a test has deleted it
+        present = vars(made)
+        for name in present.keys() - self.state.mapper.attrs.keys() - {"_sa_instance_state"}:
+            del present[name]
+        present.update(self.plain)
+        for name, relationship in self.state.mapper.relationships.items():
+            if name in present:  # along which a session would take in what the test has made
+                set_committed_value(made, name, [] if relationship.uselist else None)
+        for column, value in zip(self.state.mapper.primary_key, self.identity, strict=True):
+            name = self.state.mapper.get_property_by_column(column).key
+            set_committed_value(made, name, value)
+        make_transient_to_detached(made)
 
     def put_back(self, made: Any) -> None:
         """Put it where it was, with nothing loaded."""
-        session = self.session if self.session is not None else Session()
-        with contextlib.suppress(InvalidRequestError):  # its session is closed for good
-            session.add(made)
-            session.expire(made)
-        if self.session is None:
-            session.expunge(made)
+        if self.session is not None:
+            with contextlib.suppress(InvalidRequestError):  # its session is closed for good
+                self.session.add(made)
+                self.session.expire(made)
+                return
+        passing = Session()
+        passing.add(made)
+        passing.expire(made)
+        passing.expunge(made)
 
     def load_values(self, made: Any) -> None:
         """Give its columns the values that they had."""
         for name, value in self.values.items():
             own = _copied(value)
             if isinstance(own, MutableBase):
-                own._parents[self.state] = name
+                own._parents[self.state] = name  # documented: what it tells of its changes
             set_committed_value(made, name, own)
 
     def load_others(self, made: Any) -> None:
@@ -174,7 +192,7 @@ def _states_in(session: Session) -> list[InstanceState[Any]]:
 
 def _remembered(state: InstanceState[Any]) -> _Remembered | None:
     made = state.obj()
-    if made is None or state.key is None or state.deleted or state.was_deleted:
+    if made is None or state.identity is None or state.deleted or state.was_deleted:
         return None
     mapped = set(state.mapper.column_attrs.keys()), set(state.mapper.relationships.keys())
     plain, values, others = {}, {}, {}
@@ -187,7 +205,7 @@ def _remembered(state: InstanceState[Any]) -> _Remembered | None:
             values[name] = _copied(value)
         else:
             plain[name] = value
-    return _Remembered(state, object_session(made), state.key, plain, values, others)
+    return _Remembered(state, object_session(made), state.identity, plain, values, others)
 
 
 def _others(value: Any) -> _Others | None:
@@ -217,7 +235,8 @@ def _empty(session: Session) -> None:
         session.rollback()
         session.expunge_all()
     for subject in (session, bind):
-        # The block's own end does nothing, then, and the session may be used before it.
+        # The block's own end does nothing, then, and the session may be used before it. There is no
+        # public way: rollback() within the block leaves it closed for every later test.
         if getattr(subject, "_trans_context_manager", None) is not None:
             subject._trans_context_manager = None  # type: ignore[union-attr]
 
@@ -235,7 +254,8 @@ _scoped: dict[type[Session], list[weakref.ref[Any]]] = {}
 def _registries_of(session: Session) -> list[tuple[Any, Session]]:
     """Return the ``scoped_session`` that hands out *session*: a test may call its remove().
 
-    Nobody else knows it, so it is looked for among all objects, once for each class of sessions.
+    No public way leads from a session to it, so it is looked for among all objects, once for each
+    class of sessions.
     """
     kind = type(session)
     if kind not in _scoped:

@@ -1,4 +1,4 @@
-"""What is said to a connection that may not be made, whoever asked for it."""
+"""The errors for connections that may not be made."""
 
 from __future__ import annotations
 
@@ -71,15 +71,26 @@ def not_requested(attempt: Attempt) -> DatabaseNotRequested:
 
 def foreign(attempt: Attempt) -> ForeignDatabase:
     """Refuse a connection to anything but the test database."""
+    redirects = any(each.name == "redirect" and each.value == "true" for each in attempt.settings)
     return _foreign(
         attempt,
         (
-            "Give the application the test database's URL: the fixture `pg` has it as "
-            "pg.url. Where engines are made at import time from the application's own URL, "
-            "set `redirect = true` in [tool.pgsandbox]. To let tests open this database as "
-            "it is, name it in `allow`."
+            "Give the application the test database's URL: the fixture `pg` has it as pg.url. "
+            + (_REDIRECTS if redirects else _MAY_REDIRECT)
+            + " To let tests open this database as it is, name it in `allow`."
         ),
     )
+
+
+_REDIRECTS = (
+    "`redirect` sends connections to the database that the setting `url` names, and no other: this "
+    "one differs from it in host, port or name. A second database of the application's is a bind. "
+    "A fixture that makes or drops databases for the tests can go: pgsandbox does that."
+)
+_MAY_REDIRECT = (
+    "Where engines are made at import time from the application's own URL, set `redirect = true` "
+    "in [tool.pgsandbox]."
+)
 
 
 def not_judged(attempt: Attempt, driver: str, *, is_requested: bool) -> GuardError:

@@ -8,6 +8,7 @@ import secrets
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from pgsandbox import guard
 from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SandboxLost
 from pgsandbox.sandbox import children, cleanup, endpoint_process, forks
 from pgsandbox.sandbox.clones import Clone
-from pgsandbox.sandbox.endpoint.sessions import Executed
+from pgsandbox.sandbox.endpoint.sessions import Executed, Late
 from pgsandbox.sandbox.endpoint_process import (
     PORT,
     EndpointFailure,
@@ -39,8 +40,8 @@ class Route:
     token: str
     """What the endpoint calls it."""
     process: int = field(default_factory=os.getpid)
-    thread: threading.Thread = field(default_factory=threading.current_thread)
-    """Who used it last."""
+    thread: threading.Thread | None = field(default_factory=threading.current_thread)
+    """Who used it last; None where that can't be known."""
     is_set_up: bool = False
     """Whether its engine has handed it out once."""
     loop: Callable[[], Any] | None = None
@@ -49,6 +50,8 @@ class Route:
     """The driver's connection, weakly, of an asynchronous driver."""
     record: Callable[[], Any] | None = None
     """The record of the pool that holds it, weakly."""
+    is_held: bool = False
+    """Whether a thread of an earlier test has not given it back."""
     is_stale: bool = False
     """Whether what its engine did to set it up was undone with a test."""
 
@@ -86,19 +89,26 @@ class TestDatabase:
         """The databases of earlier tests: an engine that was made in one stays usable."""
         self.endpoint = endpoint
         self.is_in_doubt = False
-        """Whether a test may have changed the database for real: it must be made anew."""
-        self.is_bereft = False
-        """Whether what stood is gone, because its transaction ended."""
+        """Whether a test may have changed the database for real: it must be recreated."""
+        self.has_lost_data = False
+        """Whether the rows of wider fixtures are gone, because their transaction ended."""
         self._restarts_sequences = restarts_sequences
         self._observes = observes
         self._moves_clock = moves_clock
         self._errors: dict[int, PgSandboxError] = {}
         """What made the running test fail, by what the endpoint calls it."""
         self._reported: set[int] = set()
+        self._told: SandboxLost | None = None
+        """What a test was told became of the endpoint."""
         self._routes: weakref.WeakSet[Route] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._raw: dict[str, Route] = {}
+        """The routes of connections that no pool knows, by their tokens."""
         self._children = children.ended()
         self._tcp: tuple[int, str] | None = None
         self._was_used = False
+        self.late: list[Late] = []
+        """Connections that went on after their test, and were refused."""
         forks.watch(self)
 
     # -- the endpoint -------------------------------------------------------------------------
@@ -138,10 +148,10 @@ class TestDatabase:
         """Let the endpoint close its session, so that the database can be copied or dropped."""
         if self.endpoint is not None:
             try:
-                self.is_bereft = self.endpoint.call("close")
+                self.has_lost_data = self.endpoint.call("close")
             except SandboxLost:
                 self.close()
-                self.is_bereft = True
+                self.has_lost_data = True
 
     def close(self) -> None:
         """End the endpoint."""
@@ -215,8 +225,18 @@ class TestDatabase:
             return None, to
         route = Route(self, endpoint, secrets.token_hex(8))
         endpoint.tell("announce", token=route.token, label=label, **about)
-        self._routes.add(route)
+        if about.get("is_raw"):
+            self._raw[route.token] = route
+        self._know(route)
         return route, Destination(to.host, to.port, to.user, to.database, token=route.token)
+
+    def _know(self, route: Route) -> None:
+        with self._lock:
+            self._routes.add(route)
+
+    def _known(self) -> list[Route]:
+        with self._lock:  # other threads may connect at this moment
+            return list(self._routes)
 
     def set_up_done(self, route: Route) -> None:
         """An engine is about to hand out the connection of *route* for the first time."""
@@ -242,20 +262,26 @@ class TestDatabase:
 
     def verdict(self, timeout: float = 10.0) -> list[PgSandboxError]:
         """Return what must make the test fail as it stands, at the end of its body."""
-        return self._unreported(self._ask("verdict", patience=timeout) or [])
+        try:
+            return self._unreported(self._ask("verdict", patience=timeout) or [])
+        except SandboxLost as error:
+            self._told = error
+            return [error]
 
     def finish(
-        self, test: str, *, timeout: float = 10.0, is_over: bool = True
+        self,
+        test: str,
+        *,
+        timeout: float = 10.0,
+        is_over: bool = True,
+        has_written: bool = True,
     ) -> list[PgSandboxError]:
-        """Roll *test* back, and return what must make it fail; never raises."""
+        """Roll *test* back, and return what must make it fail; never raises.
+
+        Where nothing has written, as the set-up of a wider fixture, a thread loses nothing by it.
+        """
         if self.clone is not None and self.clone.executed:
             self._was_used = True
-        here = threading.current_thread()
-        cut = [
-            route.token
-            for route in self._routes
-            if route.thread is not here and route.thread.is_alive()
-        ]
         ended = children.ended()
         by_a_child = ended != self._children
         self._children = ended
@@ -263,23 +289,66 @@ class TestDatabase:
             said = self._ask(
                 "finish",
                 test=test,
-                cut=cut,
                 by_a_child=by_a_child,
                 is_over=is_over,
+                has_written=has_written,
                 patience=timeout,
             )
         except PgSandboxError as error:
             self.close()
-            self.is_in_doubt = self.is_bereft = True
-            return [error]
+            self.is_in_doubt = self.has_lost_data = True
+            return [error] if error is not self._told else []
         if said is None:
             return []
         self.is_in_doubt = self.is_in_doubt or said["is_in_doubt"]
-        self.is_bereft = said["is_bereft"]
+        self.has_lost_data = said["is_bereft"]
         self._was_used = self._was_used or said["was_used"]
-        for route in self._routes:
-            route.is_stale = route.is_stale or route.token in said["undone"]
+        if said["undone"]:
+            for route in self._known():
+                route.is_stale = route.is_stale or route.token in said["undone"]
+        for token in said["gone"]:
+            self._raw.pop(token, None)
+        if said["open"] and has_written:
+            self._cut(frozenset(said["open"]))
+        if said["late"]:
+            self.take_late()
         return self._unreported(said["errors"])
+
+    def _cut(self, tokens: frozenset[str]) -> None:
+        """Let nobody go on in the transactions that other threads have left open.
+
+        Whose they are is asked when they are over: before, a thread could still have begun one.
+        """
+        here = threading.current_thread()
+        cut = [
+            route.token
+            for route in self._known()
+            if route.token in tokens
+            and route.thread not in (None, here)
+            and route.thread.is_alive()
+        ]
+        if cut:
+            self._ask("cut", tokens=cut)
+
+    def hold(self, threads: AbstractSet[threading.Thread], test: str) -> None:
+        """Refuse *threads* of *test*, which is over, the connections that they have still."""
+        held = []
+        for route in self._known():
+            record = route.record() if route.record is not None else None
+            if route.thread in threads and (route.token in self._raw or (record and record.in_use)):
+                route.is_held = True
+                held.append(route.token)
+        if held:
+            self._ask("hold", tokens=held, test=test)
+
+    def let_go(self, route: Route) -> None:
+        """The thread that held the connection of *route* has given it back."""
+        route.is_held = False
+        self._look("hold", tokens=[route.token], test="")
+
+    def take_late(self) -> None:
+        """Learn of connections that were refused because their test was over."""
+        self.late.extend(Late(**each) for each in self._look("take_late") or [])
 
     def close_forsaken(self) -> None:
         """Close the connections whose event loop is closed: nobody can use or close them any more.
@@ -287,7 +356,7 @@ class TestDatabase:
         Their drivers would warn of each that is collected open. A pool that pings would do so on
         the next test's loop, before it could be told that a connection is of another one.
         """
-        for route in list(self._routes):
+        for route in self._known():
             if route.loop is None or route.connection is None:
                 continue
             loop, connection = route.loop(), route.connection()
@@ -305,7 +374,7 @@ class TestDatabase:
     def remember(self, route: Route, connection: Any, record: Any) -> None:
         """Know the driver's *connection* that has taken *route*, and the pool's *record* of it."""
         route.record = weakref.ref(record)
-        self._routes.add(route)
+        self._know(route)
         if route.loop is not None:
             driver = getattr(connection, "driver_connection", connection)
             with contextlib.suppress(TypeError):  # a class without weak references
@@ -418,9 +487,9 @@ class TestDatabase:
         """Go on in what the fixture at *depth* has made."""
         self._tell("resume", depth=depth)
 
-    def forget_bereft(self) -> None:
-        """What was lost is given up."""
-        self.is_bereft = False
+    def forget_lost_data(self) -> None:
+        """Forget that rows of wider fixtures were lost."""
+        self.has_lost_data = False
         self._tell("forget_bereft")
 
     def _look(self, method: str, **arguments: Any) -> Any:

@@ -12,7 +12,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -20,20 +20,17 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from pgsandbox.schema.deparsed import cast_by_element, end_of, parts
-from pgsandbox.schema.objects import Catalog, Key, SchemaObject
-from pgsandbox.schema.queries import (
-    COMMENTS,
-    DEPENDENCIES,
-    MEMBERS_OF_EXTENSIONS,
-    OF_TABLES,
-    OWN,
-    STAND_INS,
-    STATISTICS,
-)
-from pgsandbox.schema.queries_of_the_rest import EVERYTHING
+from pgsandbox.schema.queries import COMMENTS, DEPENDENCIES, MEMBERS_OF_EXTENSIONS, STAND_INS
+from pgsandbox.schema.queries_of_databases import OF_DATABASES, OF_SCHEMAS
+from pgsandbox.schema.queries_of_tables import OF_TABLES
+from pgsandbox.schema.queries_of_types import OF_TYPES
+from pgsandbox.schema.schema_objects import Catalog, Key, SchemaObject
 
 Address = tuple[str, int, int]
 """What ``pg_depend`` knows an object by: catalog, OID, sub-id."""
+
+_EVERYTHING = (*OF_SCHEMAS, *OF_TABLES, *OF_TYPES, *OF_DATABASES)
+"""Every query for objects, those that others are parts of first."""
 
 # With an empty search path every name is qualified; the others decide how constants are written.
 _PARAMETERS = {
@@ -55,12 +52,37 @@ def read_catalog(connection: Connection) -> Catalog:
     It is read in the connection's open transaction, or in one of its own that is rolled back. An
     open one is left as it was.
     """
-    with reading_in(connection) as cursor:
-        return read(cursor).catalog()
+    with _reading_in(connection) as cursor:
+        members = {
+            (cls, oid): extension for cls, oid, extension in _rows(cursor, MEMBERS_OF_EXTENSIONS)
+        }
+        comments = {(cls, oid, sub): text for cls, oid, sub, text in _rows(cursor, COMMENTS)}
+        found: dict[Key, SchemaObject] = {}
+        addresses: dict[Address, Key] = {}
+        for query in _EVERYTHING:
+            for row in _rows(cursor, query):
+                address: Address = row[:3]
+                made = None if row[:2] in members else _object(row, comments.get(address))
+                # What belongs to an extension's table is not the project's either.
+                if made is not None and (made.parent is None or made.parent in found):
+                    found[made.key] = made
+                    addresses[address] = made.key
+        needs = _needs(cursor, addresses, members)
+    return Catalog(
+        MappingProxyType(
+            {
+                key: replace(each, needs=(needs.get(key, _NOTHING) | each.origins) - {key})
+                for key, each in found.items()
+            }
+        )
+    )
+
+
+_NOTHING: frozenset[Key] = frozenset()
 
 
 @contextlib.contextmanager
-def reading_in(connection: Connection) -> Iterator[Cursor]:
+def _reading_in(connection: Connection) -> Iterator[Cursor]:
     """Give a cursor of *connection* that asks as `read_catalog` says."""
     with connection.cursor() as cursor:
         cursor.execute("BEGIN" if connection.autocommit else "SAVEPOINT pgsandbox_catalog")
@@ -78,80 +100,8 @@ def reading_in(connection: Connection) -> Iterator[Cursor]:
                 cursor.execute("RELEASE SAVEPOINT pgsandbox_catalog")
 
 
-@dataclass
-class Reading:
-    """The objects that were found, and by what the server knows them."""
-
-    found: dict[Key, SchemaObject]
-    """Each without what it needs."""
-    addresses: dict[Address, Key]
-    owners: dict[Key, int]
-    """The OID of the relation that each is, or is a part of."""
-    needs: dict[Key, frozenset[Key]]
-
-    def without(self, relations: set[int]) -> Reading:
-        """Return what else was found."""
-        gone = {key for key, oid in self.owners.items() if oid in relations}
-        return Reading(
-            {key: each for key, each in self.found.items() if key not in gone},
-            {address: key for address, key in self.addresses.items() if key not in gone},
-            {key: oid for key, oid in self.owners.items() if key not in gone},
-            {},
-        )
-
-    def catalog(self, last: Catalog | None = None) -> Catalog:
-        """Return it as a catalog, with those objects of *last* that are unchanged."""
-        known = last.objects if last is not None else {}
-        made: dict[Key, SchemaObject] = {}
-        for key, found in self.found.items():
-            needs = (self.needs.get(key, _NOTHING) | found.origins) - {key}
-            before = known.get(key)
-            is_as_before = before is not None and before.facets is found.facets
-            if before is not None and is_as_before and before.needs == needs:
-                made[key] = before
-            else:
-                made[key] = replace(found, needs=needs)
-        return Catalog(MappingProxyType(made))
-
-
-_NOTHING: frozenset[Key] = frozenset()
-
-
-def read(
-    cursor: Cursor, relations: list[int] | None = None, besides: Reading | None = None
-) -> Reading:
-    """Return what *cursor* finds: everything, or *relations* and their parts *besides* the rest."""
-    members = {
-        (cls, oid): extension for cls, oid, extension in _rows(cursor, MEMBERS_OF_EXTENSIONS)
-    }
-    comments = {(cls, oid, sub): text for cls, oid, sub, text in _rows(cursor, COMMENTS)}
-    reading = besides or Reading({}, {}, {}, {})
-    for query in EVERYTHING if relations is None else _OF_SOME_TABLES:
-        for row in _rows(cursor, query, () if relations is None else (relations,)):
-            address: Address = row[:3]
-            made = None if row[:2] in members else _object(row, comments.get(address))
-            # What belongs to a thing that is not the project's, an extension's table, isn't either.
-            if made is not None and (made.parent is None or made.parent in reading.found):
-                reading.found[made.key] = made
-                reading.addresses[address] = made.key
-                if made.key.kind in ("relation", "sequence"):
-                    reading.owners[made.key] = row[1]
-                elif made.parent in reading.owners:
-                    reading.owners[made.key] = reading.owners[made.parent]
-    reading.needs = _needs(cursor, reading.addresses, members)
-    return reading
-
-
-_OF_SOME_TABLES = tuple(
-    query.replace("%", "%%").replace(
-        OWN, f"{OWN} and {'s.stxrelid' if query is STATISTICS else 'c.oid'} = any(%s::oid[])"
-    )
-    for query in OF_TABLES
-)
-
-
-def _rows(cursor: Cursor, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    cursor.execute(query, values or None)
+def _rows(cursor: Cursor, query: str) -> list[tuple[Any, ...]]:
+    cursor.execute(query)
     return cursor.fetchall()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,7 @@ from pgsandbox import guard
 from pgsandbox.reports import Finding
 from pgsandbox.schema.compare import Difference, compare
 from pgsandbox.schema.migrating import Migrations, Revision
-from pgsandbox.schema.objects import Catalog
+from pgsandbox.schema.schema_objects import Catalog
 
 PAGE = "testing/migrations/"
 
@@ -82,25 +82,40 @@ def every_step(migrations: Migrations) -> list[Finding]:
     """
     found: list[Finding] = []
     before = migrations.catalog()
-    for revision in migrations.revisions:
+    for place, revision in enumerate(migrations.revisions, start=1):
+        later = migrations.revisions[place:]
         failed = _failing(revision, "upgrade", partial(migrations.upgrade, revision))
         if failed is not None:
-            return [*found, failed]
+            return [*found, _ending(failed, later)]
         after = migrations.catalog()
         if not revision.has_downgrade:
-            return [*found, _no_way_back(revision)]
+            return [*found, _ending(_no_way_back(revision), later)]
         failed = _failing(revision, "downgrade", partial(migrations.downgrade, revision))
         if failed is not None:
-            return [*found, failed]
+            return [*found, _ending(failed, later)]
         down = migrations.catalog()
         found += _unlike(revision, "not-undone", "before it, its downgrade leaves", before, down)
         failed = _failing(revision, "upgrade", partial(migrations.upgrade, revision))
         if failed is not None:
-            return [*found, _again(failed)]
+            return [*found, _ending(_again(failed), later)]
         again = migrations.catalog()
         found += _unlike(revision, "not-repeated", "after it, a second upgrade makes", after, again)
         before = again
     return found
+
+
+def _ending(last: Finding, later: Sequence[Revision]) -> Finding:
+    """Return the finding that ends the walk, with the revisions that it leaves unchecked."""
+    if not later:
+        return last
+    names = f"{later[0].name} to {later[-1].name}" if len(later) > 1 else later[0].name
+    unchecked = {"not checked": f"{len(later)} later: {names}"}
+    return replace(last, details={**last.details, **unchecked})
+
+
+def not_checked(finding: Finding) -> int:
+    """Return how many revisions nobody has looked at because of *finding*."""
+    return int(finding.details.get("not checked", "0").partition(" ")[0])
 
 
 def nothing_left(migrations: Migrations) -> list[Finding]:
@@ -132,11 +147,13 @@ def offline_is_online(online: Migrations, offline: Migrations) -> list[Finding]:
     try:
         offline.execute(offline.offline_sql())
     except Exception as error:  # noqa: BLE001  # whatever the project's own code raises
+        at = offline.present
         return [
             Finding(
                 code="offline-fails",
-                message="`alembic upgrade --sql` can't be made or does not run.",
-                subject="offline",
+                message=f"`alembic upgrade --sql` can't be made or does not run: {at or 'env.py'}.",
+                subject=at.name if at else "offline",
+                path=os.path.relpath(at.file) if at else None,
                 details=_said(error),
                 remedy="A migration that reads the database can't be printed: guard it with "
                 "`context.is_offline_mode()`, or do without this check.",
@@ -211,10 +228,20 @@ def _again(failed: Finding) -> Finding:
         subject=failed.subject,
         path=failed.path,
         details=failed.details,
-        remedy="Something that the first upgrade made is still there: an enum type, most often, "
-        "which drop_table leaves.",
+        remedy=_remedy_of_again(failed.details.get("server said", "")),
         page=PAGE,
     )
+
+
+def _remedy_of_again(said: str) -> str:
+    if "already exists" not in said.partition("\n")[0]:
+        return (
+            "The first upgrade passed on this database, so the downgrade has left or taken away "
+            "what the second one meets: rows, most often, or a default."
+        )
+    if said.startswith("type "):
+        return "Drop the type in the downgrade: an enum stays when drop_table takes its table."
+    return "Drop in the downgrade what the upgrade makes."
 
 
 def _no_way_back(revision: Revision) -> Finding:

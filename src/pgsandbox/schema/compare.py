@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pgsandbox.schema.consequences import Candidates, Change, fold
-from pgsandbox.schema.objects import Catalog, Key, SchemaObject
 from pgsandbox.schema.renames import Rename, paired
+from pgsandbox.schema.schema_objects import Catalog, Key, SchemaObject
 
 
 @dataclass(frozen=True)

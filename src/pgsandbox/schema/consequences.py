@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pgsandbox.schema.objects import Catalog, Key, SchemaObject
+from pgsandbox.schema.schema_objects import Catalog, Key, SchemaObject
 
 
 class Change(NamedTuple):

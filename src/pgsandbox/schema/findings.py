@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from pgsandbox.reports import Finding
 from pgsandbox.schema.compare import Difference
-from pgsandbox.schema.objects import Catalog
 from pgsandbox.schema.reconcile import statement_for
+from pgsandbox.schema.schema_objects import Catalog
 
 PAGE = "reference/schema-diff/"
 
@@ -37,13 +37,6 @@ class Ignore:
 def findings(differences: Sequence[Difference], right: Catalog) -> list[Finding]:
     """Return a finding for each difference from *right*: both definitions, and what reconciles."""
     return [_finding(each, right) for each in differences]
-
-
-def left_over(found: Sequence[Finding], ignored: Sequence[Ignore]) -> list[Finding]:
-    """Return what nobody ignores, and a finding for each entry that ignores nothing."""
-    kept = [each for each in found if not any(entry.covers(each) for entry in ignored)]
-    unused = [entry for entry in ignored if not any(entry.covers(each) for each in found)]
-    return kept + [_unused(entry) for entry in unused]
 
 
 def _finding(difference: Difference, right: Catalog) -> Finding:
@@ -95,14 +88,3 @@ _MESSAGES = {
     "form": "One side has a unique constraint, the other a unique index.",
     "column-order": "The columns stand in another order.",
 }
-
-
-def _unused(entry: Ignore) -> Finding:
-    return Finding(
-        code="ignore-unused",
-        message="The entry in schema-ignore matches nothing that differs.",
-        subject=entry.object,
-        details={"finding": entry.finding, "reason": entry.reason},
-        remedy="Remove it.",
-        page=f"{PAGE}#ignore-unused",
-    )

@@ -22,9 +22,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from pgsandbox.schema.builders import alembic_config, quiet_warnings, without_alembic
+from pgsandbox.schema.catalog import read_catalog
 from pgsandbox.schema.logs import logging_kept
-from pgsandbox.schema.objects import Catalog
-from pgsandbox.schema.rereading import Rereader
+from pgsandbox.schema.schema_objects import Catalog
 from pgsandbox.schema.versions import version_table_of, without_versions
 
 try:
@@ -78,9 +78,10 @@ class Migrations:
         self.location = location
         self._through = through
         self._version_tables: frozenset[str] = frozenset()
-        self._rereader = Rereader()
         self.statements: list[str] = []
         """What the last migration sent."""
+        self.present: Revision | None = None
+        """The one that ran last, or was to be printed."""
 
     def __enter__(self) -> Self:
         """Connect."""
@@ -124,7 +125,7 @@ class Migrations:
 
     def catalog(self) -> Catalog:
         """Return the database's schema, without Alembic's own table and a schema for it alone."""
-        found = self._rereader.read(self.connection.connection.driver_connection)  # type: ignore[arg-type]
+        found = read_catalog(self.connection.connection.driver_connection)  # type: ignore[arg-type]
         self.connection.rollback()
         return without_versions(found, self._version_tables)
 
@@ -138,22 +139,23 @@ class Migrations:
         """Undo *revisions*, each of which nothing follows when its turn comes."""
         self._run(revisions, is_upgrade=False)
 
-    def offline_sql(self) -> list[str]:
-        """Return the statements that ``alembic upgrade --sql`` prints for all revisions."""
-        written = _Statements()
+    def offline_sql(self) -> list[tuple[Revision | None, str]]:
+        """Return the statements that ``alembic upgrade --sql`` prints, each with its revision."""
+        written = _Statements(lambda: self.present)
+        self.present = None
         config = alembic_config(self.location, self.url, None)
         config.output_buffer = written
         self._run_environment(config, self.revisions, is_upgrade=True, as_sql=True)
         return written.found
 
-    def execute(self, statements: list[str]) -> None:
-        """Run *statements* one by one, transactions among them, as psql would."""
+    def execute(self, statements: list[tuple[Revision | None, str]]) -> None:
+        """Run what `offline_sql` returned one by one, transactions among it, as psql would."""
         connection: Any = self.connection.connection.driver_connection
         self.connection.rollback()
         connection.autocommit = True
         try:
             with connection.cursor() as cursor:
-                for statement in statements:
+                for self.present, statement in statements:
                     cursor.execute(statement)
         finally:
             connection.rollback()
@@ -202,6 +204,7 @@ class Migrations:
         for revision in revisions:
             script = scripts.get_revision(revision.name)
             assert script is not None
+            self.present = revision
             yield RevisionStep(scripts.revision_map, script, is_upgrade)
 
     def _sending(self, *arguments: Any) -> None:
@@ -211,13 +214,14 @@ class Migrations:
 class _Statements(io.StringIO):
     """Keeps apart what Alembic writes: a statement each time, or a comment."""
 
-    def __init__(self) -> None:
+    def __init__(self, present: Callable[[], Revision | None]) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.found: list[tuple[Revision | None, str]] = []
+        self._present = present
 
     def write(self, text: str) -> int:
         if text.strip() and not text.startswith("--"):
-            self.found.append(text.strip())
+            self.found.append((self._present(), text.strip()))
         return len(text)
 
 

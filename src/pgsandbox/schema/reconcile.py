@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from pgsandbox.schema.compare import Difference
-from pgsandbox.schema.objects import Catalog, Key, SchemaObject
+from pgsandbox.schema.schema_objects import Catalog, Key, SchemaObject
 
 
 def statement_for(difference: Difference, right: Catalog) -> str | None:

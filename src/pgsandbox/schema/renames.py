@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from pgsandbox.schema.objects import Catalog, Key, SchemaObject
+from pgsandbox.schema.schema_objects import Catalog, Key, SchemaObject
 
 _IN_THIS_ORDER = (
     "schema",

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 
 from pgsandbox.schema.builders import alembic_config, connected
 from pgsandbox.schema.logs import logging_kept
-from pgsandbox.schema.objects import Catalog, Key
+from pgsandbox.schema.schema_objects import Catalog, Key
 
 
 def version_tables(location: Path, url: URL) -> frozenset[str]:

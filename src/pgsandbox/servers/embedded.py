@@ -20,7 +20,7 @@ from pgsandbox.servers import libpq
 from pgsandbox.servers.server import Server
 
 if sys.platform != "win32":  # neither flock nor fork nor Unix accounts exist there
-    from pgsandbox.servers import account, instance, places, pristine
+    from pgsandbox.servers import account, data_directory, instance, places
     from pgsandbox.servers.binaries import Binaries, find, settle
     from pgsandbox.servers.spreading import spread
 
@@ -82,14 +82,14 @@ def launch(
     ServerDidNotStart.
     """
     owner = account.of_the_server()
-    recipe = pristine.Recipe(found)
+    directory = data_directory.DataDirectory(found)
     was_cached = False
 
     def lay_data(new: instance.Instance, keep: int) -> Path:
         nonlocal was_cached
         programs = settle(found, cache, new.folder / "programs", owner)
-        was_cached = pristine.lay(
-            recipe, new.data, programs=programs, cache=cache, account=owner, keep=keep
+        was_cached = data_directory.create(
+            directory, new.data, programs=programs, cache=cache, account=owner, keep=keep
         )
         spread(new.data / "base")  # each database is a folder there
         return programs
@@ -99,7 +99,7 @@ def launch(
     except ServerDidNotStart:
         if not was_cached:
             raise
-        pristine.discard(recipe, cache)
+        data_directory.discard(directory, cache)
         return instance.launch(private, key, owner, lay_data, port=port, arguments=arguments)
     except OSError as error:
         raise ServerDidNotStart(
@@ -115,7 +115,7 @@ def launch(
 
 def key_of(found: Binaries, cache: Path) -> str:
     """Ten letters that are the same for all processes that may share a server."""
-    identity = f"{pristine.Recipe(found).identity}\n{cache}"
+    identity = f"{data_directory.DataDirectory(found).identity}\n{cache}"
     return hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:10]
 
 

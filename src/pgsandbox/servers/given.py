@@ -27,7 +27,7 @@ from pgsandbox.errors import (
     ServerUnreachable,
     TooFewConnections,
 )
-from pgsandbox.servers import libpq, sessions, wire
+from pgsandbox.servers import libpq, poolers, probing
 from pgsandbox.servers.server import Server
 
 OLDEST_VERSION = 140000
@@ -58,7 +58,7 @@ def given(url: URL, *, reason: str, source: str) -> Server:
     target = libpq.normalised(url)
     there, connection = _log_in(target, source, time.monotonic() + _LIMIT)
     with closing(connection):
-        sessions.require_own_session(
+        poolers.require_own_session(
             connection, lambda: libpq.connect(there, seconds=_LIMIT_OF_ASKING), target, source
         )
         version = connection.server_version
@@ -135,17 +135,17 @@ def _attempt(url: URL, seconds: float) -> Connection | Exception | None:
         return None
 
 
-def _ask(target: URL, seconds: float) -> wire.Answer:
+def _ask(target: URL, seconds: float) -> probing.Answer:
     """Who answers at the addresses of *target*: the first PostgreSQL, else the first answer."""
     keywords = libpq.arguments(target)
     hosts = str(keywords.get("hostaddr") or keywords.get("host") or "").split(",")
     ports = str(keywords.get("port") or "").split(",")
     if hosts == [""]:
         hosts = list(_DEFAULT_SOCKETS)
-    first: wire.Answer | None = None
+    first: probing.Answer | None = None
     for number, host in enumerate(hosts):
         port = ports[number] if len(ports) == len(hosts) else ports[0]
-        answer = wire.ask(
+        answer = probing.ask(
             host,
             int(port or 5432),
             role=_role(target),
@@ -160,7 +160,7 @@ def _ask(target: URL, seconds: float) -> wire.Answer:
 
 
 def _refuse(
-    target: URL, source: str, answer: wire.Answer, outcome: Connection | Exception | None
+    target: URL, source: str, answer: probing.Answer, outcome: Connection | Exception | None
 ) -> NoReturn:
     """Raise the error that fits what answered and what psycopg2 met."""
     place = _place(target)

@@ -26,9 +26,9 @@ import psycopg2
 from sqlalchemy.engine import URL
 
 from pgsandbox.errors import Fact, ServerDidNotStart
-from pgsandbox.servers import libpq, locks, pristine, watchdog
+from pgsandbox.servers import data_directory, file_locks, libpq, watchdog
 from pgsandbox.servers.account import Account
-from pgsandbox.servers.locks import Lock
+from pgsandbox.servers.file_locks import Lock
 from pgsandbox.servers.standstill import Standstill
 
 _LIMIT_OF_ENDING = 1.0
@@ -92,7 +92,7 @@ class Instance:
         # As options, because a host with slashes does not survive being written as text.
         query = {"host": str(self.run), "port": str(self.port)}
         return URL.create(
-            libpq.DRIVER, username=pristine.SUPERUSER, database="postgres", query=query
+            libpq.DRIVER, username=data_directory.SUPERUSER, database="postgres", query=query
         )
 
 
@@ -177,7 +177,11 @@ def join(private: Path, key: str) -> Hold | None:
     for instance in _instances(private, f"{key}-*"):
         with contextlib.suppress(OSError):
             hold = Hold(instance)
-            if instance.ready.exists() and locks.is_held(instance.watchdog) and _answers(instance):
+            if (
+                instance.ready.exists()
+                and file_locks.is_held(instance.watchdog)
+                and _answers(instance)
+            ):
                 return hold
             hold.end()
     return None
@@ -221,14 +225,14 @@ def launch(
 def clear_dead(private: Path) -> None:
     """Remove the instances that died without being able to clear up, whatever their key."""
     for instance in _instances(private, "*-*"):
-        if locks.is_held(instance.watchdog):
+        if file_locks.is_held(instance.watchdog):
             continue
         # A postmaster without its watchdog stops by itself on Linux; elsewhere it must be told.
         deadline = time.monotonic() + _LIMIT_OF_AN_ORPHAN
-        while locks.is_held(instance.server) and time.monotonic() < deadline:
+        while file_locks.is_held(instance.server) and time.monotonic() < deadline:
             _end_orphan(instance)
             time.sleep(0.02)
-        if not locks.is_held(instance.server):
+        if not file_locks.is_held(instance.server):
             watchdog.remove_segment(instance.run)
             shutil.rmtree(instance.folder, ignore_errors=True)
 
@@ -309,7 +313,7 @@ def _order(
     command += ["-k", f'"{instance.run}"', "-p", str(instance.port), *arguments]
     return {
         "command": command,
-        "environment": pristine.environment(),
+        "environment": data_directory.environment(),
         "uid": account.uid if account.is_other else None,
         "gid": account.gid if account.is_other else None,
     }
@@ -319,7 +323,7 @@ def _wait_until_ready(instance: Instance) -> None:
     """Return when the server answers. Raises ServerDidNotStart, with its log, if it does not."""
     wait = Standstill()
     while not (_says_ready(instance) and _answers(instance)):
-        ended = instance.ended.exists() or not locks.is_held(instance.watchdog)
+        ended = instance.ended.exists() or not file_locks.is_held(instance.watchdog)
         if ended or wait.has_come(_pid_of_the_watchdog(instance)):
             said = instance.log.read_text(errors="replace").strip().splitlines()[-12:]
             how = "ended" if ended else f"was not ready after {wait.waited:.0f} s"

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pgsandbox.errors import ConfigurationError, Fact, ServerDidNotStart
-from pgsandbox.servers.locks import Lock
+from pgsandbox.servers.file_locks import Lock
 from pgsandbox.servers.spreading import spread
 from pgsandbox.servers.standstill import Standstill, described, holder_of
 from pgsandbox.servers.watchdog import remove_if_vacant

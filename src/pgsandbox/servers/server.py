@@ -1,4 +1,4 @@
-"""A PostgreSQL server that tests may use, whoever started it."""
+"""A PostgreSQL server that tests may use, given or embedded."""
 
 from __future__ import annotations
 

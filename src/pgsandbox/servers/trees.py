@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pgsandbox.servers import closed_folders
 from pgsandbox.servers.account import Account
-from pgsandbox.servers.locks import Lock
+from pgsandbox.servers.file_locks import Lock
 
 _CHUNK = 1 << 20
 _COUNT = "count"

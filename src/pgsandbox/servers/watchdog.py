@@ -5,7 +5,7 @@ imports the standard library only, and pgsandbox never. Its order comes as JSON 
 so that it can come up while the data directory is still being made; an end of input without an
 order means that the process that wanted the server is gone.
 
-Everything it decides hangs on locks that the kernel frees (`pgsandbox.servers.locks`):
+Everything it decides hangs on locks that the kernel frees (`pgsandbox.servers.file_locks`):
 
 - ``users``: each process that uses the server holds it shared. The watchdog waits for it
   exclusively; having it means that nobody is left, and whoever comes later is refused it.

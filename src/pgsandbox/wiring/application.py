@@ -6,11 +6,14 @@ Nothing here imports Flask: an application is what has ``app_context()``.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from pgsandbox import config, guard, schema
+from sqlalchemy.engine import URL
+
+from pgsandbox import config, schema
 from pgsandbox.config import Settings
-from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError
+from pgsandbox.errors import ConfigurationError, Fact
 
 
 class Application(Protocol):
@@ -31,20 +34,32 @@ def application_of(settings: Settings) -> Application | None:
     found: Any = config.resolve(settings.app)
     reference = Fact("app", settings.app, settings.source_of("app"))
     if not _is_application(found) and callable(found):
-        try:
-            with schema.logging_kept(), schema.quiet_warnings():
-                found = found()
-        except PgSandboxError:
-            raise
-        except (Exception, SystemExit) as error:
-            said = guard.masked(f"{type(error).__name__}: {error}")
-            raise ConfigurationError(
-                f"app refers to {settings.app}, and calling it failed.",
-                facts=[reference, Fact("error", said)],
-                remedy="It is called without arguments, before any test; let it return the "
-                "application.",
-            ) from error
+        told = config.failures_told(
+            f"app refers to {settings.app}, and calling it failed.",
+            reference,
+            remedy="It is called without arguments, before any test; let it return the "
+            "application.",
+        )
+        with told, schema.logging_kept(), schema.quiet_warnings():
+            found = found()
     return checked(found, reference)
+
+
+def make_app(make: Callable[[], Application | None], builder: schema.Builder, url: URL) -> None:
+    """Call *make* before the schema is built at *url*, since it may be what imports the models.
+
+    A factory that asks for tables which are not there yet is called again when they are.
+
+    Raises:
+        ConfigurationError: it fails all the same.
+    """
+    try:
+        make()
+    except ConfigurationError:
+        if not isinstance(builder, schema.MetadataBuilder):
+            raise
+        builder.build(url)
+        make()
 
 
 def checked(found: Any, source: Fact) -> Application:

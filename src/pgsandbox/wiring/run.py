@@ -16,27 +16,36 @@ from sqlalchemy.engine import URL
 from pgsandbox import databases, schema, servers
 from pgsandbox.config import Settings
 from pgsandbox.databases.limits import Limits
-from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SchemaNotBuilt
+from pgsandbox.errors import (
+    DatabaseError,
+    Fact,
+    GuardError,
+    PgSandboxError,
+    SchemaNotBuilt,
+)
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
+from pgsandbox.sandbox.endpoint.sessions import Late
 from pgsandbox.sandbox.endpoint_process import EndpointProcess
 from pgsandbox.sandbox.test_database import TestDatabase
 from pgsandbox.schema.movable_clock import make_movable
-from pgsandbox.wiring.application import Application, application_of, context_of
-from pgsandbox.wiring.choosing import choose_server
-from pgsandbox.wiring.homes import Home, endpoint_parameters
-from pgsandbox.wiring.recipes import Templates
-from pgsandbox.wiring.sources import (
+from pgsandbox.wiring.application import Application, application_of, context_of, make_app
+from pgsandbox.wiring.resolving import (
     addresses_of,
     driver_of,
     interceptor_of,
     metadata_of,
     place_of,
     project_name,
+    require_tables,
     resolved_url,
     seed_of,
     url_of,
 )
+from pgsandbox.wiring.run_databases import RunDatabase, endpoint_parameters
+from pgsandbox.wiring.server_choice import choose_server
+from pgsandbox.wiring.template_specifications import Templates
+from pgsandbox.wiring.urls import without_escapes
 
 DEFAULT = "default"
 """The name of the database that is not a bind."""
@@ -57,17 +66,15 @@ class Run:
         self.uid = secrets.token_hex(8)
         """What the processes of one run share and no other run has."""
         self.interceptor = interceptor_of(settings)
-        self.homes: dict[str, Home] = {}
+        self.run_databases: dict[str, RunDatabase] = {}
         """The test databases by the name of their bind; empty until `start`."""
         self._server: servers.Server | None = None
         self._leases: databases.Leases | None = None
         self._templates: Templates | None = None
-        self._stock: databases.Stock | None = None
+        self._clone_pool: databases.ClonePool | None = None
         self._clones: databases.Copies = ()
         self._environ: dict[str, str | None] = {}
         self._urls: dict[str, URL] = {}
-        self._takes_adopted = False
-        """Whether the databases are adopted ones, since the role may create none."""
 
     # -- the server ---------------------------------------------------------------------------
 
@@ -76,13 +83,13 @@ class Run:
 
         Raises:
             ServerError: there is no usable server; within 10 seconds.
-            MayNotCreateDatabases: the role lacks CREATEDB, and no database was adopted for it.
+            MayNotCreateDatabases: the role lacks CREATEDB.
         """
         if self._server is None:
             server = choose_server(self.settings, self.application_url)
             try:
                 with databases.administration(server) as connection:
-                    self._takes_adopted = databases.must_take_adopted(connection)
+                    databases.require_createdb(connection)
             except BaseException:
                 server.release()
                 raise
@@ -111,14 +118,14 @@ class Run:
 
     def start(self) -> None:
         """Create this run's databases and their schema; nothing if that is done already."""
-        if self.homes:
+        if self.run_databases:
             return
         server = self.find_server()
         self._leases = databases.Leases(server)
         self._templates = Templates(self.settings, server, self._leases)
         try:
             for name, metadata, url, how, migrations in self._wanted():
-                self.homes[name] = self._make(server, name, metadata, url, how, migrations)
+                self.run_databases[name] = self._make(server, name, metadata, url, how, migrations)
             self._redirect()
             self._tell_children()
         except BaseException:
@@ -126,19 +133,19 @@ class Run:
             raise
 
     def heal(self) -> None:
-        """Make every database anew that a test may have changed for real."""
-        for home in self.homes.values():
-            if home.database.is_in_doubt:
-                home.database.disconnect()
-                self._remake(home)
+        """Recreate every database that a test may have changed for real."""
+        for run_database in self.run_databases.values():
+            if run_database.database.is_in_doubt:
+                run_database.database.disconnect()
+                self._remake(run_database)
 
     def expect_clones(self, tests: int) -> None:
         """Make databases ahead for so many tests that will ask for their own.
 
-        Nothing that goes wrong here is told: the test that asks meets it again.
+        Errors are not raised here: the test that asks gets them again.
         """
         with contextlib.suppress(PgSandboxError):
-            self._stocked().expect(tests)
+            self._pool_of_clones().expect(tests)
 
     def clone(self) -> None:
         """Give the running test databases of its own, each a copy of the test database.
@@ -146,21 +153,20 @@ class Run:
         Raises:
             DatabaseError: one could not be made; the others are dropped again.
         """
-        if self._takes_adopted:
-            with databases.administration(self.find_server()) as connection:
-                raise databases.may_not_clone(connection)
-        self._clones = self._stocked().take()
+        self._clones = self._pool_of_clones().take()
         clones = {}
-        for (name, home), owned in zip(self.homes.items(), self._clones, strict=True):
-            url = home.database.url.set(database=owned.name)
+        for (name, run_database), owned in zip(
+            self.run_databases.items(), self._clones, strict=True
+        ):
+            url = run_database.database.url.set(database=owned.name)
             clones[name] = Clone(url, target_of(url))
-            home.database.former.append(clones[name].target)
+            run_database.database.former.append(clones[name].target)
         self.interceptor.use_clones(clones)
         self._tell_children()
 
     def check_shared(self) -> list[PgSandboxError]:
         """Return what the running clone test has changed for every database of the server."""
-        found = self._stock.check() if self._stock is not None else None
+        found = self._clone_pool.check() if self._clone_pool is not None else None
         return [found] if found else []
 
     def drop_clones(self, *, keep: bool = False) -> list[URL]:
@@ -173,7 +179,7 @@ class Run:
             return []
         self._tell_children()
         if not keep:
-            self._stocked().give_back(clones)
+            self._pool_of_clones().give_back(clones)
             return []
         for owned in clones:
             owned.keep()
@@ -182,47 +188,60 @@ class Run:
     @property
     def waits(self) -> list[float]:
         """How many seconds each test with databases of its own waited for them."""
-        return self._stock.waits if self._stock is not None else []
+        return self._clone_pool.waits if self._clone_pool is not None else []
+
+    def take_late(self, *, at_end: bool = False) -> list[Late]:
+        """Return who went on after a test that was over, since this was asked last.
+
+        *at_end* the endpoints are asked, too, which tell it with the end of each test otherwise.
+        """
+        for each in self.run_databases.values() if at_end else ():
+            each.database.take_late()
+        return self.interceptor.take_late()
 
     @property
     def notes(self) -> list[str]:
         """What people should know about the templates of this run."""
         return self._templates.notes if self._templates is not None else []
 
-    def _stocked(self) -> databases.Stock:
-        """The stock of copies, each of a template: nobody is ever connected to that."""
-        if self._stock is not None:
-            return self._stock
+    def _pool_of_clones(self) -> databases.ClonePool:
+        """The pool, each clone of a template: nobody is ever connected to that."""
+        if self._clone_pool is not None:
+            return self._clone_pool
         assert self._templates is not None  # `start` has run
         assert self._leases is not None
         sources = []
-        for name, home in self.homes.items():
-            application = f"{home.application}_clone"
-            template = home.template or self._template_from(name, home)
-            sources.append(databases.Source(template.name, application))
-        self._stock = databases.Stock(
+        for name, run_database in self.run_databases.items():
+            application = f"{run_database.application}_clone"
+            template = run_database.template or self._template_from(name, run_database)
+            sources.append(databases.CloneSource(template.name, application))
+        self._clone_pool = databases.ClonePool(
             self.find_server(),
             self._leases,
             sources,
             worker=self.worker,
             owner=str(self.settings.root),
         )
-        return self._stock
+        return self._clone_pool
 
-    def _template_from(self, name: str, home: Home) -> databases.Template:
+    def _template_from(self, name: str, run_database: RunDatabase) -> databases.Template:
         """Make the template of this run by copying the test database, which is as it was built."""
         assert self._templates is not None
-        home.database.disconnect()  # PostgreSQL copies a database that nobody is connected to
+        # PostgreSQL copies a database that nobody is connected to.
+        run_database.database.disconnect()
         template = self._templates.of_the_run(
-            f"{self.uid} {self.worker} {name}", home.application, lambda _: None, home.owned.name
+            f"{self.uid} {self.worker} {name}",
+            run_database.application,
+            lambda _: None,
+            run_database.owned.name,
         )
         if template is None:
             raise DatabaseError(
-                f'"{home.owned.name}" could not be copied.',
+                f'"{run_database.owned.name}" could not be copied.',
                 remedy="Another database has the template's name. Start the run again.",
             )
-        home.template = template
-        self._open(home.database, home.owned.name)
+        run_database.template = template
+        self._open(run_database.database, run_database.owned.name)
         return template
 
     def stop(self) -> list[PgSandboxError]:
@@ -231,21 +250,21 @@ class Run:
         Returns what went wrong; never raises, and does nothing when repeated.
         """
         problems: list[PgSandboxError] = []
-        homes, self.homes = list(self.homes.values()), {}
+        run_databases, self.run_databases = list(self.run_databases.values()), {}
         self.interceptor.databases.clear()
-        if self._stock is not None:
-            self._stock.give_back(self._clones)
-            problems.extend(self._stock.stop())
-        self._clones, self._stock = (), None
-        for end in (self._end_of(home) for home in homes):
+        if self._clone_pool is not None:
+            self._clone_pool.give_back(self._clones)
+            problems.extend(self._clone_pool.stop())
+        self._clones, self._clone_pool = (), None
+        for end in (self._end_of(run_database) for run_database in run_databases):
             try:
                 end()
             except PgSandboxError as error:
                 problems.append(error)
         # Not before: closing a connection waits for the statement that a thread still runs on it,
         # while DROP DATABASE ends its session.
-        for home in homes:
-            home.database.close()
+        for run_database in run_databases:
+            run_database.database.close()
         if self._templates is not None and self._leases is not None:
             problems.extend(self._templates.release())
             self._leases.close()
@@ -263,15 +282,15 @@ class Run:
         self._environ = {}
         return problems
 
-    def _end_of(self, home: Home) -> Callable[[], object]:
-        return home.owned.keep if self.settings.keep else home.owned.drop
+    def _end_of(self, run_database: RunDatabase) -> Callable[[], object]:
+        return run_database.owned.keep if self.settings.keep else run_database.owned.drop
 
     def url_of(self, name: str = DEFAULT) -> URL:
         """Return the URL of the test database on its server, or of a bind's, with its password.
 
         In a test with a database of its own it is that one's.
         """
-        database = self.homes[name].database
+        database = self.run_databases[name].database
         return database.clone.url if database.clone is not None else database.url
 
     def test_url(self, name: str = DEFAULT) -> URL:
@@ -279,12 +298,12 @@ class Run:
 
         It is that of the endpoint, or of the database that the test has of its own.
         """
-        database = self.homes[name].database
+        database = self.run_databases[name].database
         return database.clone.url if database.clone is not None else database.endpoint_url
 
     def tcp_url(self, name: str = DEFAULT) -> URL:
         """Return the same for programs that know no Unix sockets, with a password of this run."""
-        database = self.homes[name].database
+        database = self.run_databases[name].database
         if database.clone is not None:
             return database.clone.url.set(drivername="postgresql")
         return database.tcp_url()
@@ -311,13 +330,15 @@ class Run:
     @contextlib.contextmanager
     def building(self, url: URL) -> Iterator[None]:
         """Send this thread's connections to *url*, for real, in the application's context."""
-        app = self.app
-        with self.interceptor.building(url), context_of(app):
+        with self.interceptor.building(url), context_of(self.app):
             yield
 
     def _wanted(self) -> Iterator[tuple[str, list[MetaData], URL | None, str, Path | None]]:
         settings = self.settings
-        _ = self.app  # whose factory may be what imports the models
+        with contextlib.suppress(GuardError):
+            # Its factory may be what imports the models. One that connects is called again where
+            # the database is there that it is to reach.
+            _ = self.app
         yield (
             DEFAULT,
             [m for each in settings.metadata for m in metadata_of(each, None)],
@@ -338,7 +359,7 @@ class Run:
         url: URL | None,
         how: str,
         migrations: Path | None,
-    ) -> Home:
+    ) -> RunDatabase:
         settings = self.settings
         seed = seed_of(settings) if name == DEFAULT else None
         builder: schema.Builder
@@ -350,24 +371,17 @@ class Run:
         driver = driver_of(url) if url is not None else "psycopg2"
         application = self._application_name(name, url)
         exact = self._exact_name() if name == DEFAULT else None
-        template: databases.Template | None = None
-        owned: databases.OwnedDatabase
         endpoint = EndpointProcess()  # it starts while the database is made
-        if self._takes_adopted:
-            owned = databases.take(
-                server, application, exact=exact, worker=self.worker, leases=self._leases
-            )
-        else:
-            template = self._template_for(server, name, application, builder)
-            owned = databases.claim(
-                server,
-                application,
-                exact=exact,
-                worker=self.worker,
-                owner=str(settings.root),
-                template=template.name if template is not None else None,
-                leases=self._leases,
-            )
+        template = self._template_for(server, name, application, builder)
+        owned = databases.claim(
+            server,
+            application,
+            exact=exact,
+            worker=self.worker,
+            owner=str(settings.root),
+            template=template.name if template is not None else None,
+            leases=self._leases,
+        )
         test_url = server.url_of(owned.name, f"postgresql+{driver}")
         database = TestDatabase(
             name,
@@ -378,7 +392,7 @@ class Run:
             moves_clock=settings.clock == "moving",
             endpoint=endpoint,
         )
-        home = Home(database, owned, builder, application, template)
+        run_database = RunDatabase(database, owned, builder, application, template)
         try:
             if template is None:
                 self._build(builder, owned.name)
@@ -388,7 +402,7 @@ class Run:
             owned.drop()
             raise
         self.interceptor.databases.append(database)
-        return home
+        return run_database
 
     def _template_for(
         self, server: servers.Server, name: str, application: str, builder: schema.Builder
@@ -410,9 +424,12 @@ class Run:
 
     def _build(self, builder: schema.Builder, database: str) -> None:
         url = self.find_server().url_of(database)
-        with self.building(url):
+        with self.interceptor.building(url):
             try:
-                builder.build(url)
+                make_app(lambda: self.app, builder, url)
+                require_tables(self.settings, builder)
+                with context_of(self.app):
+                    builder.build(url)
             except SchemaNotBuilt as error:
                 error.facts += (Fact("server", self.describe_server()),)
                 raise
@@ -425,25 +442,32 @@ class Run:
                 make_movable(connection)
         database.open(endpoint_parameters(server, name))
 
-    def _remake(self, home: Home) -> None:
-        if home.template is not None:
-            home.owned.recreate(home.template.name)
+    def known_tables(self) -> list[str]:
+        """Return the names of the tables that the metadata holds at the moment."""
+        found = [each for _, metadata, *_ in self._wanted() for each in metadata]
+        return [name for each in found for name in each.tables]
+
+    def _remake(self, run_database: RunDatabase) -> None:
+        if run_database.template is not None:
+            run_database.owned.recreate(run_database.template.name)
         else:
-            home.owned.recreate()
-            self._build(home.builder, home.owned.name)
-        self._open(home.database, home.owned.name)
+            run_database.owned.recreate()
+            self._build(run_database.builder, run_database.owned.name)
+        self._open(run_database.database, run_database.owned.name)
 
     def _redirect(self) -> None:
         if not self.settings.redirect:
             return
         for name, _, url, _, _ in self._wanted():
             if url is not None:
-                self.interceptor.redirected[target_of(url)] = self.homes[name].database
+                self.interceptor.redirected[target_of(url)] = self.run_databases[name].database
 
     def _tell_children(self) -> None:
         for name in self.settings.child_env:
             self._environ.setdefault(name, os.environ.get(name))
-            os.environ[name] = self.test_url().render_as_string(hide_password=False)
+            os.environ[name] = without_escapes(
+                self.test_url().render_as_string(hide_password=False)
+            )
 
     def _exact_name(self) -> str | None:
         if self.settings.test_database_url is None or self.settings.server == "embedded":
@@ -456,7 +480,7 @@ class Run:
         project = project_name(self.settings.root)
         return project if name == DEFAULT else f"{project}_{name}"
 
-    def unseen(self, home: Home) -> str | None:
+    def unseen(self, run_database: RunDatabase) -> str | None:
         """Return what to tell of a failing test if other processes looked for its rows."""
 
         def ask(query: str) -> Any:
@@ -466,7 +490,7 @@ class Run:
                 return (cursor.fetchone() or (0,))[0]
 
         with contextlib.suppress(PgSandboxError, psycopg2.Error):
-            return home.database.unseen(ask)
+            return run_database.database.unseen(ask)
         return None
 
     # -- words --------------------------------------------------------------------------------
@@ -479,12 +503,12 @@ class Run:
     @property
     def is_started(self) -> bool:
         """Whether the databases are there."""
-        return bool(self.homes)
+        return bool(self.run_databases)
 
     @property
     def is_used(self) -> bool:
         """Whether the test that is over has sent a statement to one of the databases."""
-        return any(home.database.was_used for home in self.homes.values())
+        return any(run_database.database.was_used for run_database in self.run_databases.values())
 
     def describe_server(self) -> str:
         """Return one line: the server, its version, why it was chosen."""
@@ -494,4 +518,17 @@ class Run:
 
     def describe_databases(self) -> str:
         """Return the names of this run's databases, each with the names that were not free."""
-        return ", ".join(home.description for home in self.homes.values())
+        return ", ".join(run_database.description for run_database in self.run_databases.values())
+
+
+@contextlib.contextmanager
+def started(settings: Settings, app: Application | None = None) -> Iterator[Run]:
+    """Give a run that is started, and stop it at the end of the block."""
+    run = Run(settings, app=app)
+    run.interceptor.install()
+    try:
+        run.start()
+        yield run
+    finally:
+        run.stop()
+        run.interceptor.remove()

@@ -38,6 +38,16 @@ def url_of(text: str, name: str, source: str | None = None) -> URL:
     return checked(parsed(text, name, source), name, source)
 
 
+def without_escapes(url: str) -> str:
+    """Return *url* without the % that is not needed.
+
+    A socket's folder stands in the query, where a / may stand as it is (RFC 3986, 3.4). Alembic's
+    ``set_main_option`` and other readers of ini files take % for the beginning of a name.
+    """
+    before, mark, query = url.partition("?")
+    return before + mark + query.replace("%2F", "/")
+
+
 def parsed(text: str, name: str, source: str | None = None) -> URL:
     """Return the URL of any database that *text* is.
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 FAULTS: dict[str, str] = {
     "pipelines.a_deferred_constraint_at_the_sync": (
-        "psycopg ends the pipeline in another state, or with an IndexError of its own, if the "
-        "error and ReadyForQuery reach it together, which the endpoint sends in one piece more "
-        "often than the server does (the state also varies, seldom, on real connections)"
+        "psycopg ends the pipeline in another state, or with an IndexError of its own, according "
+        "to what has reached it when it looks: that varies on real connections, too, and seldomer"
     ),
 }
 """What is wrong by the behaviour's name, of one driver or of all."""

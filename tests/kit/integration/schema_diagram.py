@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from html import escape
 
-from pgsandbox.schema.objects import Catalog, SchemaObject
+from pgsandbox.schema.schema_objects import Catalog, SchemaObject
 
 _ROW, _HEAD, _WIDTH = 18, 26, 206
 _GAP_ACROSS, _GAP_DOWN, _MARGIN = 64, 22, 4

@@ -21,7 +21,14 @@ def server() -> Iterator[str]:
 
 @pytest.mark.parametrize(
     "contender",
-    [KIT, CLONE, RECIPE, TRUNCATE, CREATE_DROP, NO_DATABASE, PLAIN],
+    [
+        KIT,
+        RECIPE,
+        *(
+            pytest.param(each, marks=pytest.mark.nightly)
+            for each in (CLONE, TRUNCATE, CREATE_DROP, NO_DATABASE, PLAIN)
+        ),
+    ],
     ids=lambda contender: f"{contender.folder}-{contender.file}",
 )
 def test_every_contender_passes_its_tests(server: str, contender: Contender) -> None:

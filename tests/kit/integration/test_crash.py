@@ -24,7 +24,13 @@ def crashes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
 
 
 @pytest.mark.parametrize(
-    "case", [each for each in CASES if not each.arguments and each.victim != "watchdog"], ids=str
+    "case",
+    [
+        pytest.param(each, marks=() if each.victim == "controller" else pytest.mark.nightly)
+        for each in CASES
+        if not each.arguments and each.victim != "watchdog"
+    ],
+    ids=str,
 )
 def test_the_run_after_a_killed_one_is_green_and_nothing_is_left(
     crashes: Harness, case: Case

@@ -38,6 +38,7 @@ def test_an_example_passes(make_example: MakeExample, name: str) -> None:
     assert set(run.counts) == {"passed"}
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "arguments",
     [["-p", "xdist", "-n", "2"], ["-p", "randomly"]],
@@ -53,8 +54,11 @@ def test_an_example_passes_in_any_order(make_example: MakeExample, arguments: li
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["-p", "xdist", "-n", "2"], ["-p", "randomly"]],
-    ids=["in order", "two workers", "random order"],
+    [
+        pytest.param([], id="in order"),
+        pytest.param(["-p", "xdist", "-n", "2"], id="two workers", marks=pytest.mark.nightly),
+        pytest.param(["-p", "randomly"], id="random order", marks=pytest.mark.nightly),
+    ],
 )
 def test_the_example_of_processes_passes(make_example: MakeExample, arguments: list[str]) -> None:
     """All of it, or all but the worker in JavaScript where there is no node."""

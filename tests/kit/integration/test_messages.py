@@ -92,14 +92,6 @@ def test_what_a_test_meets(run: Outcome, page: str, title: str) -> None:
     assert message == recorded(f"messages/{page}", message)
 
 
-def test_a_socket_is_refused(project: Project) -> None:
-    """Where a flag, or the setting, asks for it."""
-    run = project.run("--tb=short", "--pg-refuse-sockets", "-k", "reaches_for_a_cache")
-    message = normalised(message_in(run.section("test_a_unit_test_reaches_for_a_cache")))
-
-    assert message == recorded("messages/socket-refused", message)
-
-
 def test_the_statements_of_a_failing_test(run: Outcome) -> None:
     """The section below the traceback lists them, with their connections."""
     section = run.section("test_a_failing_test_shows_its_statements")
@@ -173,24 +165,11 @@ def test_the_password_is_wrong(project: Project, external: External) -> None:
 
 
 def test_the_role_may_not_create_databases(project: Project, external: External) -> None:
-    """Three ways out."""
+    """Two ways out."""
     url = external.url.set(username="reader", database="shop_test")
     message = normalised(_refused(project, url.render_as_string(hide_password=False)))
 
     assert message == recorded("messages/may-not-create-databases", message)
-
-
-def test_a_database_that_is_not_empty_is_not_adopted(given: Server, external: External) -> None:
-    """Somebody made a table in it, and may need it."""
-    external.execute("CREATE DATABASE shop_test")
-    with closing(given.connect("shop_test")) as connection:
-        connection.cursor().execute("CREATE TABLE orders ()")
-    with pytest.raises(PgSandboxError) as caught:
-        databases.adopt(given, "shop_test")
-    external.execute("DROP DATABASE shop_test")
-    message = normalised(message_of(caught.value))
-
-    assert message == recorded("messages/adoption-refused", message)
 
 
 def test_the_server_is_too_old(external: External, monkeypatch: pytest.MonkeyPatch) -> None:

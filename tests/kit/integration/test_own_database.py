@@ -142,7 +142,7 @@ def run(root: Path, url: str) -> list[str]:
     made.interceptor.install()
     try:
         made.start()
-        return [home.owned.name for home in made.homes.values()]
+        return [run_database.owned.name for run_database in made.run_databases.values()]
     finally:
         made.stop()
         made.interceptor.remove()

@@ -40,7 +40,7 @@ def shown(run: Outcome) -> str:
     """What pytest printed, without what every machine has otherwise, and with short rules."""
     own = ("platform ", "rootdir: ", "plugins: ", "cachedir: ", "configfile: ")
     lines = [line for line in run.out.splitlines() if not line.startswith(own)]
-    text = re.sub(r"\bmyapp_\d+_test", "myapp_test", normalised("\n".join(lines)))
+    text = re.sub(r"\b(myapp|bookings)_\d+_test", r"\1_test", normalised("\n".join(lines)))
     return re.sub(r"^([=_-])\1+ (.*?) \1+$", r"\1\1 \2 \1\1", text, flags=re.MULTILINE)
 
 
@@ -57,6 +57,17 @@ def established(tmp_path_factory: pytest.TempPathFactory) -> Tutorial:
     project.configure("")
     for name in ("__init__.py", "models.py", "projects.py"):
         project.add(f"myapp/{name}")
+    return project
+
+
+@pytest.fixture(scope="module")
+def asynchronous(tmp_path_factory: pytest.TempPathFactory) -> Tutorial:
+    """A FastAPI project that has no test."""
+    path, caches = tmp_path_factory.mktemp("fastapi"), tmp_path_factory.mktemp("caches")
+    project = Tutorial(path, caches, "fastapi")
+    project.configure("")
+    for name in ("__init__.py", "app.py", "database.py", "models.py"):
+        project.add(f"bookings/{name}")
     return project
 
 
@@ -92,3 +103,24 @@ def test_from_a_flask_project_to_a_green_test(established: Tutorial) -> None:
     assert "ForeignDatabase" in refused.out
     assert shown(green) == recorded("tutorial/flask", shown(green))
     assert green.counts == {"passed": 3}
+
+
+def test_from_a_fastapi_project_to_green_tests(asynchronous: Tutorial) -> None:
+    """With httpx, with TestClient, with the dependency overridden, and without a commit."""
+    asynchronous.add("pyproject.toml", "tests/__init__.py", "tests/integration/__init__.py")
+    for name in ("conftest.py", "factories.py", "test_bookings.py"):
+        asynchronous.add(f"tests/integration/{name}")
+    green = asynchronous.pytest("-p", "anyio")
+    for name in ("test_blocking.py", "test_overriding.py"):
+        asynchronous.add(f"tests/integration/{name}")
+    whole = asynchronous.pytest("-p", "anyio", "--disable-warnings")
+    application = asynchronous.path / "bookings" / "app.py"
+    text = application.read_text()
+    application.write_text(text.replace("        await session.commit()\n\n", "\n", 1))
+    forgotten = asynchronous.pytest("-p", "anyio", "-k", "confirmed")
+
+    assert shown(green) == recorded("tutorial/fastapi", shown(green))
+    assert green.counts == {"passed": 3}
+    assert (whole.code, whole.counts["passed"]) == (0, 6), whole.text
+    assert forgotten.counts["failed"] == 1
+    assert "assert False is True" in forgotten.out

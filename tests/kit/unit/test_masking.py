@@ -83,6 +83,11 @@ def test_ports_and_names_are_shown(url):
         ("update users set password = $p$hun'ter2$p$", "update users set password = ***"),
         ("update users set password = $p$hun'ter", "update users set password = ***"),
         ("set app.secret = hunter2", "set app.secret = ***"),
+        ("set local app.secret to hunter2; show x", "set local app.secret to ***; show x"),
+        (
+            "create foreign data wrapper w options (\"password\" 'hunter2')",
+            'create foreign data wrapper w options ("password" ***)',
+        ),
         (
             "create user mapping for a server s options (user 'a', password 'hunter2')",
             "create user mapping for a server s options (user 'a', password ***)",

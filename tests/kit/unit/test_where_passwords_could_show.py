@@ -20,7 +20,7 @@ from pgsandbox.errors import Fact, PgSandboxError
 from pgsandbox.guard import Target, masked, masked_place, masked_sql
 from pgsandbox.plugin import reporting
 from pgsandbox.servers import libpq
-from pgsandbox.wiring.sources import place_of
+from pgsandbox.wiring.resolving import place_of
 
 SOURCE = Path(pgsandbox.__file__).parent
 
@@ -122,7 +122,7 @@ PRINTS_A_URL = {
     ),
     "a server's URL": lambda url: libpq.masked(make_url(url)),
     "a target": lambda url: str(Target(make_url(url).host, 5432, "shop")),
-    "how to look at a database": lambda url: reporting.is_kept(make_url(url)),
+    "how to look at a database": lambda url: reporting.line_of_kept(make_url(url)),
     "a rendered URL as a fact": lambda url: Fact("url", make_url(url).render_as_string()).value,
 }
 PRINTS_A_TEXT = {

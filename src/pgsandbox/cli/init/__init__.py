@@ -2,6 +2,23 @@
 
 It looks, shows what it would write with the reason for each line, writes after a yes, and runs the
 one test. It changes no line that is there.
+
+* ``proposals``: a file that would be written, with the reason for each line;
+* ``importing``: the one step that imports the project, in a process of its own;
+* ``imported_objects``: what that process finds: tables, engines, mapped classes;
+* ``places``: the project's root and files;
+* ``models``: what maps tables, read as text;
+* ``migrations``: Alembic environments;
+* ``applications``: Flask or FastAPI, and where they are configured;
+* ``looking``: all of that together;
+* ``first_test``: the test that is proposed;
+* ``reaching``: how the application comes to the test database;
+* ``deciding``: from what was found to what is proposed;
+* ``writing``: the files written, and the test run.
+
+It reads by ``pgsandbox.lint.source`` and imports nothing of the project but in ``importing``. A
+framework that it should know belongs into ``applications``, a line that it should write into
+``deciding``.
 """
 
 from __future__ import annotations

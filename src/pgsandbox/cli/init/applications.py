@@ -19,7 +19,7 @@ _VARIABLE = re.compile(r"(?i)(database|sqlalchemy|postgres|db)\w*(url|uri|dsn)$"
 
 
 @dataclass(frozen=True)
-class Application:
+class FoundApplication:
     """A web application, or what makes one."""
 
     reference: str
@@ -55,7 +55,7 @@ class Variable:
     """The line in it."""
 
 
-def applications(sources: Sources) -> list[Application]:
+def applications(sources: Sources) -> list[FoundApplication]:
     """Return the applications and factories, the likeliest first."""
     found = [each for module in sources.modules.values() for each in _in_module(sources, module)]
     return sorted(
@@ -81,7 +81,7 @@ def variables(sources: Sources) -> list[Variable]:
     return list(found.values())
 
 
-def _in_module(sources: Sources, module: Module) -> Iterator[Application]:
+def _in_module(sources: Sources, module: Module) -> Iterator[FoundApplication]:
     if not any(word in module.source.text for word in ("Flask", "FastAPI", "create_app", "_app(")):
         return
     for name, bindings in module.names.of_module.items():
@@ -91,7 +91,9 @@ def _in_module(sources: Sources, module: Module) -> Iterator[Application]:
                     framework = _made_by(sources, module, call)
                     if framework:
                         reference = f"{module.name}:{name}"
-                        yield Application(reference, framework, module.path, call.lineno, False)
+                        yield FoundApplication(
+                            reference, framework, module.path, call.lineno, False
+                        )
                 case ast.FunctionDef() as function:
                     framework = _returns(sources, module, function)
                     if framework and not function.name.startswith("_"):
@@ -134,13 +136,13 @@ def _returns(sources: Sources, module: Module, function: Function, depth: int = 
 
 def _factory(
     sources: Sources, module: Module, function: ast.FunctionDef, framework: str
-) -> Application:
+) -> FoundApplication:
     given = function.args
     parameters = [*given.posonlyargs, *given.args]
     required = len(parameters) - len(given.defaults)
     required += sum(default is None for default in given.kw_defaults)
     takes, parameter, configuration = _configured_by(sources, module, function)
-    return Application(
+    return FoundApplication(
         f"{module.name}:{function.name}",
         framework,
         module.path,

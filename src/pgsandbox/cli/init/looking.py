@@ -13,7 +13,7 @@ from typing import Any
 
 from pgsandbox import lint
 from pgsandbox.cli.init import applications, migrations
-from pgsandbox.cli.init.applications import Application, Variable
+from pgsandbox.cli.init.applications import FoundApplication, Variable
 from pgsandbox.cli.init.importing import Imported, imported
 from pgsandbox.cli.init.migrations import Environment
 from pgsandbox.cli.init.models import Owner, Sources, metadata_references
@@ -66,7 +66,7 @@ class Looked:
     """The references that import every model."""
     models: Sequence[str]
     """The modules that define tables."""
-    application: Application | None
+    application: FoundApplication | None
     """The application that tests talk to."""
     variables: Sequence[Variable]
     """The environment variables that hold a database's URL."""
@@ -146,7 +146,7 @@ def _imported(
     root: Path,
     start: Path,
     metadata: Sequence[str],
-    application: Application | None,
+    application: FoundApplication | None,
     variables: Sequence[Variable],
     sources: Sources,
     drivers: Sequence[str],

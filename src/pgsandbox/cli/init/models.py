@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pgsandbox.cli.init.places import files_below, module_of
-from pgsandbox.lint.application import Application, Definition
+from pgsandbox.lint.application_sources import ApplicationSources, Definition
 from pgsandbox.lint.names import Names, spelt
 from pgsandbox.lint.source import Source
 
@@ -59,7 +59,7 @@ class Sources:
     def __init__(self, root: Path, start: Path) -> None:
         self.root = root
         self.start = start
-        self.application = Application(root, [start])
+        self.application = ApplicationSources(root, [start])
         self.modules: dict[str, Module] = {}
         self._owners_in: dict[str, set[Owner]] = {}
         for file in files_below(start):

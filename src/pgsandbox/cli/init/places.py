@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pgsandbox.errors import ConfigurationError, Fact
-from pgsandbox.lint.application import Application
+from pgsandbox.lint.application_sources import ApplicationSources
 from pgsandbox.lint.source import Source, Unreadable, read
 
 _NOT_OURS = {"__pycache__", "build", "dist", "docs", "env", "node_modules", "site-packages", "venv"}
@@ -127,7 +127,7 @@ def _mentions_models(file: Path) -> bool:
 
 
 def _is_of_tests(file: Path, root: Path) -> bool:
-    return Application(root, []).is_test(file) or "versions" in file.parts
+    return ApplicationSources(root, []).is_test(file) or "versions" in file.parts
 
 
 def _folders(root: Path, files: Sequence[Path]) -> list[Path]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pgsandbox.cli.init.applications import Application
+from pgsandbox.cli.init.applications import FoundApplication
 from pgsandbox.cli.init.first_test import Side
 from pgsandbox.cli.init.looking import Looked, placeholder
 from pgsandbox.cli.init.proposals import Line
@@ -122,7 +122,7 @@ class _Reaching:
             engine = engines[0]
             self.reached.side = Side(engine=engine["reference"], is_async=engine["is_async"])
 
-    def _flask_factory(self, app: Application) -> None:
+    def _flask_factory(self, app: FoundApplication) -> None:
         module, _, name = app.reference.partition(":")
         owner = self.looked.owner
         key = _URIS.get(owner.kind if owner else "", "SQLALCHEMY_DATABASE_URI")
@@ -191,7 +191,7 @@ class _Reaching:
             self.reached.side = Side(flask=self.looked.owner.dotted)
 
     def _test_config(
-        self, app: Application, key: str, imports: list[Line]
+        self, app: FoundApplication, key: str, imports: list[Line]
     ) -> tuple[str, list[Line]]:
         holder, _, held = app.configuration.partition(":")
         if holder and held and held.isidentifier():
@@ -206,7 +206,7 @@ class _Reaching:
             Line(""),
         ]
 
-    def _held(self, app: Application, key: str, imports: list[Line]) -> list[Line]:
+    def _held(self, app: FoundApplication, key: str, imports: list[Line]) -> list[Line]:
         holder, colon, held = app.configuration.partition(":")
         why = f"the factory takes its configuration from {app.configuration}"
         if colon:
@@ -215,7 +215,7 @@ class _Reaching:
         target = f'"{app.configuration}.{key}"'
         return [Line(f"    monkeypatch.setattr({target}, pg.url, raising=False)", why)]
 
-    def _chosen_configuration(self, app: Application) -> str:
+    def _chosen_configuration(self, app: FoundApplication) -> str:
         found = self.looked.sources.application.definition(
             app.configuration.replace(":", "."), self.looked.root / "conftest.py"
         )
@@ -227,7 +227,7 @@ class _Reaching:
         for_tests = [key for key in keys if "test" in key.lower()]
         return (for_tests or keys or ["testing"])[0]
 
-    def _flask_object(self, app: Application) -> None:
+    def _flask_object(self, app: FoundApplication) -> None:
         module, _, name = app.reference.partition(":")
         if self.looked.owner is not None and self.looked.owner.kind == "SQLAlchemy":
             if not self.reached.environ and not self.reached.url and not self.reached.obstacle:
@@ -249,7 +249,7 @@ class _Reaching:
             Line("    return app.test_client()"),
         ]
 
-    def _fastapi_client(self, app: Application) -> None:
+    def _fastapi_client(self, app: FoundApplication) -> None:
         if importlib.util.find_spec("httpx") is None:
             self.reached.notes.append(
                 "FastAPI's TestClient needs httpx; install it to send requests."
@@ -268,9 +268,9 @@ class _Reaching:
             Line(f"    return TestClient({made})"),
         ]
 
-    def _at(self, app: Application) -> str:
+    def _at(self, app: FoundApplication) -> str:
         return f"{self.looked.shown(app.path)}:{app.line}"
 
 
-def _argument(app: Application) -> str:
+def _argument(app: FoundApplication) -> str:
     return f"{app.parameter}=" if app.parameter else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from pgsandbox.lint.application import Definition
+from pgsandbox.lint.application_sources import Definition
 from pgsandbox.lint.checks import production
 from pgsandbox.lint.context import (
     ENGINE_MAKERS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from pgsandbox.lint.application import Definition
+from pgsandbox.lint.application_sources import Definition
 from pgsandbox.lint.context import (
     ENGINE_MAKERS,
     SCOPED,

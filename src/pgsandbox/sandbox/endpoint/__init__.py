@@ -18,9 +18,11 @@ The process:
 A client:
 
 * `client` lets one in, hands its messages on, and lets it wait for another client.
-* `backend` is the session that it has. It answers simple queries, and decides what reaches the
-  server.
-* `extended` answers Parse, Bind, Execute and their kind. `copying` takes the rows of a COPY.
+* `backend` is the session that it has, and decides what reaches the server.
+* `simple` answers simple queries; `extended` answers Parse, Bind, Execute and their kind. `copying`
+  takes the rows of a COPY.
+* `session_statements` answers what belongs to one session, and is not sent; `control` answers
+  transaction control.
 * `objects` keeps its cursors and temporary tables, `sequence_values` what sequences gave it,
   `enums` the values that it added, `notifications` what it listens to, `larger_locks` and
   `advisory` the locks that it holds.
@@ -45,12 +47,13 @@ The wire:
 * `statements` reads from its words what a statement does to its transaction and its session.
   `own_state` puts those that ask for their own session in other words. `lexer` cuts a text into
   statements.
+* `polling` tells which sockets are ready, on Linux and elsewhere.
 * `messages` packs and unpacks the protocol's messages.
 
 Where a new line belongs:
 
 * SQL that is to be treated in its own way: a kind in `statements`, and what is done with it in
-  `backend`, for both protocols.
+  `session_statements`, for both protocols.
 * What PostgreSQL keeps for each session: `objects`, or a module beside it, and what a new test must
   not inherit in ``Backend.test_finished``.
 * Who undoes what: `savepoints`, with a test that needs no server.

@@ -9,42 +9,36 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import messages, refusals
-from pgsandbox.sandbox.endpoint.advisory import AdvisoryCall, Answer, call_of
+from pgsandbox.sandbox.endpoint.advisory import call_of
 from pgsandbox.sandbox.endpoint.connection import Unit
+from pgsandbox.sandbox.endpoint.control import TransactionControl
 from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.extended import ExtendedQueries
-from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted, failure
+from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted
 from pgsandbox.sandbox.endpoint.larger_locks import LargerLocks
 from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
 from pgsandbox.sandbox.endpoint.notifications import (
     Notifications,
-    cut,
-    is_plain_notify,
-    literal_of,
-    notify_call,
-    payload_of,
 )
 from pgsandbox.sandbox.endpoint.objects import SessionObjects
 from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
+from pgsandbox.sandbox.endpoint.session_statements import SessionStatements
 from pgsandbox.sandbox.endpoint.sessions import ClientSession
+from pgsandbox.sandbox.endpoint.simple import SimpleQueries
 from pgsandbox.sandbox.endpoint.statements import (
-    ANSWERED_HERE,
-    CONTROL,
     PLAIN,
     Kind,
     Statement,
     sent_as,
-    split,
-    together,
 )
 from pgsandbox.sandbox.endpoint.telling import OwnState
-from pgsandbox.sandbox.endpoint.transaction import TestTransaction, modes_of
+from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.client import Client
@@ -70,8 +64,7 @@ class Backend:
         peer: Backend | None = None,
     ) -> None:
         self.client = client
-        self.peer = peer
-        """Whose transaction it shares: a driver that blocks beside one that does not."""
+        self._shares_with = peer
         self.database = database
         self.label = label
         self.is_arranging = is_arranging
@@ -90,29 +83,35 @@ class Backend:
         """Whether its engine has handed it out: what it sent before is not the test's."""
         self.wrote_in_set_up = False
         """Whether something that its engine wrote when it connected ends with the test."""
-        self._refused_transactions: dict[str, bytes] = {}
-        """What it was told of transactions that it wanted to prepare, by their identifiers."""
         self._tells = False
         """Whether its statement may have run a routine that notifies."""
-        self._takes_several = False
+        self.takes_several = False
         """Whether its statement is a call for several advisory locks."""
         self.is_cut = False
-        """Whether its transaction ended with its test while another thread was at work in it."""
+        """Whether its transaction ended with its test, and another thread or process has it."""
+        self.held_since = ""
+        """The test that is over in which a thread of that test's own took it, and keeps it."""
         self._session = ClientSession(label, is_arranging)
         self._transaction: TestTransaction | None = None
         self.standing: list[tuple[TestTransaction, ClientSession]] = []
         """Where it stands in what wider fixtures have made, the widest first."""
         self.extended = ExtendedQueries(self)
-        """Transactions that it was refused to prepare, by their identifiers."""
         self.copy: CopyIn | None = None
         """The COPY whose rows the client is sending."""
         self.notifications = Notifications(self)
         self.objects = SessionObjects(self)
         self.own_state = OwnState(self)
-        self._text = ""
-        """The text that is run."""
-        self._rest: list[Statement] = []
-        """What is left of a text whose statement waits: for a lock, or for the rows of a COPY."""
+        self.simple = SimpleQueries(self)
+        self.control = TransactionControl(self)
+        self.statements = SessionStatements(self)
+
+    @property
+    def peer(self) -> Backend | None:
+        """Whose transaction it shares: a driver that blocks beside one that does not.
+
+        Until its engine has set it up it shares none: what that rolls back is not the other's.
+        """
+        return self._shares_with if self.is_set_up else None
 
     @property
     def root(self) -> Backend:
@@ -144,7 +143,7 @@ class Backend:
             if _PING.fullmatch(body) and self._is_idle():
                 send(_ONE)
             else:
-                self._simple_query(messages.string(body)[0].decode("utf-8", "surrogateescape"))
+                self.simple.take(messages.string(body)[0].decode("utf-8", "surrogateescape"))
         elif kind == b"F":
             self._function_call(body)
         elif kind in (b"S", b"H"):
@@ -161,7 +160,7 @@ class Backend:
         Raises:
             Waiting: it has to wait again.
         """
-        self.go_on()
+        self.simple.go_on()
         if self.copy is None:
             self.ready()
 
@@ -170,7 +169,7 @@ class Backend:
 
         None if it may wait for ever.
         """
-        (row,) = self._evaluate(
+        (row,) = self.evaluate(
             "extract(epoch from current_setting('lock_timeout')::interval), "
             "extract(epoch from current_setting('statement_timeout')::interval)"
         )
@@ -185,7 +184,7 @@ class Backend:
             self.extended.fail(response)
             self.extended.take(unit)
             return
-        self._rest = []
+        self.simple.forget()
         self.failed(response)
         self.end_of_unit()
         self.ready()
@@ -227,6 +226,12 @@ class Backend:
         self._reports = server.reports
 
     @property
+    def is_left_open(self) -> bool:
+        """Whether its transaction was open when its test ended."""
+        is_over = self.transaction is not None and self.transaction.is_finished
+        return is_over and self.session.is_explicit and not self.is_cut
+
+    @property
     def status(self) -> bytes:
         """Where the client's own transaction stands."""
         if self.session.has_failed:
@@ -237,22 +242,6 @@ class Backend:
         server = self.database.server
         is_idle = not self.session.in_transaction and not self.is_cut
         return is_idle and server is not None and self.database.is_requested and not server.is_cut()
-
-    def _simple_query(self, text: str) -> None:
-        self.extended.forget_unnamed()
-        statements = split(text, has_escapes=self.has_escapes)
-        if not statements:
-            self.client.connection.send(messages.EMPTY_QUERY)
-        self._text, self._rest = text, list(statements)
-        is_alone = len(statements) == 1
-        if self.session.has_failed or (not is_alone and any(map(_is_apart, statements))):
-            try:
-                self.check_syntax(text)
-            except StatementFailed as failed:
-                self.failed(failed.response)
-                self.end_of_unit()
-                return
-        self.go_on(is_alone=is_alone)
 
     @property
     def has_escapes(self) -> bool:
@@ -287,31 +276,6 @@ class Backend:
                 known.clear()
             known.add(text)
 
-    def go_on(self, *, is_alone: bool = False) -> None:
-        """Run what is left of a text, those statements between transaction control as one.
-
-        Raises:
-            Waiting: a statement has to wait for another client.
-        """
-        try:
-            while self._rest:
-                count = 1
-                if len(self._rest) > 1 and not _is_apart(self._rest[0]):
-                    apart = (place for place, each in enumerate(self._rest) if _is_apart(each))
-                    count = next(apart, len(self._rest))
-                first, rest = self._rest[:count], self._rest[count:]
-                if count == 1:
-                    self.run(first[0], is_alone=is_alone)
-                else:
-                    self._run_together(first)
-                self._rest = rest
-                if self.copy is not None:
-                    return
-        except (StatementFailed, ServerError) as failed:
-            self._rest = []
-            self.failed(self.response_to(failed))
-        self.end_of_unit()
-
     def response_to(self, failed: StatementFailed | ServerError) -> bytes:
         """Return what to tell the client; the transaction on the server is usable again."""
         if isinstance(failed, StatementFailed):
@@ -321,81 +285,9 @@ class Backend:
             transaction.fail(self.session, Statement("", Kind.WRITE))
         return messages.message(b"E", failed.body)
 
-    @property
-    def has_rest(self) -> bool:
-        """Whether a text is not done."""
-        return bool(self._rest)
-
-    def _run_together(self, statements: list[Statement]) -> None:
-        if self.session.has_failed:
-            raise aborted()
-        first, last = statements[0], statements[-1]
-        text = self._text[first.offset : last.offset + len(last.text)]
-        for each in statements:
-            self.record(each)
-        combined = Statement(text, together(statements), offset=statements[0].offset)
-        self.send_statement(combined, self._query(text), is_recorded=False)
-
-    def _query(self, text: str) -> bytes:
-        return messages.query(self.masked(text))
-
     def masked(self, text: str) -> str:
         """Return *text* such that custom parameters which others have set are unknown to it."""
         return self.current().settings.masked(self.session, text)
-
-    def run(self, statement: Statement, *, is_alone: bool = True) -> None:
-        """Run one statement of a simple query; *is_alone* if nothing else stands in its text.
-
-        Raises:
-            StatementFailed: it failed.
-        """
-        kind = statement.kind
-        if kind in CONTROL:
-            self.control(statement, is_alone=is_alone)
-        elif self.session.has_failed:
-            raise aborted()
-        elif kind in ANSWERED_HERE:
-            self.record(statement)
-            self.client.connection.send(self.answer(statement, is_alone=is_alone))
-        else:
-            self._run_on_server(statement, is_alone=is_alone)
-
-    def _run_on_server(self, statement: Statement, *, is_alone: bool) -> None:
-        if statement.kind is Kind.READ and (call := call_of(statement)) is not None:
-            self._advisory(call, statement)
-            return
-        if statement.kind is Kind.READ and (arguments := notify_call(statement)) is not None:
-            for row in self._evaluate(arguments):
-                self.notifications.notify(row[0] or "", row[1] or "")
-        if statement.kind is Kind.COPY_IN:
-            self.record(statement)
-            request = messages.query(statement.text)
-            self.copy = CopyIn.begun(self, statement, request)
-            return
-        self.check_block(statement, is_alone=is_alone)
-        sent = self.objects.prepared(statement)
-        if sent is statement:
-            self.send_statement(statement, self._query(statement.text))
-        else:
-            self.record(statement)
-            self.send_statement(statement, self._query(sent.text), is_recorded=False)
-
-    def check_block(self, statement: Statement, *, is_alone: bool) -> None:
-        """Say what PostgreSQL says to what needs a transaction block, where there is none.
-
-        Raises:
-            StatementFailed: it is an error.
-        """
-        if self.session.is_explicit or not is_alone:
-            return
-        if statement.kind is Kind.LOCK_TABLE:
-            raise _needs_block("LOCK TABLE")
-        if statement.kind is Kind.DECLARE and not self.objects.is_with_hold(statement):
-            raise _needs_block("DECLARE CURSOR")
-        if statement.is_set_local or statement.sets_constraints:
-            word = "LOCAL" if statement.is_set_local else "CONSTRAINTS"
-            words = f"SET {word} can only be used in transaction blocks"
-            self.client.connection.send(messages.warning("25P01", words))
 
     # -- the server ---------------------------------------------------------------------------
 
@@ -456,7 +348,7 @@ class Backend:
     def _larger_locks(self, statement: Statement) -> LargerLocks | None:
         """Return the locks around *statement*, if it may take any that can't be read from it."""
         if statement.names_advisory_locks:
-            is_larger, self._takes_several = self._takes_several, False
+            is_larger, self.takes_several = self.takes_several, False
             is_larger = is_larger or call_of(statement) is None
             return LargerLocks(self, statement) if is_larger else None
         locking, is_write = self.database.locking, statement.kind is not Kind.READ
@@ -503,15 +395,22 @@ class Backend:
         found = self.transaction
         if found is not None and not found.is_finished and not found.is_frozen:
             return found
-        if self.is_cut:
-            test = found.test if found is not None else "an earlier test"
-            raise StatementFailed(refusals.as_message(refusals.cut(self.label, test)))
+        if self.is_cut and found is not None:
+            raise self.came_late(found.test)
+        if self.held_since:
+            test, self.held_since = self.held_since, ""
+            raise self.came_late(test)
         try:
             self._join(self.database.transaction_for(self))
         except PgSandboxError as error:
             raise StatementFailed(refusals.as_message(error)) from error
         assert self.transaction is not None
         return self.transaction
+
+    def came_late(self, test: str) -> StatementFailed:
+        """Return what is said to a client that goes on in what *test* began, which is over."""
+        self.database.came_late(self.label, test)
+        return StatementFailed(refusals.as_message(refusals.cut(self.label, test)))
 
     def _join(self, transaction: TestTransaction) -> None:
         before = self.session
@@ -584,21 +483,26 @@ class Backend:
 
     def failed(self, response: bytes) -> None:
         """Tell the client that a statement failed, and let its transaction have failed."""
-        self._rest = []
-        self.client.connection.send(response)
+        self.simple.forget()
+        self.tell_error(response)
         if self.session.is_explicit:
             self.session.has_failed = True
         else:
             self.rollback_quietly()
+
+    def tell_error(self, response: bytes) -> None:
+        """Send an ErrorResponse at once, as the server does: drivers may tell the difference."""
+        self.client.connection.send(response)
+        self.client.connection.flush()
 
     def end_of_unit(self) -> None:
         """Commit what is in no transaction block."""
         session = self.session
         if session.in_transaction and not session.is_explicit:
             try:
-                self._commit()
+                self.control.commit()
             except (StatementFailed, ServerError) as failed:
-                self.client.connection.send(self.response_to(failed))
+                self.tell_error(self.response_to(failed))
         elif not session.in_transaction:
             self.notifications.committed()
 
@@ -610,249 +514,9 @@ class Backend:
                 self.transaction.rollback(self.session)
         self.session.ended()
 
-    def control(self, statement: Statement, *, is_alone: bool = True) -> None:
-        """Answer transaction control.
-
-        Raises:
-            StatementFailed: it can't be done.
-        """
-        session, send = self.session, self.client.connection.send
-        kind = statement.kind
-        is_over = self.transaction is None or self.transaction.is_finished
-        if kind in (Kind.COMMIT, Kind.ROLLBACK) and is_over:
-            self.is_cut = False
-            tag = "ROLLBACK" if session.has_failed or kind is Kind.ROLLBACK else "COMMIT"
-            if not session.is_explicit and _CHAINS.search(statement.bare):
-                raise _needs_block(f"{tag} AND CHAIN")
-            if not session.is_explicit:
-                send(messages.warning("25P01", "there is no transaction in progress"))
-            session.ended()
-            send(messages.complete(tag))
-            return
-        if kind is Kind.TWO_PHASE:
-            self._two_phase(statement)
-        self.record(statement)
-        if session.has_failed and kind not in (Kind.COMMIT, Kind.ROLLBACK, Kind.ROLLBACK_TO):
-            raise aborted()
-        if kind is Kind.BEGIN:
-            self.begin(statement.text)
-            send(messages.complete(_begin_tag(statement.text)))
-        elif kind is Kind.COMMIT:
-            self._end(statement, is_commit=True)
-        elif kind is Kind.ROLLBACK:
-            self._end(statement, is_commit=False)
-        else:
-            self._savepoint(statement)
-
-    def _two_phase(self, statement: Statement) -> None:
-        """Refuse to prepare a transaction, which is rolled back as by any error of its end."""
-        if not statement.bare.lstrip().upper().startswith("PREPARE"):
-            literal = payload_of(statement.text)
-            if literal in self._refused_transactions:  # what a driver does about the refusal
-                raise StatementFailed(self._refused_transactions[literal])
-            words = f'prepared transaction with identifier "{literal}" does not exist'
-            raise failure("42704", words)
-        response = refusals.as_message(refusals.two_phase(statement.text, self.database.running))
-        self._refused_transactions[payload_of(statement.text)] = response
-        self._rollback()
-        raise StatementFailed(response)
-
-    def begin(self, text: str) -> None:
-        """Begin a transaction block, or go on in the one that is open."""
-        if self.session.is_explicit:
-            words = "there is already a transaction in progress"
-            self.client.connection.send(messages.warning("25001", words))
-        self.current().begin(self.session, text)
-
-    def _end(self, statement: Statement, *, is_commit: bool) -> None:
-        send = self.client.connection.send
-        chains = _CHAINS.search(statement.bare) is not None
-        if not self.session.is_explicit:
-            if chains:
-                word = "COMMIT" if is_commit else "ROLLBACK"
-                raise _needs_block(f"{word} AND CHAIN")
-            send(messages.warning("25P01", "there is no transaction in progress"))
-        has_failed = self.session.has_failed
-        modes = self.session.reads_only, self.session.is_deferrable
-        if is_commit:
-            self._commit()
-        else:
-            self._rollback()
-        if chains:
-            self.begin("BEGIN")
-            self.session.reads_only, self.session.is_deferrable = modes
-        send(messages.complete("COMMIT" if is_commit and not has_failed else "ROLLBACK"))
-
-    def _commit(self) -> None:
-        self.objects.before_commit()
-        transaction = self.current()
-        transaction.server.notices.clear()
-        try:
-            try:
-                transaction.commit(self.session)
-            finally:  # of deferred triggers
-                for notice in transaction.server.notices:
-                    self.client.connection.send(notice)
-        except ServerError as error:
-            raise StatementFailed(messages.message(b"E", error.body)) from error
-        except PgSandboxError as error:
-            self.session.ended()
-            raise StatementFailed(refusals.as_message(error)) from error
-
-    def _rollback(self) -> None:
-        transaction = self.current()
-        try:
-            transaction.rollback(self.session)
-        except PgSandboxError as error:
-            self.session.ended()
-            raise StatementFailed(refusals.as_message(error)) from error
-
-    def _savepoint(self, statement: Statement) -> None:
-        session, send = self.session, self.client.connection.send
-        word = {Kind.SAVEPOINT: "SAVEPOINT", Kind.RELEASE: "RELEASE SAVEPOINT"}.get(
-            statement.kind, "ROLLBACK TO SAVEPOINT"
-        )
-        if not session.is_explicit:
-            raise _needs_block(word)
-        transaction = self.current()
-        statement = self._cut(statement)
-        try:
-            if statement.kind is Kind.SAVEPOINT:
-                transaction.set_savepoint(session, statement)
-                send(messages.complete("SAVEPOINT"))
-                return
-            if not transaction.has_savepoint(session, statement.name):
-                words = f'savepoint "{statement.name}" does not exist'
-                raise StatementFailed(messages.error("3B001", words))
-            if statement.kind is Kind.RELEASE:
-                transaction.release(session, statement)
-                self.notifications.released(session)
-                self.objects.released()
-                self.database.advisory.released(self, session.depth())
-                send(messages.complete("RELEASE"))
-            else:
-                transaction.rollback_to(session, statement)
-                self.notifications.rolled_back(session)
-                self.objects.rolled_back()
-                self.database.advisory.rolled_back(self, session.depth())
-                send(messages.complete("ROLLBACK"))
-        except PgSandboxError as error:
-            raise StatementFailed(refusals.as_message(error)) from error
-
-    def _cut(self, statement: Statement) -> Statement:
-        """Return *statement* with a name of the length that PostgreSQL's have."""
-        name = statement.name or ""
-        encoded = name.encode("utf-8", "surrogateescape")
-        if len(encoded) <= _LONGEST_NAME:
-            return statement
-        cut = encoded[:_LONGEST_NAME].decode(errors="ignore")
-        words = f'identifier "{name}" will be truncated to "{cut}"'
-        self.client.connection.send(messages.report(b"N", "NOTICE", "42622", words))
-        return Statement(statement.text, statement.kind, cut, statement.offset)
-
     # -- what belongs to the session -----------------------------------------------------------
 
-    def answer(  # noqa: C901, PLR0911  # one answer a kind
-        self, statement: Statement, *, is_alone: bool = True
-    ) -> bytes:
-        """Return the answer to a statement that is not sent.
-
-        Raises:
-            StatementFailed: it is refused.
-        """
-        kind = statement.kind
-        test = self.database.running
-        if kind is Kind.NOT_IN_TRANSACTION:
-            error: PgSandboxError = refusals.not_in_transaction(statement.text, test)
-            raise StatementFailed(refusals.as_message(error))
-        if kind is Kind.SNAPSHOT:
-            if not self.lets_isolation_pass:
-                error = refusals.isolation_level(statement.text.strip(), self.label, test)
-                raise StatementFailed(refusals.as_message(error))
-            if _BEGINS.match(statement.bare):
-                self.begin(statement.text)
-                return messages.complete(_begin_tag(statement.text))
-            return messages.complete("SET")
-        if kind is Kind.MODE:
-            return self._set_mode(statement, is_alone=is_alone)
-        if kind in (Kind.LISTEN, Kind.UNLISTEN, Kind.NOTIFY):
-            self.current()
-            notice, channel = cut(statement.name)
-            if kind is Kind.NOTIFY:
-                self.notifications.notify(channel or "", self._payload(statement))
-            else:
-                self.notifications.listen(channel, kind is Kind.LISTEN)
-            return notice + messages.complete(kind.name)
-        if kind is Kind.DEALLOCATE:
-            self.extended.deallocate(statement.name)
-            return messages.complete("DEALLOCATE" if statement.name else "DEALLOCATE ALL")
-        if kind is Kind.CLOSE_ALL:
-            self.objects.close_cursors()
-            return messages.complete("CLOSE CURSOR ALL")
-        if kind is Kind.RESET_ALL:
-            self.current().settings.reset_all(self.session)
-            return messages.complete("RESET")
-        return self.discard(statement)
-
-    def _payload(self, statement: Statement) -> str:
-        """Return the payload of a NOTIFY, which the server reads where it is more than a word.
-
-        Raises:
-            StatementFailed: it can't be read, or is too long.
-        """
-        payload = payload_of(statement.text)
-        if not is_plain_notify(statement.text):
-            self.check_syntax(statement.text)
-            if literal := literal_of(statement.text):
-                ((found,),) = self._evaluate(literal)
-                payload = found or ""
-        if len(payload.encode("utf-8", "surrogateescape")) > _LONGEST_PAYLOAD:
-            raise failure("22023", "payload string too long")
-        return payload
-
-    def _set_mode(self, statement: Statement, *, is_alone: bool) -> bytes:
-        session, transaction = self.session, self.current()
-        if not session.is_explicit and is_alone:
-            if "_" in statement.text and "LOCAL" not in statement.text.upper():
-                return messages.complete("SET")
-            word = "LOCAL" if "_" in statement.text else "TRANSACTION"
-            words = f"SET {word} can only be used in transaction blocks"
-            return messages.warning("25P01", words) + messages.complete("SET")
-        reads_only, is_deferrable = modes_of(statement.text)
-        if reads_only is False and session.reads_only:
-            if session.depth():
-                words = "cannot set transaction read-write mode inside a read-only transaction"
-                raise failure("25001", words)
-            if session.has_queried:
-                words = "transaction read-write mode must be set before any query"
-                raise failure("25001", words)
-        if is_deferrable is not None and (session.depth() or session.has_queried):
-            what = "cannot be called within a subtransaction"
-            what = what if session.depth() else "must be called before any query"
-            raise failure("25001", f"SET TRANSACTION [NOT] DEFERRABLE {what}")
-        transaction.set_mode(session, statement.text)
-        return messages.complete("SET")
-
-    def discard(self, statement: Statement) -> bytes:
-        """Give up what DISCARD names."""
-        what = statement.bare.split()[1].upper()
-        if what == "ALL" and self.session.is_explicit:
-            words = "DISCARD ALL cannot run inside a transaction block"
-            raise StatementFailed(messages.error("25001", words))
-        transaction = self.current()
-        if what == "ALL":
-            transaction.settings.reset_all(self.session)
-            self.notifications.listen(None, False)
-            self.objects.close_cursors()
-            self.database.advisory.release_all(self)
-            self.extended.forget_statements()
-        if what in ("ALL", "TEMP", "TEMPORARY"):
-            self.objects.drop_temporary()
-        if what in ("ALL", "SEQUENCES"):
-            self.objects.discard_sequences()
-        return messages.complete(f"DISCARD {'TEMP' if what == 'TEMPORARY' else what}")
-
-    def _evaluate(self, expressions: str) -> list[tuple[str | None, ...]]:
+    def evaluate(self, expressions: str) -> list[tuple[str | None, ...]]:
         """Return the rows that *expressions* are: one, unless one of them returns a set."""
         server = self.current().server
         rows: list[tuple[str | None, ...]] = []
@@ -863,45 +527,6 @@ class Backend:
 
         self.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
         return rows
-
-    def _advisory(self, call: AdvisoryCall, statement: Statement) -> None:
-        answer = self.decide(call, self._evaluate(call.key_query))
-        if answer is None:
-            with self.calling():
-                self.send_statement(statement, messages.query(statement.text))
-        else:
-            self.record(statement)
-            self.client.connection.send(answer.described())
-
-    @contextlib.contextmanager
-    def calling(self) -> Iterator[None]:
-        """Let a call that the server answers count for nothing if it fails."""
-        try:
-            yield
-        except (StatementFailed, ServerError):
-            self.database.advisory.call_failed(self)
-            raise
-        finally:
-            self.database.advisory.last = None
-
-    def decide(self, call: AdvisoryCall, rows: list[tuple[str | None, ...]]) -> Answer | None:
-        """Return the answer to *call*, or None where the server is to give it.
-
-        *rows* are its keys: one, unless its argument returns a set.
-
-        Raises:
-            Waiting: another client holds the lock.
-            StatementFailed: each waits for the other.
-        """
-        if len(rows) != 1:
-            self._takes_several = bool(rows)
-            return None
-        advisory = self.database.advisory
-        found = advisory.decide(self, call, rows[0])
-        if not isinstance(found, tuple):
-            return found
-        ((value,),) = self._evaluate(f"{call.of_session(found)}::text")
-        return advisory.take_for_transaction(self, call, found, _as_bool(value))
 
     def _function_call(self, body: bytes) -> None:
         """Run a FunctionCall, by which libpq reaches large objects."""
@@ -916,23 +541,30 @@ class Backend:
 
     # -- its end ------------------------------------------------------------------------------
 
-    def test_finished(self, *, is_cut: bool) -> None:
+    def test_finished(self, *, has_written: bool) -> None:
         """The running test is over: what was not committed is undone, what was set is reset."""
-        self.copy, self._rest = None, []
+        self.simple.forget()
+        if self.copy is not None:
+            self.copy.end_with_test()
         session = self.session
         if session.in_transaction and not session.is_explicit:
             session.ended()
         session.savepoints.clear()
-        self.is_cut = session.is_explicit and is_cut
+        # The test process says of its own connections which ones other threads are at work in.
+        self.is_cut = session.is_explicit and self.client.is_strange and has_written
         self.notifications.forget()
         self.objects.forget()
 
     def set_up_done(self) -> None:
         """Its engine is about to hand it out for the first time."""
-        if not self.is_set_up:
-            self.is_set_up = True
-            if self.transaction is not None and not self.transaction.is_finished:
-                self.baseline.update(self.transaction.settings.of(self.session))
+        if self.is_set_up:
+            return
+        own = self.transaction
+        if own is not None and not own.is_finished:
+            self.baseline.update(own.settings.of(self.session))
+            if self._shares_with is not None:
+                own.close(self.session)
+        self.is_set_up = True
 
     def close(self) -> None:
         """The client is gone: what it has not committed is undone, what it held is given back."""
@@ -940,8 +572,8 @@ class Backend:
         if self.peer is not None:
             return
         for other in self.database.backends:
-            if other.peer is self:
-                other.peer = None
+            if other._shares_with is self:
+                other._shares_with = None
         transaction = self.transaction
         if transaction is not None and not transaction.is_finished:
             if not transaction.is_frozen:
@@ -969,45 +601,15 @@ def _among(
     return among
 
 
-def _as_bool(value: str | None) -> str | None:
-    return {"true": "t", "false": "f"}.get(value or "", value)
-
-
 def _nobody(_: bytes | memoryview) -> None:
     """Drop what the client does not wait for."""
 
 
-def _is_apart(statement: Statement) -> bool:
-    """Whether *statement* can't be sent with others."""
-    return (
-        statement.kind not in PLAIN
-        or statement.is_set_local
-        or statement.names_own_state
-        or statement.sets_constraints
-        or notify_call(statement) is not None
-        or call_of(statement) is not None
-    )
-
-
-def _needs_block(what: str) -> StatementFailed:
-    return failure("25P01", f"{what} can only be used in transaction blocks")
-
-
-def _begin_tag(text: str) -> str:
-    return "START TRANSACTION" if text.lstrip().upper().startswith("START") else "BEGIN"
-
-
 _PATIENCE_IN_BYTES = 1024 * 1024
 """How much of an answer waits for a client that does not read it before the server waits."""
-_LONGEST_NAME = 63
-"""Bytes of an identifier that count (PostgreSQL manual, 4.1.1)."""
-_LONGEST_PAYLOAD = 7999
-"""Bytes that a notification may carry (PostgreSQL manual, NOTIFY)."""
 _UNDEFINED = "42704"
 _OF_PARSER = frozenset({"scanner_yyerror", "base_yyparse", "base_yylex"})
 """Routines of the server that complain of a text before they know what it means."""
 _SYNTAX = "pgsandbox_syntax"
 _LONG, _MANY = 5_000, 1_000
 """How long texts are, and how many, that are remembered as right."""
-_CHAINS = re.compile(r"\bAND\s+CHAIN\b", re.IGNORECASE)
-_BEGINS = re.compile(r"\s*(?:BEGIN|START)\b", re.IGNORECASE)

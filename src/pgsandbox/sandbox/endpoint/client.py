@@ -16,6 +16,7 @@ from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.backend import Backend
 from pgsandbox.sandbox.endpoint.connection import ClientConnection, Unit
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting
+from pgsandbox.sandbox.endpoint.polling import process_of
 from pgsandbox.sandbox.endpoint.server import ServerError, ServerLost
 from pgsandbox.sandbox.endpoint.settings import KEPT_AWAY, parse_options
 
@@ -29,6 +30,7 @@ _FIRST_PID = 1_000_000
 """What clients take for their backend's process id: greater than the system's own, as a rule."""
 _NOT_PARAMETERS = frozenset({"user", "database", "options", "replication"})
 _URGENT = frozenset({messages.CANCEL_REQUEST, messages.SSL_REQUEST, messages.GSS_REQUEST})
+_OURS = "the test process"
 _UTF8 = frozenset({"utf8", "unicode"})
 
 
@@ -61,6 +63,8 @@ class Client:
         self._asked: dict[str, str] | None = None
         """Its start-up parameters, while it owes a password."""
         self._is_tcp = accepted.family != socket.AF_UNIX
+        self.is_strange = False
+        """Whether it is another process, of whose threads nobody knows anything."""
 
     def says_who_it_is(self) -> bool:
         """Whether it has sent what begins a session, or is gone."""
@@ -304,11 +308,13 @@ class Client:
 
     def _welcome(self, defaults: dict[str, str], application_name: str) -> None:
         endpoint = self.endpoint
-        about = endpoint.known.get(self.token, {})
+        about = endpoint.told_of(self.token)
+        peer = self._peer()
+        self.is_strange = not about and peer != _OURS
         self.backend = Backend(
             self,
             endpoint.database,
-            label=str(about.get("label") or f"a connection of {self._peer()}"),
+            label=str(about.get("label") or f"a connection of {peer}"),
             is_arranging=bool(about.get("is_arranging")),
             lets_isolation_pass=bool(about.get("lets_isolation_pass")),
             defaults=defaults,
@@ -333,10 +339,10 @@ class Client:
     def _peer(self) -> str:
         if self._is_tcp:
             return "another process, over TCP"
-        found = self.connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        pid = struct.unpack("3i", found)[0]
-        is_tests = pid == self.endpoint.test_process
-        return "the test process" if is_tests else f"the process {pid}"
+        pid = process_of(self.connection.socket)
+        if pid == self.endpoint.test_process:
+            return _OURS
+        return f"the process {pid}" if pid else "a process that does not say which"
 
     # -- its end ------------------------------------------------------------------------------
 

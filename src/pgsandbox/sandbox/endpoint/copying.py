@@ -32,6 +32,8 @@ class CopyIn:
         self._request = request
         self._is_extended = is_extended
         self._rows = Spool()
+        self._ended_with: str | None = None
+        """The test that was over before all rows were there."""
 
     @classmethod
     def begun(
@@ -80,10 +82,17 @@ class CopyIn:
                 words = "terminating connection because protocol synchronization was lost"
                 raise messages.ProtocolError(words)
 
+    def end_with_test(self) -> None:
+        """The test is over: the client hears of it when it has sent its rows."""
+        transaction = self._backend.transaction
+        self._ended_with = transaction.test if transaction is not None else "an earlier test"
+
     def _run(self) -> None:
         backend = self._backend
         response = None
         try:
+            if self._ended_with is not None:
+                raise backend.came_late(self._ended_with)
             backend.objects.before(backend.current(), self._statement)  # others had their turn
             backend.perform(self._statement, self._send)
         except (StatementFailed, ServerError) as failed:
@@ -114,7 +123,7 @@ class CopyIn:
             if response is not None:
                 backend.extended.skip_to_sync()
             return  # its Sync comes after the rows
-        if backend.has_rest and response is None:
+        if backend.simple.has_rest and response is None:
             backend.resume()
             return
         backend.end_of_unit()

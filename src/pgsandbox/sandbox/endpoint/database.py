@@ -21,13 +21,17 @@ from pgsandbox.sandbox.endpoint.routines import NotifyingRoutines
 from pgsandbox.sandbox.endpoint.sequence_values import SequenceValues
 from pgsandbox.sandbox.endpoint.sequences import Sequences
 from pgsandbox.sandbox.endpoint.server import ServerConnection, ServerError, ServerLost, Wait
-from pgsandbox.sandbox.endpoint.sessions import Executed
+from pgsandbox.sandbox.endpoint.sessions import Executed, Late
 from pgsandbox.sandbox.endpoint.settings import Setting
 from pgsandbox.sandbox.endpoint.statements import Statement
 from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
+
+
+_MOST_LATE = 100
+"""How many refusals of those whose test is over are kept until somebody asks for them."""
 
 
 class TestDatabaseSession:
@@ -56,6 +60,8 @@ class TestDatabaseSession:
         """Who has the cursors that the server has, by name."""
         self.known_texts: set[str] = set()
         """Texts of several statements that the server has read and found right."""
+        self.late: list[Late] = []
+        """Who was refused because its test was over."""
         self.temporary = TemporaryTables()
         self.advisory = AdvisoryLocks()
         self.listeners: set[Backend] = set()
@@ -154,6 +160,8 @@ class TestDatabaseSession:
             PgSandboxError: no test is running that asked for the database, or there is no session.
         """
         if not self.is_requested:
+            if backend.transaction is not None:
+                self.came_late(backend.label, backend.transaction.test)
             raise refusals.no_test_is_running(backend.label)
         if self.transaction is None:
             try:
@@ -180,6 +188,17 @@ class TestDatabaseSession:
         if self.aside is None:
             transaction.executed, self._sent = self._sent, []
         return transaction
+
+    def came_late(self, label: str, test: str) -> None:
+        """Remember that a client was refused, since what it went on with ended with *test*."""
+        if len(self.late) < _MOST_LATE:
+            running = self.running if self.is_requested else "no test is running"
+            self.late.append(Late(label, test, running))
+
+    def take_late(self) -> list[Late]:
+        """Return who was refused since this was asked last because its test was over."""
+        late, self.late = self.late, []
+        return late
 
     def settings_in_functions(self, statement: Statement) -> tuple[Setting, ...]:
         """Return the parameters that functions which *statement* calls by name may set."""
@@ -252,7 +271,7 @@ class TestDatabaseSession:
         """Let the running test go on."""
         aside, self.aside, self._refusal = self.aside, None, None
         if self.transaction is not None:  # begun by a thread that nobody has joined
-            self._end(self.transaction, ())
+            self._end(self.transaction)
             self.transaction = None
         if aside is not None and not aside.is_finished:
             self.transaction, aside.is_frozen = aside, False
@@ -279,7 +298,8 @@ class TestDatabaseSession:
         if self.standing and len(self.standing) == depth:
             transaction = self.standing.pop()
             self.advisory.resume()
-            transaction.is_frozen, transaction.is_winding_down = False, True
+            transaction.is_frozen = False
+            transaction.wind_down()
             self.transaction = transaction
         if self._detector is not None and not self.standing:
             self._detector.remember_locks(None)
@@ -296,7 +316,7 @@ class TestDatabaseSession:
     def wind_down(self) -> None:
         """The test's body is over: what its fixtures' teardown rolls back, nobody looks at."""
         if self.transaction is not None:
-            self.transaction.is_winding_down = True
+            self.transaction.wind_down()
 
     def broke_down(self, error: Exception) -> PgSandboxError:
         """Give the test up after a fault of ours: nobody knows what the server said last."""
@@ -322,12 +342,11 @@ class TestDatabaseSession:
             return self.transaction.verdict()
 
     def finish(
-        self, test: str, *, cut: frozenset[str], by_a_child: bool, is_over: bool
+        self, test: str, *, by_a_child: bool, is_over: bool, has_written: bool = True
     ) -> list[PgSandboxError]:
         """Roll *test* back, and return what must make it fail.
 
-        *cut* are the clients that another thread is at work in. A test that sent nothing is looked
-        at, too: something may have connected past the endpoint.
+        A test that sent nothing is looked at, too: something may have connected past the endpoint.
         """
         transaction, self.transaction = self.transaction, None
         self._sent = []
@@ -340,11 +359,11 @@ class TestDatabaseSession:
         with self._bounded(server):
             if transaction is None:
                 return faults + self._look_without_transaction(server, test, by_a_child=by_a_child)
-            errors = list(self._end(transaction, cut))
+            errors = list(self._end(transaction, has_written=has_written))
             return faults + errors + self._escaped(transaction, test, by_a_child=by_a_child)
 
     def _end(
-        self, transaction: TestTransaction, cut: frozenset[str] | tuple[()]
+        self, transaction: TestTransaction, *, has_written: bool = True
     ) -> list[PgSandboxError]:
         self.advisory.end_transactions()
         errors = transaction.finish()
@@ -361,7 +380,7 @@ class TestDatabaseSession:
         self.routines = NotifyingRoutines()
         for backend in self.backends:
             if backend.transaction is transaction:
-                backend.test_finished(is_cut=backend.client.token in cut)
+                backend.test_finished(has_written=has_written)
         if self.standing and (server.is_lost or not server.is_in_transaction):
             self._lose()
         if server.is_lost:

@@ -15,12 +15,14 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pgsandbox import errors
 from pgsandbox.errors import Fact, PgSandboxError
+from pgsandbox.sandbox.endpoint import polling, refusals
 from pgsandbox.sandbox.endpoint.authentication import NotAuthenticatedError
 from pgsandbox.sandbox.endpoint.backend import Backend
 from pgsandbox.sandbox.endpoint.client import Client
@@ -33,7 +35,6 @@ PORT = 5432
 """The number in the name of the Unix socket."""
 
 _BACKLOG = 256
-_IN = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 _AGAIN = 0.5
 """Seconds between two requests to cancel what the end of a test waits for."""
 
@@ -55,6 +56,8 @@ class Endpoint:
         self._calls: deque[tuple[int | None, str, dict[str, Any]]] = deque()
         self._folder = folder
         self._clients: dict[int, Client] = {}
+        self._gone: list[str] = []
+        """Clients that are gone, of those that no pool of the test process knows."""
         self._by_key: dict[tuple[int, int], Client] = {}
         self._numbers = 0
         self._is_over = False
@@ -66,12 +69,12 @@ class Endpoint:
         self._urgent_clients: dict[int, Client] = {}
         """Clients that have not said yet whether they want to cancel, by descriptor."""
         self._watched: ServerConnection | None = None
-        self._epoll = select.epoll()
-        self._urgent = select.epoll()
+        self._all = polling.poller()
+        self._urgent = polling.poller()
         self._listen(self._on_socket_file())
         self._control.setblocking(False)
-        for poll in (self._epoll, self._urgent):
-            poll.register(self._control, _IN)
+        for poll in (self._all, self._urgent):
+            poll.register(self._control, polling.IN)
 
     # -- listening ----------------------------------------------------------------------------
 
@@ -84,8 +87,8 @@ class Endpoint:
         listener.listen(_BACKLOG)
         listener.setblocking(False)
         self._listeners[listener.fileno()] = listener
-        for poll in (self._epoll, self._urgent):
-            poll.register(listener, _IN)
+        for poll in (self._all, self._urgent):
+            poll.register(listener, polling.IN)
 
     def _accept(self, listener: socket.socket) -> list[Client]:
         accepted: list[Client] = []
@@ -100,8 +103,8 @@ class Endpoint:
             client = Client(self, found, self._numbers)
             self._clients[found.fileno()] = client
             self._by_key[client.pid, client.key] = client
-            self._epoll.register(found, _IN)
-            self._urgent.register(found, _IN)
+            self._all.register(found, polling.IN)
+            self._urgent.register(found, polling.IN)
             self._urgent_clients[found.fileno()] = client
             accepted.append(client)
 
@@ -110,7 +113,7 @@ class Endpoint:
     def run(self) -> None:
         """Serve until the test process is gone or says that it is over."""
         while not self._is_over:
-            events = self._epoll.poll(self._timeout())
+            events = self._all.poll(self._timeout())
             if any(fd == self._control.fileno() for fd, _ in events):
                 self._take_control()
             self._run_calls()
@@ -119,7 +122,7 @@ class Endpoint:
             for fd, event in events:
                 if fd in self._listeners:
                     ready.extend(self._accept(self._listeners[fd]))
-                elif event & select.EPOLLOUT and fd in self._clients:
+                elif event & polling.OUT and fd in self._clients:
                     self._clients[fd].connection.flush()
             for client in ready:
                 client.connection.receive()
@@ -156,7 +159,7 @@ class Endpoint:
             return
         client.is_watched_for_sending = waits_to_send
         with contextlib.suppress(OSError, ValueError):
-            self._epoll.modify(client.connection, _IN | (select.EPOLLOUT if waits_to_send else 0))
+            self._all.modify(client.connection, polling.IN | (polling.OUT if waits_to_send else 0))
 
     def _drop(self, client: Client) -> None:
         fd = client.connection.fileno()
@@ -164,9 +167,10 @@ class Endpoint:
             return
         self._forget_urgent(client)
         with contextlib.suppress(OSError, ValueError):
-            self._epoll.unregister(fd)
+            self._all.unregister(fd)
         self._by_key.pop((client.pid, client.key), None)
-        self.known.pop(client.token, None)
+        if self.known.pop(client.token, {}).get("is_raw"):
+            self._gone.append(client.token)
         client.close()
 
     def _timeout(self) -> float:
@@ -200,7 +204,7 @@ class Endpoint:
         fd = server.fileno()
         if self._watched is not server:
             self._watched = server
-            self._urgent.register(fd, select.EPOLLIN)
+            self._urgent.register(fd, polling.IN)
         serving = self._serving
         if serving is not None and serving.connection.has_unsent:
             serving.connection.flush()  # notices, say, of a statement that goes on
@@ -236,6 +240,18 @@ class Endpoint:
         if self._urgent_clients.pop(fd, None) is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._urgent.unregister(fd)
+
+    def told_of(self, token: str) -> dict[str, Any]:
+        """Return what the test process has said of the client that it calls *token*.
+
+        It said so before it connected, but a client may be accepted before that is read.
+        """
+        if token and token not in self.known:
+            self._take_control()
+            for call in [each for each in self._calls if each[1] == "announce"]:
+                self._calls.remove(call)
+                self._run_call(*call)
+        return self.known.get(token, {})
 
     def backend_of(self, token: str) -> Backend | None:
         """Return the session of the client that the test process calls *token*."""
@@ -398,21 +414,43 @@ class Endpoint:
         return _as_list(self.database.verdict())
 
     def do_finish(
-        self, test: str, cut: list[str], by_a_child: bool, is_over: bool
+        self, test: str, by_a_child: bool, is_over: bool, has_written: bool = True
     ) -> dict[str, Any]:
         database = self.database
         used = bool(database.executed())
         for client in self._waiting():  # nobody will free what they wait for
             self._work_for(client, client.stop_at_end)
             self._tidy(client)
-        found = database.finish(test, cut=frozenset(cut), by_a_child=by_a_child, is_over=is_over)
+        gone, self._gone = self._gone, []
+        found = database.finish(
+            test, by_a_child=by_a_child, is_over=is_over, has_written=has_written
+        )
         return {
             "errors": _as_list(found),
             "is_in_doubt": database.is_in_doubt,
             "is_bereft": database.is_bereft,
             "was_used": used,
             "undone": [each.client.token for each in database.backends if each.wrote_in_set_up],
+            "late": len(database.late),
+            "gone": gone,
+            "open": [each.client.token for each in database.backends if each.is_left_open],
         }
+
+    def do_cut(self, tokens: list[str]) -> None:
+        for backend in self.database.backends:
+            if backend.client.token in tokens and backend.is_left_open:
+                backend.is_cut = True
+
+    def do_hold(self, tokens: list[str], test: str) -> None:
+        for backend in self.database.backends:
+            if backend.client.token in tokens:
+                backend.held_since = test
+
+    def do_take_late(self) -> list[dict[str, str]]:
+        return [asdict(each) for each in self.database.take_late()]
+
+    def do_live(self) -> None:
+        pass
 
     def do_state(self) -> dict[str, Any]:
         database = self.database
@@ -505,7 +543,7 @@ class Endpoint:
         self.database.close()
 
 
-_LOOKS = frozenset({"executed", "state", "describe", "sessions_query", "unseen"})
+_LOOKS = frozenset({"live", "executed", "state", "describe", "sessions_query", "unseen"})
 """Calls that change nothing and need no server."""
 _HIGH_WATER = 512 * 1024
 
@@ -529,4 +567,4 @@ def from_json(said: dict[str, Any]) -> PgSandboxError:
 
 
 def _as_list(found: list[PgSandboxError]) -> list[dict[str, Any]]:
-    return [{"id": id(error), **as_json(error)} for error in found]
+    return [{"id": refusals.number_of(error), **as_json(error)} for error in found]

@@ -279,22 +279,22 @@ class ExtendedQueries:
         if portal.prepared.is_local:
             self._flush()
             if statement.kind in CONTROL:
-                backend.control(statement, is_alone=False)
+                backend.control.run(statement, is_alone=False)
             else:
                 backend.record(statement)
-                self._send(backend.answer(statement, is_alone=False))
+                self._send(backend.statements.answer(statement, is_alone=False))
             return
         request = messages.message(b"E", portal.name + b"\0" + body[position:])
         if statement.is_set_local or statement.sets_constraints or statement.kind in _NEEDS_BLOCK:
             self._flush()
-            backend.check_block(statement, is_alone=True)
+            backend.control.check_block(statement, is_alone=True)
         if statement.kind is Kind.READ and call_of(statement) is not None:
             self._flush()
             if not self._advisory(portal, statement):
                 return
             self._segment.request += request
             self._segment.executed.append(statement)
-            with backend.calling():
+            with backend.statements.calling():
                 self._flush()
             return
         if statement.kind is Kind.READ and (arguments := notify_call(statement)) is not None:
@@ -502,10 +502,16 @@ class ExtendedQueries:
 
     def _release(self, prepared: Prepared) -> None:
         database = self._backend.database
-        if database.held.get(prepared.name) is prepared:
-            del database.held[prepared.name]
-            if database.server is not None and not database.server.is_lost and prepared.name:
-                database.server.queue_messages(messages.close(b"S", prepared.name))
+        if database.held.get(prepared.name) is not prepared:
+            return
+        del database.held[prepared.name]
+        if database.server is None or database.server.is_lost or not prepared.name:
+            return
+        if prepared.name.isascii():
+            database.server.queue_messages(messages.close(b"S", prepared.name))
+        else:  # the encoding in which the client wrote it may not be that of the session any more
+            database.held.clear()
+            database.server.queue("DEALLOCATE ALL")
 
     def transaction_ended(self) -> None:
         """Forget the portals, which end with their transaction."""
@@ -544,7 +550,7 @@ class ExtendedQueries:
         call = call_of(statement)
         assert call is not None
         backend = self._backend
-        answer = backend.decide(call, self._evaluate(portal, call.key_query))
+        answer = backend.statements.decide(call, self._evaluate(portal, call.key_query))
         if answer is None:
             return True
         backend.record(statement)

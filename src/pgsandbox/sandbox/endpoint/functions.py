@@ -35,7 +35,7 @@ class SettingFunctions:
             return ()
         found = list(self._by_triggers)
         if self._named is not None:
-            for name in set(self._named.findall(statement.text)):
+            for name in set(self._named.findall(statement.words)):
                 found.extend(self._by_name.get(name.lower(), ()))
         return tuple(dict.fromkeys(found))
 
@@ -74,15 +74,15 @@ class Routines:
             return False
         if len(self._answers) > _REMEMBERED:
             self._answers.clear()
-        found = self._answers.get(statement.text)
+        found = self._answers.get(statement.words)
         if found is None:
-            found = self._answers[statement.text] = self._runs(statement)
+            found = self._answers[statement.words] = self._runs(statement)
         return found
 
     def _runs(self, statement: Statement) -> bool:
         if statement.kind is Kind.WRITE and _BLOCK.match(statement.text):
             return self._word.search(statement.text) is not None
-        return self._pattern is not None and self._pattern.search(statement.text) is not None
+        return self._pattern is not None and self._pattern.search(statement.words) is not None
 
     def learn(self, text: str) -> None:
         """See what *text* defines; it stays known, even if it is undone."""

@@ -132,7 +132,7 @@ def without_literals(text: str, *, has_escapes: bool = False) -> str:
     """Return *text* with a space for each comment and ``''`` for each string."""
     if not _MAY_HOLD_LITERALS.search(text):
         return text
-    if not _NEEDS_TOKENS.search(text):
+    if len(text) < LONG and not _NEEDS_TOKENS.search(text):
         return _PLAIN_STRING.sub("''", text)
     parts, position = [], 0
     for kind, begin, end in tokens(text, has_escapes=has_escapes):
@@ -143,6 +143,20 @@ def without_literals(text: str, *, has_escapes: bool = False) -> str:
     return "".join(parts)
 
 
+def without_long_literals(text: str, *, has_escapes: bool = False) -> str:
+    """Return *text* with ``''`` for each string of values: a long one that no dollars enclose."""
+    parts, position = [], 0
+    for kind, begin, end in tokens(text, has_escapes=has_escapes):
+        if kind == "string" and end - begin > _SHORT and text[begin] != "$":
+            parts += [text[position:begin], "''"]
+            position = end
+    parts.append(text[position:])
+    return "".join(parts)
+
+
+LONG = 20_000
+"""Characters of a text that consists of values for the most part."""
+_SHORT = 200
 _NEEDS_TOKENS = re.compile(r"""[$"\\]|--|/\*|\b[eE]'""")
 """What may make something else of a quotation mark than the edge of a plain string."""
 _PLAIN_STRING = re.compile(r"'[^']*(?:''[^']*)*(?:'|\Z)")

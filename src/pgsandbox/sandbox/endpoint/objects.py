@@ -128,7 +128,7 @@ class SessionObjects:
         if (
             name is not None
             and not self._is_named
-            and _NAMES_THE_APPLICATION.search(statement.text)
+            and _NAMES_THE_APPLICATION.search(statement.words)
         ):
             self._is_named = True
             values = {**transaction.settings.of(backend.session), "application_name": name}
@@ -350,7 +350,7 @@ class TemporaryTables:
 
     def may_be_named_in(self, statement: Statement) -> bool:
         """Whether *statement* may find one of them: renaming is a write, and better avoided."""
-        text = statement.text
+        text = statement.words
         if statement.kind is not Kind.READ or not text or _CATALOGS.search(text):
             return True
         lowered = text.lower()

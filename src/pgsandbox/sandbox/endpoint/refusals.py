@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import traceback
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,16 +55,41 @@ def as_message(error: PgSandboxError) -> bytes:
         D=facts,
         H=error.remedy,
         s="pgsandbox",  # the field "schema name", which no error of the server's own kind has
+        n=str(number_of(error)),  # the field "constraint name"
     )
+
+
+_numbers: weakref.WeakKeyDictionary[PgSandboxError, int] = weakref.WeakKeyDictionary()
+_counted = itertools.count(1)
+
+
+def number_of(error: PgSandboxError) -> int:
+    """Return the number by which the test process knows *error*, whichever way it hears of it.
+
+    A test that failed with what its driver raised is not told the same again when it ends.
+    """
+    if error not in _numbers:
+        _numbers[error] = next(_counted)
+    return _numbers[error]
 
 
 def not_in_transaction(text: str, test: str) -> NotInSandbox:
     """Refuse a statement that PostgreSQL runs outside of transactions only."""
+    is_about_databases = _OF_DATABASES.match(text) is not None
     return NotInSandbox(
         "PostgreSQL can't run this statement inside a transaction, and a sandboxed test is one.",
         facts=[Fact("test", test), Fact("statement", text.strip())],
-        remedy=CLONE,
+        remedy=_NO_DATABASES if is_about_databases else CLONE,
     )
+
+
+_OF_DATABASES = re.compile(r"\s*(create|drop)\s+database\b", re.IGNORECASE)
+_NO_DATABASES = (
+    "Delete it, with the fixture that it stands in: pgsandbox makes the database for the tests, "
+    "with its tables, and drops it afterwards. Only a test of code that is there to make databases "
+    'needs it, and a server of its own: in a clone, @pytest.mark.pgsandbox(isolation="clone"), it '
+    "must drop what it makes."
+)
 
 
 def snapshot(text: str, test: str) -> NotInSandbox:
@@ -162,10 +190,10 @@ def broke_down(error: Exception, test: str) -> SandboxLost:
 def cut(label: str, test: str) -> SandboxLost:
     """Refuse to go on in a transaction whose test is over."""
     return SandboxLost(
-        "A thread went on in a transaction that began in a test which is over. What it wrote there "
-        "was rolled back with that test, and no other test is to see the rest.",
+        "A thread or process went on in a transaction that began in a test which is over. What it "
+        "wrote there was rolled back with that test, and no other test is to see the rest.",
         facts=[Fact("began in", test), Fact("connection", label)],
-        remedy="Join the threads that a test starts before it ends.",
+        remedy="Join the threads that a test starts before it ends, and end its processes.",
     )
 
 

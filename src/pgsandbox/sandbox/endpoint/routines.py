@@ -43,7 +43,7 @@ class NotifyingRoutines:
             self._look(server)
         if self._named is None:
             return False
-        if statement.kind is Kind.READ and not self._named.search(statement.text):
+        if statement.kind is Kind.READ and not self._named.search(statement.words):
             return False
         if self._pending:
             commands, self._pending = self._pending, []

@@ -47,6 +47,8 @@ class SavepointStack:
         """Whether rows that nobody will undo broke a deferred constraint when last looked at."""
         self._pending: TransactionsInterleaved | None = None
         """What the next statement gets to hear, unless the rest is rolled back before."""
+        self.is_winding_down = False
+        """Whether all is undone soon, and nobody looks at what a rollback leaves until then."""
 
     @property
     def is_pending(self) -> bool:
@@ -58,8 +60,8 @@ class SavepointStack:
     def begin_statement(self, session: ClientSession, statement: Statement) -> Steps:
         """Put *session* on top of the stack, so that *statement* can fail without harm."""
         __tracebackhide__ = True
-        if self._pending is not None:
-            raise self._pending
+        if (pending := self._heard()) is not None:
+            raise pending
         session.in_transaction = True
         mine = session.savepoints[-1] if session.savepoints else None
         if mine is not None and mine in self.savepoints[-1:] and not mine.buried:
@@ -103,8 +105,9 @@ class SavepointStack:
         if session.has_failed:
             yield from self.rollback(session)
             return
-        if self._pending is not None and self._is_above_doomed(session):
-            raise self._pending
+        pending = self._heard()
+        if pending is not None and self._is_above_doomed(session):
+            raise pending
         if len(self.savepoints) > len(session.savepoints):
             yield from self._clear_up(session.savepoints)
         if (
@@ -290,6 +293,8 @@ class SavepointStack:
         if not may_wait or any(savepoint.buried for savepoint in others):
             for savepoint in savepoints:
                 savepoint.buried, savepoint.wrote = savepoint.buried or who, False
+            if self.is_winding_down:
+                return
             raise error
         for savepoint in savepoints:
             savepoint.is_doomed = savepoint.wrote
@@ -306,6 +311,10 @@ class SavepointStack:
 
     def _from_doomed_on(self) -> list[Savepoint]:
         return list(itertools.dropwhile(lambda savepoint: not savepoint.is_doomed, self.savepoints))
+
+    def _heard(self) -> TransactionsInterleaved | None:
+        """Return what whoever goes on now gets to hear."""
+        return None if self.is_winding_down else self._pending
 
     def _is_above_doomed(self, session: ClientSession) -> bool:
         return any(

@@ -35,6 +35,20 @@ class Executed:
     """The label of the connection that sent it."""
 
 
+@dataclass(frozen=True)
+class Late:
+    """Somebody who went on after a test that was over."""
+
+    who: str
+    """A connection's label, or where a thread is."""
+    test: str
+    """The test, which is over."""
+    running: str
+    """The test that ran when it went on, or what a message says of that moment."""
+    was_refused: bool = True
+    """Whether it was refused."""
+
+
 @dataclass(eq=False)
 class Savepoint:
     """One savepoint on the server."""

@@ -111,7 +111,15 @@ class Statement:
     @cached_property
     def is_ordinary(self) -> bool:
         """Whether no word of it can belong to anything that the questions below are about."""
-        return _UNUSUAL.search(self.text) is None
+        return _UNUSUAL.search(self.words) is None
+
+    @cached_property
+    def words(self) -> str:
+        """The text without long values, in which nothing is named that the kit looks for."""
+        if len(self.text) < lexer.LONG or not _HOLDS_VALUES.match(self.text):
+            return self.text
+        text = lexer.without_long_literals(self.text, has_escapes=self.has_escapes)
+        return self.text if "set_config" in text.lower() else text
 
     @cached_property
     def may_define(self) -> bool:
@@ -123,7 +131,7 @@ class Statement:
     @cached_property
     def names_advisory_locks(self) -> bool:
         """Whether it may take a lock that outlives its transaction."""
-        return not self.is_ordinary and _ADVISORY.search(self.text) is not None
+        return not self.is_ordinary and _ADVISORY.search(self.words) is not None
 
     @cached_property
     def names_temporary(self) -> bool:
@@ -143,7 +151,7 @@ class Statement:
     @cached_property
     def names_own_state(self) -> bool:
         """Whether it asks for, or tells, what the server keeps for its own session."""
-        if self.is_ordinary or own_state.NAMED.search(self.text) is None:
+        if self.is_ordinary or own_state.NAMED.search(self.words) is None:
             return False
         return self._in_other_words is not None
 
@@ -181,7 +189,7 @@ class Statement:
 def split(text: str, *, has_escapes: bool = False) -> tuple[Statement, ...]:
     """Return the statements of *text*, which may hold several, and *has_escapes* in all strings."""
     # A long text is made of values and does not come again.
-    known = _split if len(text) < _LONG else _split.__wrapped__
+    known = _split if len(text) < lexer.LONG else _split.__wrapped__
     return known(text, has_escapes)
 
 
@@ -288,8 +296,8 @@ def _folded(identifier: str) -> str:
     return identifier.lower()
 
 
-_LONG = 20_000
 _DATA = re.compile(r"\s*(?:INSERT|UPDATE|DELETE)\s", re.IGNORECASE)
+_HOLDS_VALUES = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE|SELECT|WITH|VALUES)\b", re.IGNORECASE)
 _DATA_WORDS = frozenset({"insert", "update", "delete", "merge"})
 _FIRST_WORD = re.compile(r"[\s(]*([A-Za-z]+)")
 _NAME = r'("(?:[^"]|"")+"|[^\W\d][\w$]*)'

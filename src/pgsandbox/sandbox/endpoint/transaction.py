@@ -51,8 +51,6 @@ class TestTransaction:
         """Whether something may have been committed for real, so that the database is in doubt."""
         self.final_answer: tuple[str | None, ...] | None = None
         """The answer to a question that was asked right after the rollback; None if it failed."""
-        self.is_winding_down = False
-        """Whether the test's body is over, so that nobody looks at what a rollback leaves."""
         self.has_defined = False
         """Whether a statement may have created, changed or dropped something that has a name."""
         self.definitions = 0
@@ -82,6 +80,10 @@ class TestTransaction:
             server, beneath.settings if beneath else None
         )
 
+    def wind_down(self) -> None:
+        """The test's body is over: nobody looks at what a rollback leaves until all is undone."""
+        self.stack.is_winding_down = True
+
     def join(self, label: str, *, is_arranging: bool) -> ClientSession:
         """Return the state of one more client of this test."""
         label = f"{label} (connection {next(self._numbers)})"
@@ -110,7 +112,7 @@ class TestTransaction:
             self._take_default_modes(session)
         try:
             self._drive(self.stack.begin_statement(session, statement))
-            self.settings.prepare(session, statement.text, hidden)
+            self.settings.prepare(session, statement.words, hidden)
             self.clock.put(self.server, session, self.undone)
             if session.constraint_modes or self._constraint_modes != ():
                 self._give_constraint_modes(session)
@@ -209,7 +211,7 @@ class TestTransaction:
         if statement.may_define:
             self.has_defined = self._are_constraints_stale = True
             self.definitions += 1
-        self.settings.learn(session, statement.text, hidden)
+        self.settings.learn(session, statement.words, hidden)
 
     def fail(self, session: ClientSession, statement: Statement) -> None:
         """After *statement* failed: everybody else goes on, *session* can only roll back."""
@@ -460,8 +462,6 @@ class TestTransaction:
         except StopIteration:
             return
         except TransactionsInterleaved as error:
-            if self.is_winding_down:
-                return  # it is undone with the rest, and nobody looks at it before
             raise (error if error in self.violations else self._violation(error)) from None
 
     def _run(self, command: Run | Ask) -> int | None:

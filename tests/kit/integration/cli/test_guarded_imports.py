@@ -47,7 +47,6 @@ except Exception as error:
 _COMMANDS = {
     "doctor": ["doctor"],
     "reap": ["reap"],
-    "adopt": ["adopt", "shop_of_customers"],
     "schema diff": ["schema", "diff"],
 }
 

@@ -161,7 +161,20 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("files", _KINDS.values(), ids=_KINDS)
+_AT_ONCE = (
+    "flask, configuration by name",
+    "fastapi, asynchronous",
+    "plain, src layout",
+)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param(files, id=kind, marks=() if kind in _AT_ONCE else pytest.mark.nightly)
+        for kind, files in _KINDS.items()
+    ],
+)
 def test_a_project_comes_to_a_green_test(
     written: Written, files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:

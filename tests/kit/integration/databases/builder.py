@@ -23,7 +23,7 @@ from tests.kit.integration.databases.conftest import LocalServer
 
 
 @dataclass
-class TableRecipe:
+class TableTemplate:
     """A template with one table, which counts how often it is built."""
 
     server: LocalServer
@@ -43,7 +43,7 @@ class TableRecipe:
         return self.inputs
 
     def is_current(self, inputs: str) -> bool:
-        """Whether the inputs are those of this recipe."""
+        """Whether the inputs are those of this specification."""
         return inputs == self.inputs
 
 
@@ -55,13 +55,13 @@ def main(folder: str, name: str, moment: str) -> None:
         print(moment, flush=True)
         sys.stdin.read()
 
-    recipe = TableRecipe(server, name)
+    specification = TableTemplate(server, name)
     if moment == "building":
-        recipe.meanwhile = stop
+        specification.meanwhile = stop
     if moment == "publishing":
         _stop_before_the_mark(stop)
     leases = Leases(server)
-    template = databases.obtain(server, leases, recipe)
+    template = databases.obtain(server, leases, specification)
     assert template is not None
     stop()
     databases.release(server, leases, template)

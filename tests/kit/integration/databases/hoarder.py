@@ -14,8 +14,10 @@ from tests.kit.integration.databases.conftest import LocalServer
 def main(folder: str, template: str) -> None:
     """Make copies of *template* ahead; wait in the midst of it."""
     server = LocalServer(Path(folder))
-    stock = databases.Stock(server, Leases(server), [databases.Source(template, "shop_clone")])
-    stock.expect(100)
+    pool = databases.ClonePool(
+        server, Leases(server), [databases.CloneSource(template, "shop_clone")]
+    )
+    pool.expect(100)
     while "shop_clone_test" not in server.databases():
         time.sleep(0.005)
     print("made", flush=True)

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from pgsandbox.databases import admin, administration, catalog
+from pgsandbox.databases import admin, administration, pg_database
 from pgsandbox.databases.limits import Limits, limited
 from pgsandbox.errors import (
     AdministrationBlocked,
@@ -108,7 +108,7 @@ def test_a_database_between_creation_and_mark_is_recognised(server, connection):
     """A run killed right after CREATE DATABASE leaves one that is ours, and unfinished."""
     admin.create(connection, "shop_test")
 
-    entry = catalog.find(connection, "shop_test")
+    entry = pg_database.find(connection, "shop_test")
     assert entry.is_unfinished
     assert entry.is_ours
     assert entry.mark is None
@@ -149,7 +149,7 @@ def renamed_unfinished(server, connection):
 def pasted(server, connection):
     """A database on which somebody put the comment of one of ours."""
     oid = made(connection, "other_test")
-    comment = catalog.find(connection, "other_test").comment
+    comment = pg_database.find(connection, "other_test").comment
     admin.drop(connection, "other_test", oid=oid)
     server.run("create database shop_test")
     server.run(f"comment on database shop_test is '{comment}'")
@@ -158,7 +158,7 @@ def pasted(server, connection):
 def restored(server, connection):
     """A copy under the same name: pg_dump --create copies the comment, and the limit."""
     made(connection, "shop_test")
-    comment = catalog.find(connection, "shop_test").comment
+    comment = pg_database.find(connection, "shop_test").comment
     server.run("drop database shop_test")
     server.run(f"create database shop_test connection limit {creation_limit('shop_test')}")
     server.run(f"comment on database shop_test is '{comment}'")
@@ -167,7 +167,7 @@ def restored(server, connection):
 def restored_elsewhere(server, connection):
     """A copy on another server, which happens to give it the same oid."""
     server.run("create database shop_test")
-    oid = catalog.find(connection, "shop_test").oid
+    oid = pg_database.find(connection, "shop_test").oid
     mark = Mark(database="shop_test", oid=oid, server="7000000000000000000")
     server.run(f"comment on database shop_test is '{mark.encode()}'")
 
@@ -200,16 +200,16 @@ def test_what_we_did_not_make_is_neither_dropped_nor_marked(server, connection, 
     """Only a mark that names this very database counts, and without it nothing is done."""
     prepare(server, connection)
     before = server.run("select * from pg_database where datname = 'shop_test'")
-    entry = catalog.find(connection, "shop_test")
+    entry = pg_database.find(connection, "shop_test")
 
     with pytest.raises(NotATestDatabase):
         admin.drop(connection, "shop_test")
     with pytest.raises(NotATestDatabase):
         admin.mark(connection, "shop_test", entry.oid)
     assert server.run("select * from pg_database where datname = 'shop_test'") == before
-    assert catalog.find(connection, "shop_test") == entry
+    assert pg_database.find(connection, "shop_test") == entry
     assert not entry.is_ours
-    assert catalog.find_ours(connection) == []
+    assert pg_database.find_ours(connection) == []
 
 
 def test_the_refusal_names_the_database_and_what_its_comment_says(server, connection):
@@ -233,7 +233,7 @@ def test_a_database_of_another_oid_is_not_dropped(server, connection):
     assert not admin.drop(connection, "shop_test", oid=old)
     with pytest.raises(DatabaseError, match="removed or replaced"):
         admin.mark(connection, "shop_test", old)
-    assert catalog.find(connection, "shop_test").oid == new
+    assert pg_database.find(connection, "shop_test").oid == new
 
 
 def test_sessions_in_the_database_end_with_it(server, connection):

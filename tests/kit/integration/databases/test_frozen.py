@@ -26,7 +26,7 @@ from pgsandbox.databases import (
 from pgsandbox.databases.connecting import HeldServer
 from pgsandbox.databases.limits import Limits
 from pgsandbox.errors import AdministrationBlocked, ServerError
-from tests.kit.integration.databases.builder import TableRecipe
+from tests.kit.integration.databases.builder import TableTemplate
 
 SHORT = Limits(lock=0.3, statement=0.3)
 
@@ -113,12 +113,12 @@ def test_a_frozen_postmaster_lets_nobody_wait_twice(server, freeze):
 def test_a_builder_that_stands_still_is_not_waited_for(server, monkeypatch):
     """It holds the template's lease and does nothing: this run builds its database itself."""
     monkeypatch.setattr(templates, "_STANDSTILL", 0.5)
-    recipe = TableRecipe(server)
+    specification = TableTemplate(server)
     with closing(Leases(server)) as stopped, closing(Leases(server)) as ours:
-        stopped.take(recipe.name)
+        stopped.take(specification.name)
         began = time.monotonic()
 
-        assert templates.obtain(server, ours, recipe) is None
+        assert templates.obtain(server, ours, specification) is None
         assert 0.5 < time.monotonic() - began < 5
 
 

@@ -10,10 +10,10 @@ from pgsandbox.databases import (
     Leases,
     Leftover,
     admin,
-    catalog,
     claim,
     leftovers,
     lifecycle,
+    pg_database,
     reap,
 )
 from pgsandbox.databases.lease import is_leased
@@ -91,7 +91,7 @@ def test_any_name_lives_a_whole_life(server, name):
 
 
 def test_workers_and_wanted_names_are_part_of_the_name(server):
-    """The rules are those of databases.names."""
+    """The rules are those of databases.naming."""
     owned = [
         claim(server, "shop", worker="gw0"),
         claim(server, "shop", worker="gw1"),
@@ -110,7 +110,7 @@ def test_workers_and_wanted_names_are_part_of_the_name(server):
 def test_the_database_of_a_dead_run_is_replaced(server, connection, dead):
     """Its name is used again, with nothing of it left."""
     dead(server, connection)
-    oid = catalog.find(connection, "shop_test").oid
+    oid = pg_database.find(connection, "shop_test").oid
     owned = claim(server, "shop")
 
     assert owned.name == "shop_test"
@@ -445,13 +445,13 @@ def test_a_name_that_appears_while_it_is_claimed_is_looked_at_again(
     server, connection, monkeypatch
 ):
     """The orphaned CREATE DATABASE of a killed run ends after the first look."""
-    find = catalog.find
+    find = pg_database.find
 
     def find_nothing_once(*args, **options):
-        monkeypatch.setattr(catalog, "find", find)
+        monkeypatch.setattr(pg_database, "find", find)
         killed_early(server, connection)
 
-    monkeypatch.setattr(catalog, "find", find_nothing_once)
+    monkeypatch.setattr(pg_database, "find", find_nothing_once)
     owned = claim(server, "shop")
 
     assert owned.name == "shop_test"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pgsandbox.databases import Leases, admin, catalog, claim, reap
-from pgsandbox.databases.stock import Source, Stock
+from pgsandbox.databases import Leases, admin, claim, pg_database, reap
+from pgsandbox.databases.clone_pool import ClonePool, CloneSource
 
 COMMENTS = ["comment on database {} is 'The shop.'", "comment on database {} is null"]
 
@@ -57,8 +57,8 @@ def test_a_migration_may_comment_while_a_template_is_built(server, connection, c
     server.run(comment, "shop_template")
     admin.mark(connection, "shop_template", oid, purpose="template", inputs="none")
 
-    assert catalog.find(connection, "shop_template").mark.purpose == "template"
-    assert catalog.find(connection, "shop_template").comment.startswith("pgsandbox ")
+    assert pg_database.find(connection, "shop_template").mark.purpose == "template"
+    assert pg_database.find(connection, "shop_template").comment.startswith("pgsandbox ")
 
 
 def test_a_kept_database_stays_kept_though_its_mark_was_overwritten(server):
@@ -104,18 +104,18 @@ def restarted(server, wait_until):
 def test_a_copy_made_ahead_is_not_another_runs(server, leases_of, wait_until):
     """After a restart another run has the name by now: its database is not handed to our test."""
     claim(server, "template").keep()
-    stock = Stock(server, leases_of(), [Source("template_test", "shop")])
-    stock.expect(1)
-    wait_until(lambda: "shop_test" in server.databases() and stock._ready)
+    pool = ClonePool(server, leases_of(), [CloneSource("template_test", "shop")])
+    pool.expect(1)
+    wait_until(lambda: "shop_test" in server.databases() and pool._ready)
     restarted(server, wait_until)
     other = claim(server, "shop", leases=leases_of())
-    (ours,) = stock.take()
+    (ours,) = pool.take()
 
     assert other.name == "shop_test"
     assert ours.name != "shop_test"
     ours.drop()
     other.drop()
-    assert stock.stop() == []
+    assert pool.stop() == []
 
 
 def test_what_another_run_made_under_our_name_stays(server, leases_of, wait_until):

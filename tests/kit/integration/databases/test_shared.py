@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing, suppress
+from dataclasses import replace
 
 import psycopg2
 import pytest
 
 from pgsandbox.databases import claim, shared
+from pgsandbox.databases.commits import have_changed_shared
 from pgsandbox.databases.shared import changes, left_changed, shared_state
 
 CHANGES = {
@@ -77,6 +79,100 @@ def test_a_change_is_found(shop, connection, statements, told):
     assert told in said(connection, found)
     assert "tiger" not in said(connection, found)
     assert not any(each.is_put_back for each in found)
+
+
+NOT_LOGGED = ["a replication slot", "the configuration"]
+"""What no transaction does."""
+
+
+@pytest.mark.parametrize(("statements", "told"), CHANGES.values(), ids=CHANGES)
+def test_a_session_in_the_clone_has_made_it(shop, connection, statements, told):
+    """The server's log says in which database a change was committed."""
+    clone = claim(shop, "clone")
+    before = shared_state(connection)
+    for statement in statements.split("; "):
+        shop.run(statement, database=clone.name)
+    found = changes(connection, before, clones=[clone.mark.oid])
+
+    assert told in said(connection, found)
+    clone.drop()
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [each for name, (each, _) in CHANGES.items() if name not in NOT_LOGGED],
+    ids=[name for name in CHANGES if name not in NOT_LOGGED],
+)
+def test_somebody_else_has_made_it(shop, connection, statements):
+    """While the test wrote into its clone, whose tables are none of the others'."""
+    clone = claim(shop, "clone")
+    before = shared_state(connection)
+    shop.run("create table items (id serial primary key)", database=clone.name)
+    for statement in statements.split("; "):
+        shop.run(statement)
+    shop.run("drop table items", database=clone.name)
+
+    assert changes(connection, before, clones=[clone.mark.oid]) == []
+    clone.drop()
+
+
+def test_the_log_is_read_across_its_files(shop, connection):
+    """A test may write more than one of them holds, or the server begin another one."""
+    clone = claim(shop, "clone")
+    before = shared_state(connection)
+    rows = "create table rows as select repeat('x', 1000) x from generate_series(1, 30000)"
+    shop.run(rows, database=clone.name)
+    shop.run("select pg_switch_wal()")
+    shop.run("create role stranger")
+    innocent = changes(connection, before, clones=[clone.mark.oid])
+    shop.run(rows.replace("table rows", "table more"), database=clone.name)
+    shop.run("create role intruder", database=clone.name)
+    found = changes(connection, before, clones=[clone.mark.oid])
+
+    assert innocent == []
+    assert "role intruder: is new" in said(connection, found)
+    shop.run("drop role stranger")
+    clone.drop()
+
+
+def test_a_file_of_the_log_that_is_gone_proves_nothing(shop, connection):
+    """Then whoever has the right to it may have done it."""
+    clone = claim(shop, "clone")
+    before = shared_state(connection)
+    gone = replace(before, log=replace(before.log, place=before.log.segment))
+    shop.run("create role intruder")
+
+    assert have_changed_shared(connection, [clone.mark.oid], gone.log) is None
+    assert len(changes(connection, gone, clones=[clone.mark.oid])) == 1
+    clone.drop()
+
+
+def test_a_role_without_rights_has_not_done_it(shop, maker):
+    """Nobody can make roles, or somebody else's databases, who may not."""
+    clone = claim(shop, "clone")
+    with closing(maker.connect()) as connection:
+        before = shared_state(connection)
+        shop.run("create role intruder")
+        shop.run("create database intruder")
+        strange = changes(connection, before, clones=[clone.mark.oid])
+        connection.cursor().execute("create database its_own")
+        (own,) = changes(connection, before, clones=[clone.mark.oid])
+
+    assert strange == []
+    assert (own.kind, own.name) == ("database", "its_own")
+    shop.run("drop database its_own")
+    shop.run("drop database intruder")
+    clone.drop()
+
+
+def test_settings_of_the_clone_go_with_it(shop, connection):
+    """They are nobody else's."""
+    clone = claim(shop, "clone")
+    before = shared_state(connection)
+    shop.run(f"alter database {clone.name} set work_mem = '9MB'", database=clone.name)
+
+    assert changes(connection, before, clones=[clone.mark.oid]) == []
+    clone.drop()
 
 
 def test_what_was_put_back_is_no_change(shop, connection):

@@ -19,16 +19,16 @@ from pgsandbox.databases.lease import Leases
 from pgsandbox.errors import SchemaNotBuilt
 from pgsandbox.guard import Mark
 from tests.kit.integration.databases import builder
-from tests.kit.integration.databases.builder import TableRecipe
+from tests.kit.integration.databases.builder import TableTemplate
 from tests.kit.integration.databases.conftest import SECONDS, LocalServer
 
-NAME = TableRecipe.name
+NAME = TableTemplate.name
 
 
 @pytest.fixture
-def recipe(server: LocalServer) -> TableRecipe:
+def specification(server: LocalServer) -> TableTemplate:
     """A template that lasts."""
-    return TableRecipe(server)
+    return TableTemplate(server)
 
 
 @pytest.fixture
@@ -59,30 +59,32 @@ def mark_of(server: LocalServer, name: str = NAME) -> Mark:
 
 
 def test_the_first_builds_and_the_second_finds(
-    server: LocalServer, recipe: TableRecipe, make_leases: Callable[[], Leases]
+    server: LocalServer, specification: TableTemplate, make_leases: Callable[[], Leases]
 ) -> None:
     """With the same address and unchanged inputs."""
-    first = databases.obtain(server, make_leases(), recipe)
-    second = databases.obtain(server, make_leases(), recipe)
+    first = databases.obtain(server, make_leases(), specification)
+    second = databases.obtain(server, make_leases(), specification)
 
     assert first is not None
     assert second == replace(first, was_built=False)
-    assert recipe.built == [NAME]
+    assert specification.built == [NAME]
 
 
 def test_nobody_connects_to_a_template(
-    server: LocalServer, recipe: TableRecipe, leases: Leases
+    server: LocalServer, specification: TableTemplate, leases: Leases
 ) -> None:
     """Not even a superuser: one idle session would keep everybody from copying it."""
-    databases.obtain(server, leases, recipe)
+    databases.obtain(server, leases, specification)
 
     with pytest.raises(psycopg2.OperationalError, match="not currently accepting connections"):
         server.connect(NAME)
 
 
-def test_a_template_has_its_mark(server: LocalServer, recipe: TableRecipe, leases: Leases) -> None:
+def test_a_template_has_its_mark(
+    server: LocalServer, specification: TableTemplate, leases: Leases
+) -> None:
     """For what it is, who made it, when it was used, and what it was built from."""
-    databases.obtain(server, leases, recipe)
+    databases.obtain(server, leases, specification)
     mark = mark_of(server)
 
     assert (mark.purpose, mark.owner, mark.is_kept) == ("template", "/srv/shop", True)
@@ -91,10 +93,10 @@ def test_a_template_has_its_mark(server: LocalServer, recipe: TableRecipe, lease
 
 
 def test_a_copy_has_the_schema_and_takes_connections(
-    server: LocalServer, recipe: TableRecipe, leases: Leases
+    server: LocalServer, specification: TableTemplate, leases: Leases
 ) -> None:
     """And jit is off in it, which is no part of a copy."""
-    databases.obtain(server, leases, recipe)
+    databases.obtain(server, leases, specification)
     owned = databases.claim(server, "shop", template=NAME)
 
     assert server.run("select count(*) from items", database=owned.name) == [(0,)]
@@ -102,15 +104,15 @@ def test_a_copy_has_the_schema_and_takes_connections(
 
 
 def test_changed_inputs_build_anew(
-    server: LocalServer, recipe: TableRecipe, make_leases: Callable[[], Leases]
+    server: LocalServer, specification: TableTemplate, make_leases: Callable[[], Leases]
 ) -> None:
     """A template that nobody uses is replaced."""
     leases = make_leases()
-    first = databases.obtain(server, leases, recipe)
+    first = databases.obtain(server, leases, specification)
     assert first is not None
     databases.release(server, leases, first)
-    recipe.inputs = "changed"
-    second = databases.obtain(server, make_leases(), recipe)
+    specification.inputs = "changed"
+    second = databases.obtain(server, make_leases(), specification)
 
     assert second is not None
     assert second.was_built
@@ -119,11 +121,11 @@ def test_changed_inputs_build_anew(
 
 
 def test_an_outdated_template_in_use_is_neither_taken_nor_touched(
-    server: LocalServer, recipe: TableRecipe, make_leases: Callable[[], Leases]
+    server: LocalServer, specification: TableTemplate, make_leases: Callable[[], Leases]
 ) -> None:
     """The other run began before the change, and goes on with what it has."""
-    first = databases.obtain(server, make_leases(), recipe)
-    changed = TableRecipe(server, inputs="changed")
+    first = databases.obtain(server, make_leases(), specification)
+    changed = TableTemplate(server, inputs="changed")
 
     assert first is not None
     assert databases.obtain(server, make_leases(), changed) is None
@@ -131,11 +133,11 @@ def test_an_outdated_template_in_use_is_neither_taken_nor_touched(
 
 
 def test_what_can_not_be_compared_does_not_last(
-    server: LocalServer, recipe: TableRecipe, leases: Leases
+    server: LocalServer, specification: TableTemplate, leases: Leases
 ) -> None:
     """It serves this run, and is dropped with it."""
-    recipe.inputs = None
-    template = databases.obtain(server, leases, recipe)
+    specification.inputs = None
+    template = databases.obtain(server, leases, specification)
     assert template is not None
     assert not template.lasts
     databases.release(server, leases, template)
@@ -144,12 +146,12 @@ def test_what_can_not_be_compared_does_not_last(
 
 
 def test_the_last_user_drops_the_template_of_a_run(
-    server: LocalServer, recipe: TableRecipe, make_leases: Callable[[], Leases]
+    server: LocalServer, specification: TableTemplate, make_leases: Callable[[], Leases]
 ) -> None:
     """Workers end in any order."""
-    recipe.lasts = False
+    specification.lasts = False
     runs = [make_leases(), make_leases()]
-    found = [databases.obtain(server, each, recipe) for each in runs]
+    found = [databases.obtain(server, each, specification) for each in runs]
     assert found[0] is not None
     databases.release(server, runs[0], found[0])
     left = server.databases()
@@ -160,10 +162,10 @@ def test_the_last_user_drops_the_template_of_a_run(
 
 
 def test_a_template_that_lasts_stays(
-    server: LocalServer, recipe: TableRecipe, leases: Leases
+    server: LocalServer, specification: TableTemplate, leases: Leases
 ) -> None:
     """And no reap takes it, but one that is asked for kept databases."""
-    template = databases.obtain(server, leases, recipe)
+    template = databases.obtain(server, leases, specification)
     assert template is not None
     in_use = databases.reap(server, include_kept=True)
     databases.release(server, leases, template)
@@ -174,11 +176,11 @@ def test_a_template_that_lasts_stays(
 
 
 def test_reaping_leaves_the_template_of_a_live_run(
-    server: LocalServer, recipe: TableRecipe, leases: Leases
+    server: LocalServer, specification: TableTemplate, leases: Leases
 ) -> None:
     """It is dropped once its users are gone, however they went."""
-    recipe.lasts = False
-    databases.obtain(server, leases, recipe)
+    specification.lasts = False
+    databases.obtain(server, leases, specification)
     while_used = databases.reap(server)
     leases.close()
 
@@ -187,23 +189,23 @@ def test_reaping_leaves_the_template_of_a_live_run(
 
 
 def test_a_failed_build_leaves_nothing(
-    server: LocalServer, recipe: TableRecipe, leases: Leases
+    server: LocalServer, specification: TableTemplate, leases: Leases
 ) -> None:
     """The error is the builder's own, and the next run may try again."""
 
     def fail(_: str) -> None:
         raise SchemaNotBuilt("a migration failed")
 
-    recipe.meanwhile = fail
+    specification.meanwhile = fail
     with pytest.raises(SchemaNotBuilt):
-        databases.obtain(server, leases, recipe)
+        databases.obtain(server, leases, specification)
 
     assert server.databases() == set()
-    assert databases.obtain(server, leases, TableRecipe(server)) is not None
+    assert databases.obtain(server, leases, TableTemplate(server)) is not None
 
 
 def test_two_runs_build_one_template(
-    server: LocalServer, recipe: TableRecipe, make_leases: Callable[[], Leases]
+    server: LocalServer, specification: TableTemplate, make_leases: Callable[[], Leases]
 ) -> None:
     """The second waits until the first has published it."""
     is_building, may_go_on = threading.Event(), threading.Event()
@@ -213,11 +215,11 @@ def test_two_runs_build_one_template(
         is_building.set()
         may_go_on.wait(SECONDS)
 
-    recipe.meanwhile = pause
+    specification.meanwhile = pause
     first = threading.Thread(
-        target=lambda: found.append(databases.obtain(server, make_leases(), recipe))
+        target=lambda: found.append(databases.obtain(server, make_leases(), specification))
     )
-    other = TableRecipe(server)
+    other = TableTemplate(server)
     second = threading.Thread(
         target=lambda: found.append(databases.obtain(server, make_leases(), other))
     )
@@ -229,17 +231,17 @@ def test_two_runs_build_one_template(
     second.join(SECONDS)
 
     assert [each.name for each in found if each] == [NAME, NAME]
-    assert recipe.built == [NAME]
+    assert specification.built == [NAME]
     assert other.built == []
 
 
 def test_a_stranger_in_the_template_is_sent_away(
-    server: LocalServer, recipe: TableRecipe, leases: Leases
+    server: LocalServer, specification: TableTemplate, leases: Leases
 ) -> None:
     """A psql that came while it was built would make each copy wait."""
     strangers = []
-    recipe.meanwhile = lambda name: strangers.append(server.connect(name))
-    databases.obtain(server, leases, recipe)
+    specification.meanwhile = lambda name: strangers.append(server.connect(name))
+    databases.obtain(server, leases, specification)
     owned = databases.claim(server, "shop", template=NAME)
 
     assert owned.name == "shop_test"
@@ -248,37 +250,37 @@ def test_a_stranger_in_the_template_is_sent_away(
 
 
 def test_a_foreign_database_of_that_name_is_left_alone(
-    server: LocalServer, recipe: TableRecipe, leases: Leases
+    server: LocalServer, specification: TableTemplate, leases: Leases
 ) -> None:
     """There is no template then, and the run builds for itself."""
     server.run("create database {}", NAME)
 
-    assert databases.obtain(server, leases, recipe) is None
-    assert recipe.built == []
+    assert databases.obtain(server, leases, specification) is None
+    assert specification.built == []
     assert server.databases() == {NAME}
 
 
 def test_a_mark_of_another_database_is_not_believed(
-    server: LocalServer, recipe: TableRecipe, leases: Leases
+    server: LocalServer, specification: TableTemplate, leases: Leases
 ) -> None:
     """As on a template that somebody dropped and restored from a dump."""
-    template = databases.obtain(server, leases, recipe)
+    template = databases.obtain(server, leases, specification)
     assert template is not None
     databases.release(server, leases, template)
     wrong = replace(mark_of(server), oid=1).encode()
     server.run(f"comment on database \"{NAME}\" is '{wrong}'")
 
-    assert databases.obtain(server, leases, recipe) is None
+    assert databases.obtain(server, leases, specification) is None
     assert databases.reap(server, include_kept=True) == []
 
 
 def test_a_test_database_of_that_name_is_no_template(
-    server: LocalServer, recipe: TableRecipe, leases: Leases
+    server: LocalServer, specification: TableTemplate, leases: Leases
 ) -> None:
     """Ours as it is, it was kept for people to look at."""
     databases.claim(server, None, exact=NAME).keep()
 
-    assert databases.obtain(server, leases, recipe) is None
+    assert databases.obtain(server, leases, specification) is None
     assert server.databases() == {NAME}
 
 
@@ -290,9 +292,9 @@ def test_the_least_recently_used_goes_first(
 ) -> None:
     """But none that a live run uses, however old it is."""
     monkeypatch.setattr(templates, "QUOTA", 2)
-    first = databases.obtain(server, make_leases(), TableRecipe(server, "first_template"))
+    first = databases.obtain(server, make_leases(), TableTemplate(server, "first_template"))
     for name in ("second_template", "third_template", "second_template", "fourth_template"):
-        template = databases.obtain(server, leases, TableRecipe(server, name))
+        template = databases.obtain(server, leases, TableTemplate(server, name))
         assert template is not None
         databases.release(server, leases, template)
 
@@ -302,9 +304,9 @@ def test_the_least_recently_used_goes_first(
 
 def test_a_role_without_special_rights(maker: LocalServer, make_leases) -> None:
     """CREATEDB is enough for all of it."""
-    recipe = TableRecipe(maker)
+    specification = TableTemplate(maker)
     leases = make_leases()
-    template = databases.obtain(maker, leases, recipe)
+    template = databases.obtain(maker, leases, specification)
     owned = databases.claim(maker, "shop", template=NAME)
 
     assert template is not None
@@ -316,8 +318,8 @@ def test_a_template_of_another_role_is_not_taken(
 ) -> None:
     """What is in it was made with the other one's rights."""
     leases = Leases(server)
-    databases.obtain(server, leases, TableRecipe(server))
-    mine = TableRecipe(maker)
+    databases.obtain(server, leases, TableTemplate(server))
+    mine = TableTemplate(maker)
 
     assert databases.obtain(maker, make_leases(), mine) is None
     assert mine.built == []
@@ -365,7 +367,7 @@ def start_builder(server: LocalServer) -> Iterator[Callable[[str], Builder]]:
 @pytest.mark.parametrize("moment", ["building", "publishing"])
 def test_a_killed_build_is_built_anew(
     server: LocalServer,
-    recipe: TableRecipe,
+    specification: TableTemplate,
     leases: Leases,
     start_builder: Callable[[str], Builder],
     moment: str,
@@ -374,7 +376,7 @@ def test_a_killed_build_is_built_anew(
     killed = start_builder(moment)
     killed.reach(moment)
     killed.kill()
-    template = databases.obtain(server, leases, recipe)
+    template = databases.obtain(server, leases, specification)
 
     assert template is not None
     assert template.was_built
@@ -401,7 +403,7 @@ def test_a_killed_build_is_reaped(
 
 def test_a_template_of_a_killed_user_is_used_by_the_next(
     server: LocalServer,
-    recipe: TableRecipe,
+    specification: TableTemplate,
     leases: Leases,
     start_builder: Callable[[str], Builder],
 ) -> None:
@@ -409,7 +411,7 @@ def test_a_template_of_a_killed_user_is_used_by_the_next(
     killed = start_builder("using")
     killed.reach("using")
     killed.kill()
-    template = databases.obtain(server, leases, recipe)
+    template = databases.obtain(server, leases, specification)
 
     assert template is not None
     assert not template.was_built

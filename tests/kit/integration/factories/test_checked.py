@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from pgsandbox.factories.finding import CODES
+from pgsandbox.factories.findings import CODES
 from tests.kit.integration.factories.commands import run
 from tests.kit.integration.plugin.projects import Project
 from tests.kit.integration.recorded import EXAMPLES, normalised, recorded

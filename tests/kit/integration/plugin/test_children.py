@@ -172,6 +172,7 @@ def test_the_summary_says_how_long_clones_took(outcome: Outcome) -> None:
     assert line == recorded("output/clones", line)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "arguments", [("-p", "xdist", "-n", "2"), ("-p", "randomly")], ids=["two workers", "random"]
 )

@@ -156,10 +156,10 @@ _FILES = {
         @pytest.mark.pgsandbox(isolation="clone")
         def test_the_shared_database_in_a_clone(way, pg, request):
             plugin = request.config.pluginmanager.getplugin("pgsandbox-active")
-            shared = plugin.run.homes["default"].database.url
+            shared = plugin.run.run_databases["default"].database.url
             shared = shared.set(drivername="postgresql").render_as_string(hide_password=False)
             assert way(shared) == 1
-            database = plugin.run.homes["default"].database
+            database = plugin.run.run_databases["default"].database
             assert database.clone is not None
             assert not database.executed()
 

@@ -205,8 +205,11 @@ def files() -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("-p", "no:randomly"), ("-p", "xdist", "-n", "2"), ("-p", "randomly")],
-    ids=["in order", "two workers", "random"],
+    [
+        pytest.param(("-p", "no:randomly"), id="in order"),
+        pytest.param(("-p", "xdist", "-n", "2"), id="two workers", marks=pytest.mark.nightly),
+        pytest.param(("-p", "randomly"), id="random", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_fork_harms_nobody(make_project: MakeProject, arguments: tuple[str, ...]) -> None:
     """Neither by what the child does with the parent's connections, nor by its end."""

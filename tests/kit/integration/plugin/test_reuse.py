@@ -14,7 +14,7 @@ import pytest
 
 from pgsandbox import config, databases, schema, servers
 from pgsandbox.servers import Server, places
-from pgsandbox.wiring import recipes
+from pgsandbox.wiring import template_specifications
 from tests.kit.external import External, external_server
 from tests.kit.integration.plugin import projects
 from tests.kit.integration.plugin.conftest import MakeProject
@@ -288,8 +288,8 @@ def test_versions_are_part_of_the_address(
 ) -> None:
     """The kit's own, the server's, and those of its extensions."""
     builder = schema.MetadataBuilder([])
-    usual = recipes.fingerprint_of(builder, settings, given)
-    other_kit = recipes.fingerprint_of(builder, settings, given, version="9.9")
+    usual = template_specifications.fingerprint_of(builder, settings, given)
+    other_kit = template_specifications.fingerprint_of(builder, settings, given, version="9.9")
     said = databases.circumstances
     monkeypatch.setattr(
         databases,
@@ -299,15 +299,17 @@ def test_versions_are_part_of_the_address(
             for name, value in said(connection)
         ],
     )
-    other_server = recipes.fingerprint_of(builder, settings, given)
+    other_server = template_specifications.fingerprint_of(builder, settings, given)
 
     assert len({usual, other_kit, other_server}) == 3
 
 
 def test_extensions_are_part_of_the_address(given: Server, settings: config.Settings) -> None:
     """Those that are created, and which versions the server has of all."""
-    without = recipes.fingerprint_of(schema.MetadataBuilder([]), settings, given)
-    with_one = recipes.fingerprint_of(schema.MetadataBuilder([], ("vector",)), settings, given)
+    without = template_specifications.fingerprint_of(schema.MetadataBuilder([]), settings, given)
+    with_one = template_specifications.fingerprint_of(
+        schema.MetadataBuilder([], ("vector",)), settings, given
+    )
     with databases.administration(given) as connection:
         names = dict(databases.circumstances(connection))
 

@@ -487,13 +487,27 @@ def project(make_project: MakeProject) -> Project:
 @pytest.mark.parametrize(
     ("driver", "arguments"),
     [
-        ("psycopg2", ()),
-        ("psycopg", ()),
-        ("psycopg2", ("-p", "randomly", "-p", "xdist", "-n", "2", "--randomly-seed=1")),
-        ("psycopg", ("-p", "randomly", "--randomly-seed=2")),
-        ("psycopg2", ("-p", "randomly", "--randomly-seed=3")),
+        pytest.param("psycopg2", (), id="psycopg2"),
+        pytest.param("psycopg", (), id="psycopg"),
+        pytest.param(
+            "psycopg2",
+            ("-p", "randomly", "-p", "xdist", "-n", "2", "--randomly-seed=1"),
+            id="two workers",
+            marks=pytest.mark.nightly,
+        ),
+        pytest.param(
+            "psycopg",
+            ("-p", "randomly", "--randomly-seed=2"),
+            id="random with psycopg",
+            marks=pytest.mark.nightly,
+        ),
+        pytest.param(
+            "psycopg2",
+            ("-p", "randomly", "--randomly-seed=3"),
+            id="random",
+            marks=pytest.mark.nightly,
+        ),
     ],
-    ids=["psycopg2", "psycopg", "two workers", "random with psycopg", "random"],
 )
 def test_every_test_starts_from_the_same(
     project: Project, driver: str, arguments: tuple[str, ...]

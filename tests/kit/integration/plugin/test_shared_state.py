@@ -13,8 +13,12 @@ from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Outcome, execute
 
 _TESTS = """
+    import subprocess
+    import sys
+
     import psycopg2
     import pytest
+    from sqlalchemy import make_url
 
     pytestmark = pytest.mark.pgsandbox(isolation="clone")
 
@@ -47,6 +51,15 @@ _TESTS = """
     def test_clears_up(pg):
         run(pg, "create role <name>_guest", "drop role <name>_guest")
 
+    def test_is_beside_somebody_else(pg):
+        run(pg, "create table more ()")
+        where = make_url(pg.url).set(drivername="postgresql", database="postgres")
+        url = where.render_as_string(hide_password=False)
+        statements = ["create role <name>_stranger", "create database <name>_strange"]
+        code = "import sys, psycopg2; c = psycopg2.connect(sys.argv[1]); c.autocommit = True\\n"
+        code += "for each in sys.argv[2:]: c.cursor().execute(each)"
+        subprocess.run([sys.executable, "-c", code, url, *statements], check=True)
+
     def test_stays_in_its_clone(db_session, pg):
         run(pg, "create table more ()")
 """
@@ -71,6 +84,8 @@ def outcome(make_project: MakeProject, server: Server) -> Iterator[Outcome]:
         "drop database if exists <name>_production",
         "drop database <name>_other",
         "drop role <name>_intruder",
+        "drop role <name>_stranger",
+        "drop database <name>_strange",
         "drop tablespace <name>_intruder",
         "alter system reset work_mem",
     ):
@@ -88,7 +103,9 @@ def test_it_fails(outcome: Outcome, name: str, told: str) -> None:
 
 
 def test_the_others_pass(outcome: Outcome) -> None:
-    """Also one that has made a role and dropped it."""
+    """Also one that has made a role and dropped it, and one beside somebody who leaves one."""
     assert "::test_clears_up PASSED" in outcome.out
+    assert "::test_is_beside_somebody_else PASSED" in outcome.out
+    assert "ERROR at teardown of test_is_beside_somebody_else" not in outcome.out
     assert "::test_stays_in_its_clone PASSED" in outcome.out
     assert outcome.code == 1

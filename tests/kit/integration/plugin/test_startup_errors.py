@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from socketserver import StreamRequestHandler, TCPServer
 
 import pytest
+from sqlalchemy.engine import URL
 
 from pgsandbox.servers import Server
 from tests.kit.external import External
 from tests.kit.integration.plugin.conftest import MakeProject
-from tests.kit.integration.plugin.projects import MODELS, SECRET, Outcome, databases
+from tests.kit.integration.plugin.projects import MODELS, SECRET, Outcome, Project, databases
 from tests.kit.integration.servers.strangers import Stranger as Garbage
 
 _LIMIT = 20.0
@@ -154,18 +156,64 @@ def test_a_wrong_password(make_project: MakeProject, external: External) -> None
     assert 'role "postgres"' in outcome.err
 
 
-def test_a_role_without_createdb(make_project: MakeProject, external: External) -> None:
-    """The message has the ways out, the statement among them."""
+@pytest.fixture
+def plain(external: External) -> URL:
+    """The URL of an application whose role may not create databases."""
     external.execute(
         "drop role if exists plain", f"create role plain login password '{SECRET}' nocreatedb"
     )
-    url = external.url.set(username="plain", password=SECRET, database="shop_test")
+    return external.url.set(username="plain", password=SECRET, database="shop")
+
+
+def _of_application(make_project: MakeProject, url: URL, *settings: str) -> Project:
+    """A project whose setting `url` is *url*."""
+    text = url.render_as_string(hide_password=False)
+    return make_project(_TEST, "\n".join([f'url = "{text}"', *settings]))
+
+
+def test_a_role_without_createdb(make_project: MakeProject, plain: URL) -> None:
+    """The message has the ways out, the statement among them."""
+    url = plain.set(database="shop_test")
     outcome = make_project(_TEST).run(TEST_DATABASE_URL=url.render_as_string(hide_password=False))
 
     assert _is_one_message(outcome)
     assert "MayNotCreateDatabases" in outcome.err
     assert 'ALTER ROLE "plain" CREATEDB;' in outcome.err
     assert 'server = "embedded"' in outcome.err
+
+
+def test_a_server_that_is_insisted_on_is_not_replaced(
+    make_project: MakeProject, plain: URL
+) -> None:
+    """``server = "external"`` is an order, and the role's right its condition."""
+    outcome = _of_application(make_project, plain, 'server = "external"').run()
+
+    assert _is_one_message(outcome)
+    assert "MayNotCreateDatabases" in outcome.err
+
+
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "1")])
+def test_an_application_whose_role_lacks_createdb_gets_a_server(
+    make_project: MakeProject, plain: URL, workers: tuple[str, ...]
+) -> None:
+    """Nobody named that server for tests; the header says why another one was started."""
+    outcome = _of_application(make_project, plain).run(*workers)
+
+    assert (outcome.code, outcome.counts) == (0, {"passed": 1})
+    assert (
+        "embedded (started, since the role of the application's own server may not" in outcome.out
+    )
+
+
+def test_an_application_whose_role_lacks_createdb_where_none_can_be_started(
+    make_project: MakeProject, plain: URL, tmp_path: Path
+) -> None:
+    """One message, with both ways out: the right, or a server."""
+    outcome = _of_application(make_project, plain).run(PGSANDBOX_BINDIR=str(tmp_path))
+
+    assert _is_one_message(outcome)
+    assert "MayNotCreateDatabases" in outcome.err
+    assert 'ALTER ROLE "plain" CREATEDB;' in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,7 @@ def cases(request: pytest.FixtureRequest, run_rows: RunRows) -> Cases:
     return run_rows(request.param, "tests")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_nothing_fails_in_workers_and_in_random_order(run_rows: RunRows, driver: str) -> None:
     """Workers import the tests before they have a database; one test of threads needs its order."""

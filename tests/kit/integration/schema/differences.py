@@ -10,7 +10,7 @@ from pathlib import Path
 from psycopg2.extensions import connection as Connection
 
 from pgsandbox.schema.catalog import read_catalog
-from pgsandbox.schema.objects import Catalog
+from pgsandbox.schema.schema_objects import Catalog
 
 HERE = Path(__file__).parent
 _BACK = {"missing": "unexpected", "unexpected": "missing"}

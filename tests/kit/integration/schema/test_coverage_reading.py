@@ -16,7 +16,7 @@ from pgsandbox.schema.coverage.reading import Reader, Touched
 def connection(pg: Pg, db_session: object) -> Iterator[Any]:
     """One to the database that the reference application's tests use, outside of any test."""
     found = pg.server.connect(pg._run.url_of().database)
-    pg._run.homes["default"].database.expect_session()
+    pg._run.run_databases["default"].database.expect_session()
     yield found
     found.close()
 

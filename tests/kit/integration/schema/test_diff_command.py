@@ -117,10 +117,11 @@ def test_models_and_migrations_agree(project: Project, server: Server) -> None:
     assert databases(server, project.name) == []
 
 
-def test_modules_where_the_tests_find_them(project: Project) -> None:
-    """What pytest's setting pythonpath names is on the path, too."""
+@pytest.mark.parametrize("table", ["tool.pytest", "tool.pytest.ini_options"])
+def test_modules_where_the_tests_find_them(project: Project, table: str) -> None:
+    """What pytest's setting pythonpath names comes first, in either of pytest's tables."""
     project.write({"backend/models.py": _MODELS, "models.py": "raise ImportError"})
-    places = '[tool.pytest.ini_options]\npythonpath = ["backend"]\n'
+    places = f'[{table}]\npythonpath = ["backend"]\n'
     project.write({"pyproject.toml": places + _SETTINGS})
     outcome = Outcome(project)
 
@@ -188,13 +189,15 @@ def test_migrations_that_fail(project: Project, server: Server) -> None:
     assert databases(server, project.name) == []
 
 
-def test_a_folder_without_a_project(project: Project) -> None:
-    """It says where it looked."""
-    project.write({"elsewhere/empty.txt": ""})
-    outcome = Outcome(project, below="elsewhere")
+def test_a_folder_without_a_project(project: Project, tmp_path: Path) -> None:
+    """It says where it looked; a folder below the project's root finds the project."""
+    project.write({"migrations/empty.txt": ""})
+    below = Outcome(project, below="migrations")
+    elsewhere = Outcome(project, "--root", str(tmp_path))
 
-    assert outcome.code == 2
-    assert "This project does not configure pgsandbox." in outcome.err
+    assert below.code == 0
+    assert elsewhere.code == 2
+    assert "There is no project here that uses pgsandbox." in elsewhere.err
 
 
 def test_the_output_on_the_site(tmp_path: Path, server: Server) -> None:

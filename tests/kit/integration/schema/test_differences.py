@@ -10,9 +10,16 @@ import pytest
 
 from pgsandbox.schema.compare import Difference, compare
 from pgsandbox.schema.reconcile import statement_for
-from pgsandbox.schema.rereading import Rereader
 from tests.kit.integration.databases.conftest import PROGRAMS, LocalServer
 from tests.kit.integration.schema.differences import Laboratory, Seeded, seeded
+
+_NEWEST = [*PROGRAMS][-1:]
+SERVERS = pytest.mark.parametrize(
+    "running_server",
+    [pytest.param(each, marks=() if each in _NEWEST else pytest.mark.nightly) for each in PROGRAMS],
+    indirect=True,
+)
+"""The newest server at once, the older ones in the night."""
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +40,7 @@ def _named(differences: list[Difference]) -> list[tuple[str, str]]:
     return [(each.code, each.key.identity) for each in differences]
 
 
+@SERVERS
 @pytest.mark.parametrize("section", dict.fromkeys(each.section for each in seeded()))
 def test_a_difference_is_found_alone(laboratory: Laboratory, section: str) -> None:
     """One finding that names its kind and the object; a statement only where it is safe to say."""
@@ -49,7 +57,7 @@ def test_a_difference_is_found_alone(laboratory: Laboratory, section: str) -> No
     }
 
 
-@pytest.mark.parametrize("running_server", [*PROGRAMS][-1:], indirect=True)
+@pytest.mark.parametrize("running_server", _NEWEST, indirect=True)
 @pytest.mark.parametrize("section", dict.fromkeys(each.section for each in seeded()))
 def test_a_statement_reconciles(laboratory: Laboratory, section: str) -> None:
     """Nothing is found after it but what the table of differences says."""
@@ -60,24 +68,3 @@ def test_a_statement_reconciles(laboratory: Laboratory, section: str) -> None:
             left[each] = sorted(one.code for one in compare(laboratory.base, reconciled))
 
     assert left == {each: sorted(each.leaves) for each in left}
-
-
-@pytest.mark.parametrize("section", dict.fromkeys(each.section for each in seeded()))
-def test_reading_what_has_changed_is_reading_everything(
-    laboratory: Laboratory, section: str
-) -> None:
-    """After each of the changes, and after it is undone."""
-    laboratory.connection.rollback()
-    reader, found, undone = Rereader(), {}, set()
-    reader.read(laboratory.connection)
-    for each in laboratory.differences(section):
-        laboratory.connection.rollback()
-        laboratory.execute(each.change)
-        found[each] = reader.read(laboratory.connection).objects
-        laboratory.connection.rollback()
-        undone.add(reader.read(laboratory.connection).objects == laboratory.base.objects)
-
-    assert {
-        each: objects == laboratory.changed(each.change).objects for each, objects in found.items()
-    } == dict.fromkeys(found, True)
-    assert undone <= {True}

@@ -11,7 +11,7 @@ import pytest
 
 from pgsandbox import servers
 from pgsandbox.reports import Finding
-from pgsandbox.schema import checks, locks
+from pgsandbox.schema import checks, long_locks
 from pgsandbox.schema.checks import MigrationRows
 from pgsandbox.schema.migrating import Migrations
 
@@ -172,6 +172,32 @@ def test_a_step_that_is_another_the_second_time(opened: Open) -> None:
     assert (finding.code, finding.details["what"]) == ("not-repeated", "index-keys")
 
 
+def test_what_comes_after_a_step_that_ends_the_walk(opened: Open) -> None:
+    """The revisions that nobody has looked at are counted, and named."""
+    forgets = ("create table t ()", "select 1")
+    found = checks.every_step(opened(*SHOP, forgets, ("select 1", ""), ("select 1", "")))
+
+    assert found[-1].code == "not-repeated"
+    assert found[-1].details["not checked"] == "2 later: 4 to 5"
+    assert [checks.not_checked(each) for each in found] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("up", "words"),
+    [
+        ("create type mood as enum ('good')", "an enum stays"),
+        ("create table t ()", "Drop in the downgrade what the upgrade makes."),
+        ("insert into items (id, name) values (7, 'tea')", "rows, most often"),
+    ],
+)
+def test_why_a_step_can_not_be_repeated(opened: Open, up: str, words: str) -> None:
+    """The advice is for what the server said, and for nothing else."""
+    found = checks.every_step(opened(*SHOP, (up, "select 1")))
+
+    assert found[-1].code == "not-repeated"
+    assert words in (found[-1].remedy or "")
+
+
 def test_an_enum_that_the_downgrade_of_its_table_forgets(opened: Open) -> None:
     """It stays at base, which one step alone would not show if nothing makes it again."""
     step = ("create type mood as enum ('good'); create table t (m mood)", "drop table t")
@@ -192,6 +218,15 @@ def test_offline_sql_that_is_not_what_runs_online(opened: Open, up: str, code: s
     found = checks.offline_is_online(opened(*SHOP, (up, "")), opened(*SHOP, (up, "")))
 
     assert _codes(found) == [code]
+
+
+def test_a_migration_that_can_not_be_printed_is_named(opened: Open) -> None:
+    """And so is its file."""
+    up = "op.get_bind().exec_driver_sql('select 1').scalar_one()"
+    [finding] = checks.offline_is_online(opened(*SHOP, (up, "")), opened(*SHOP, (up, "")))
+
+    assert finding.subject == "3"
+    assert (finding.path or "").endswith("3.py")
 
 
 TEA = {"id": 1, "name": "tea"}
@@ -273,7 +308,7 @@ def test_a_migration_that_adds_a_row(opened: Open) -> None:
 )
 def test_what_locks_a_large_table(opened: Open, up: str, code: str) -> None:
     """One finding, for the table that the project names."""
-    [finding] = locks.long_locks(opened(*SHOP, (up, "")), ("items",))
+    [finding] = long_locks.long_locks(opened(*SHOP, (up, "")), ("items",))
 
     assert finding.code.endswith(code)
     assert (finding.subject, finding.path and finding.path[-4:]) == ("items", "3.py")
@@ -298,7 +333,7 @@ def test_what_locks_nothing_for_long(opened: Open, steps: list[str]) -> None:
     """A constant default, what is not validated, a new name, and another table."""
     migrations = opened(*SHOP, *((step, "") for step in steps))
 
-    assert locks.long_locks(migrations, ("items", "none")) == []
+    assert long_locks.long_locks(migrations, ("items", "none")) == []
 
 
 def test_an_index_built_concurrently(opened: Open) -> None:
@@ -306,7 +341,7 @@ def test_an_index_built_concurrently(opened: Open) -> None:
     create = "op.create_index('i', 'items', ['name'], postgresql_concurrently=True)"
     up = f"with op.get_context().autocommit_block(): {create}"
 
-    assert locks.long_locks(opened(*SHOP, (up, "")), ("items",)) == []
+    assert long_locks.long_locks(opened(*SHOP, (up, "")), ("items",)) == []
 
 
 def test_rows_that_do_not_fit(opened: Open) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pgsandbox.schema.catalog import read_catalog
 from pgsandbox.schema.compare import compare, tables_in_another_order
 from pgsandbox.schema.findings import findings
-from pgsandbox.schema.objects import Catalog
+from pgsandbox.schema.schema_objects import Catalog
 from tests.kit.integration.databases.conftest import PROGRAMS, LocalServer
 from tests.kit.integration.schema import everything
 from tests.kit.integration.schema.differences import HERE

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.engine import URL, make_url
 
 from pgsandbox.errors import PoolerInBetween
-from pgsandbox.servers import given, libpq, sessions
+from pgsandbox.servers import given, libpq, poolers
 from tests.kit.external import External
 from tests.kit.integration.servers.pooler import Pooler
 
@@ -45,7 +45,7 @@ def test_a_session_of_ones_own_is_none(external: External) -> None:
 def test_the_url_to_use_instead_is_told(external: External) -> None:
     """The server knows the address at which the pooler comes in."""
     with closing(libpq.connect(external.url)) as connection:
-        error = sessions._pooler(connection, external.url.set(port=6432), "TEST_DATABASE_URL", "x")
+        error = poolers._pooler(connection, external.url.set(port=6432), "TEST_DATABASE_URL", "x")
 
     expected = f"postgresql+psycopg2://postgres:***@127.0.0.1:{external.port}/postgres"
     assert expected in error.remedy

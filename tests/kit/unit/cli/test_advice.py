@@ -75,4 +75,4 @@ def test_left_overs_come_last():
 
     assert [each.gain for each in found] == [0.0, 0.0, 0.0]
     assert "2 databases are left over" in found[0].why
-    assert "1 databases are kept" in found[1].why
+    assert "1 database is kept" in found[1].why

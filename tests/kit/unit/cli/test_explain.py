@@ -60,7 +60,7 @@ def test_a_setting_is_explained(setting, capsys):
         ("pgsandbox.errors.ForeignDatabase", "ForeignDatabase"),
         ("foreigndatabase", "ForeignDatabase"),
         ("--pg-redirect", "redirect, a setting"),
-        ("PGSANDBOX_REFUSE_SOCKETS", "refuse-sockets, a setting"),
+        ("PGSANDBOX_SWALLOWED_REFUSALS", "swallowed-refusals, a setting"),
         ("child_env", "child-env, a setting"),
     ],
 )

@@ -98,12 +98,13 @@ def test_the_settings_forbid_and_redirect(project, capsys):
     )
 
 
+@pytest.mark.parametrize("table", ["tool.pytest", "tool.pytest.ini_options"])
 @pytest.mark.parametrize("pythonpath", ['"lib other"', '["other", "lib"]'])
-def test_the_application_is_found_on_pytests_path(project, pythonpath, capsys):
+def test_the_application_is_found_on_pytests_path(project, table, pythonpath, capsys):
     """The setting pythonpath of pytest says where else the application stands."""
     project(
         {
-            "pyproject.toml": f"{SETTINGS}[tool.pytest.ini_options]\npythonpath = {pythonpath}\n",
+            "pyproject.toml": f"{SETTINGS}[{table}]\npythonpath = {pythonpath}\n",
             "lib/shop.py": "from sqlalchemy import create_engine\nengine = create_engine('x')\n",
             "tests/integration/test_it.py": "from shop import engine\n",
         }
@@ -171,16 +172,6 @@ def test_github(project, capsys):
     assert capsys.readouterr().out.startswith(
         "::error file=tests/integration/test_it.py,line=5,col=5,title=PGS301::time.sleep() waits"
     )
-
-
-def test_sarif(project, capsys):
-    """For code scanning, with each rule's sentence."""
-    project({"tests/integration/test_it.py": SLEEPS})
-    main(["lint", "--format", "sarif"])
-    (run,) = json.loads(capsys.readouterr().out)["runs"]
-    (rule,) = run["tool"]["driver"]["rules"]
-
-    assert rule["shortDescription"]["text"] == "A test waits for an event, not for some time."
 
 
 @pytest.mark.parametrize("code", ["PGS101", "pgs101"])

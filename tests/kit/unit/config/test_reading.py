@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pgsandbox.config import Settings
+from pgsandbox.config import SETTINGS
 from pgsandbox.config.kinds import Repetitions
 from pgsandbox.errors import ConfigurationError
 
@@ -88,42 +88,40 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
     """A table with metadata alone leaves everything else at its default."""
     settings = read_project(SMALLEST)
 
-    assert settings == Settings(
-        root=tmp_path,
-        metadata=("app.db:Base",),
-        url=None,
-        server="auto",
-        schema="metadata",
-        migrations=None,
-        paths=(tmp_path / "tests/integration",),
-        redirect=False,
-        allow_memory_sqlite=False,
-        refuse_sockets=False,
-        swallowed_refusals="warn",
-        repeated_queries=Repetitions(),
-        clock="still",
-        coverage=False,
-        coverage_file=tmp_path / ".pgsandbox-coverage",
-        coverage_html=None,
-        coverage_json=None,
-        coverage_threshold=0.0,
-        allow=(),
-        extensions=(),
-        seed=None,
-        app=None,
-        restart_sequences=False,
-        binds={},
-        child_env=(),
-        forbidden_imports=(),
-        schema_ignore=(),
-        factories=(),
-        factories_ignore=(),
-        large_tables=(),
-        keep=False,
-        reuse=False,
-        test_database_url=None,
-        values=settings.values,
-    )
+    assert settings.root == tmp_path
+    assert settings.test_database_url is None
+    assert {each.attribute: getattr(settings, each.attribute) for each in SETTINGS} == {
+        "metadata": ("app.db:Base",),
+        "url": None,
+        "server": "auto",
+        "schema": "metadata",
+        "migrations": None,
+        "paths": (tmp_path / "tests/integration",),
+        "redirect": False,
+        "allow_memory_sqlite": False,
+        "swallowed_refusals": "warn",
+        "repeated_queries": Repetitions(),
+        "clock": "still",
+        "coverage": False,
+        "coverage_file": tmp_path / ".pgsandbox-coverage",
+        "coverage_html": None,
+        "coverage_json": None,
+        "coverage_threshold": 0.0,
+        "allow": (),
+        "extensions": (),
+        "seed": None,
+        "app": None,
+        "restart_sequences": False,
+        "binds": {},
+        "child_env": (),
+        "forbidden_imports": (),
+        "schema_ignore": (),
+        "factories": (),
+        "factories_ignore": (),
+        "large_tables": (),
+        "keep": False,
+        "reuse": False,
+    }
     assert settings.source_of("server") == "default"
     assert settings.source_of("metadata") == "pyproject.toml [tool.pgsandbox]"
 

@@ -20,10 +20,10 @@ from sqlalchemy.engine import URL, make_url
 from pgsandbox.config import Settings, header_lines, read, rows
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import masked, masked_sql
-from pgsandbox.plugin.reporting import is_kept
+from pgsandbox.plugin.reporting import line_of_kept
 from pgsandbox.servers import libpq
 from pgsandbox.wiring import Run, target_of
-from pgsandbox.wiring.sources import addresses_of, driver_of, place_of, url_of
+from pgsandbox.wiring.resolving import addresses_of, driver_of, place_of, url_of
 
 _LONG = int(os.environ.get("GENERATED", "0"))
 _SETTINGS = settings(
@@ -206,7 +206,7 @@ def _words_about(url: URL) -> Iterator[str]:
     yield str(addresses_of(url))
     yield libpq.place(libpq.arguments(libpq.normalised(url)))
     yield libpq.masked(url)
-    yield is_kept(url)
+    yield line_of_kept(url)
     yield driver_of(url)
 
 
@@ -244,7 +244,7 @@ def test_a_url_is_read_or_refused_by_name_and_never_shown_whole(place, root, gen
                     "forbidden-imports",
                     "reuse",
                 ),
-                *("schema-ignore", "large-tables", "keep", "pg", "refuse-sockets"),
+                *("schema-ignore", "large-tables", "keep", "pg"),
             ]
         ),
         st.recursive(

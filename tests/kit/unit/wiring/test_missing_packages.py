@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 
 from pgsandbox import schema
 from pgsandbox.errors import ConfigurationError
-from pgsandbox.wiring.sources import driver_of
+from pgsandbox.wiring.resolving import driver_of
 
 _WITHOUT_ALEMBIC = "import sys; sys.modules['alembic'] = None; import pgsandbox.schema.migrating"
 

@@ -1,6 +1,5 @@
 """Tests that did not ask for the database."""
 
-import socket
 import threading
 
 from attempts import attempt
@@ -45,11 +44,3 @@ def test_while_the_thread_goes_on(request):
     """Another test is running by now."""
     go.set()
     request.config.thread.join()
-
-
-def test_a_socket():
-    """Anything at all, where the setting `refuse-sockets` says so."""
-    attempt(
-        "A unit test opens a socket, with refuse-sockets",
-        lambda: socket.create_connection(("127.0.0.1", 6379)),
-    )

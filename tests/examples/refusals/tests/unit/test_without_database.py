@@ -1,7 +1,5 @@
 """Tests outside of ``paths`` that did not ask for the database."""
 
-import socket
-
 import models
 from models import Order
 from sqlalchemy.orm import Session
@@ -17,15 +15,6 @@ def test_a_unit_test_connects():
 
 
 # --8<-- [end:database-not-requested]
-
-
-# --8<-- [start:socket-refused]
-def test_a_unit_test_reaches_for_a_cache():
-    """With the setting `refuse-sockets`."""
-    socket.create_connection(("127.0.0.1", 6379))
-
-
-# --8<-- [end:socket-refused]
 
 
 class OrderFactory(Factory):

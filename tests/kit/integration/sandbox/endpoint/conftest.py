@@ -98,7 +98,7 @@ class Sandbox:
     def finish(self) -> dict[str, Any]:
         """End the running test."""
         found: dict[str, Any] = self.process.call(
-            "finish", test="a test", cut=[], by_a_child=False, is_over=True
+            "finish", test="a test", by_a_child=False, is_over=True
         )
         return found
 

@@ -140,6 +140,20 @@ def test_names_in_another_encoding(sandbox: Sandbox, verb: bytes, name: bytes) -
     assert client.value("SELECT 1") == "1"
 
 
+def test_names_in_another_encoding_are_forgotten(sandbox: Sandbox) -> None:
+    """When their client is gone, and the server's session has an encoding of its own again."""
+    client, other = sandbox.client(), sandbox.client()
+    other.ask(parse("SELECT 'other'", "s") + SYNC)
+    client.run("SET client_encoding TO latin1")
+    client.ask(message("Q", b'PREPARE "\xe9" AS SELECT 1\0'))
+    sandbox.finish()
+    client.vanish()
+    sandbox.process.tell("enter", test="the next one")
+
+    assert rows(other.ask(bind("s") + execute() + SYNC)) == [("other",)]
+    assert other.value("SELECT count(*) FROM pg_prepared_statements WHERE name <> 's'") == "0"
+
+
 def test_statements_of_asyncpg_connections(sandbox: Sandbox) -> None:
     """Its names are counted, so those of two processes are the same."""
 

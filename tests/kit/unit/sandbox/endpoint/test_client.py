@@ -68,6 +68,6 @@ def test_a_fault_ends_its_client_alone(
 
     assert b"\0VFATAL\0CXX000\0" in ends[0].recv(1000)
     assert ends[0].recv(1000) == b""
-    found = endpoint.database.finish("a test", cut=frozenset(), by_a_child=False, is_over=True)
+    found = endpoint.database.finish("a test", by_a_child=False, is_over=True)
     facts = [fact.value for error in found for fact in error.facts if fact.name == "error"]
     assert [said in facts[0], facts[1]] == [True, "LookupError: close"]

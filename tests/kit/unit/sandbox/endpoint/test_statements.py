@@ -292,3 +292,41 @@ def test_strings_with_escapes_everywhere() -> None:
 
     assert [each.text for each in split(text, has_escapes=True)] == [text]
     assert len(split(text)) == 2
+
+
+_VALUE = "a; set_config pg_advisory_lock(1) " * 1_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"INSERT INTO pictures (content) VALUES ('{_VALUE}')",
+        f"update pictures set content = E'{_VALUE}'",
+        f"SELECT '{_VALUE}'",
+        f"WITH one AS (SELECT '{_VALUE}') INSERT INTO pictures SELECT * FROM one",
+    ],
+    ids=["insert", "update", "select", "with"],
+)
+def test_long_values_are_not_read(text: str) -> None:
+    """They are megabytes, and each question about a statement would read them again."""
+    statement = classify(text)
+
+    assert len(statement.words) < 100
+    assert not statement.names_advisory_locks
+    assert statement.text == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"DO 'BEGIN PERFORM pg_advisory_lock(1); {_VALUE} END'",
+        f"SELECT set_config('application_name', '{_VALUE}', false)",
+        f"SELECT $${_VALUE}$$",
+        f"CREATE FUNCTION f() RETURNS void LANGUAGE sql AS '{_VALUE}'",
+        "SELECT 'short'",
+    ],
+    ids=["block", "set_config", "dollars", "function", "short"],
+)
+def test_what_may_be_run_is_read(text: str) -> None:
+    """However long it is."""
+    assert classify(text).words == text

@@ -1,0 +1,50 @@
+"""One test database of a run, and how its endpoint finds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pgsandbox import databases, schema, servers
+from pgsandbox.sandbox.test_database import TestDatabase
+
+
+@dataclass
+class RunDatabase:
+    """One test database of this run: who owns it, what fills it, how tests reach it."""
+
+    database: TestDatabase
+    owned: databases.OwnedDatabase
+    builder: schema.Builder
+    application: str
+    """The name that its own name is made from."""
+    template: databases.Template | None = None
+    """What it is a copy of; None where the schema was built in it."""
+
+    @property
+    def description(self) -> str:
+        """The database's name, with the names that were not free."""
+        passed_over = self.owned.passed_over[:3]
+        why = "; ".join(f"{each.name}: {each.reason}" for each in passed_over)
+        return f"{self.owned.name} ({why})" if why else self.owned.name
+
+
+def endpoint_parameters(server: servers.Server, database: str) -> dict[str, str]:
+    """Return how the endpoint connects to *database*: as libpq has found its way to *server*.
+
+    A password may come from a file or a variable that only libpq reads.
+    """
+    with databases.administration(server) as connection:
+        info = connection.info
+        found = {
+            "host": info.host or "localhost",
+            "port": str(info.port),
+            "user": info.user,
+            "password": info.password or "",
+            "database": database,
+        }
+        if not info.ssl_in_use:
+            return found
+    query = {name: str(value) for name, value in server.url.query.items()}
+    tls = ("sslrootcert", "sslcert", "sslkey")
+    found["sslmode"] = query.get("sslmode", "prefer")
+    return found | {name: query[name] for name in tls if name in query}

@@ -1,0 +1,1 @@
+"""Takes bookings of rooms."""

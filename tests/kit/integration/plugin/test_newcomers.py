@@ -1,0 +1,138 @@
+"""What people meet who bring a project of their own: how it goes on, what messages say."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kit.integration.plugin.conftest import MakeProject
+from tests.kit.integration.plugin.projects import SECRET, Outcome
+
+_FILES = {
+    "application.py": f"""
+        import os
+
+        from sqlalchemy import create_engine, text
+
+        URL = "postgresql+psycopg2://dev:{SECRET}@127.0.0.1:1/<name>"
+        engine = create_engine(URL)
+
+        class Application:
+            def app_context(self):
+                return engine.connect()
+
+        def create_app():
+            with engine.begin() as connection:
+                for statement in os.environ.get("AT_START", "select 1").split(";"):
+                    connection.execute(text(statement))
+            return Application()
+    """,
+    "tests/integration/test_it.py": """
+        import pytest
+        from alembic.config import Config
+        from application import create_app
+        from models import Base, Item
+        from sqlalchemy import create_engine, func, select, text
+        from sqlalchemy.orm import Mapped, mapped_column
+
+        def test_url_for_ini_files(pg):
+            Config().set_main_option("sqlalchemy.url", pg.url)
+            with create_engine(pg.url).connect() as connection:
+                assert connection.scalar(text("select count(*) from items")) is not None
+
+        @pytest.mark.pgsandbox(isolation="clone")
+        def test_url_for_ini_files_in_a_clone(pg):
+            Config().set_main_option("sqlalchemy.url", pg.url)
+
+        def test_rows(pgsandbox_app, db_session):
+            names = db_session.scalars(select(Item.name)).all()
+            assert names == (["seeded"] if pgsandbox_app else [])
+
+        def test_another_database(pg):
+            create_engine("postgresql+psycopg2://127.0.0.1/production").connect()
+
+        def test_late_model(db_session):
+            class Late(Base):
+                __tablename__ = "late"
+                id: Mapped[int] = mapped_column(primary_key=True)
+
+            db_session.scalar(select(func.count(Late.id)))
+
+        def test_no_model(db_session):
+            db_session.execute(text("select * from nobodys"))
+
+        def test_drops_a_database(db_engine):
+            engine = db_engine.execution_options(isolation_level="AUTOCOMMIT")
+            with engine.connect() as connection:
+                connection.execute(text("DROP DATABASE IF EXISTS shop_test"))
+    """,
+}
+_MAKES = "create table if not exists items (id serial primary key, name text unique not null)"
+_SEEDS = "insert into items (name) values ('seeded') on conflict do nothing"
+_SETTINGS = 'url = "application:URL"\nredirect = true'
+
+
+@pytest.fixture(scope="module")
+def outcome(make_project: MakeProject) -> Outcome:
+    """What the tests of a project without an application said."""
+    return make_project(_FILES, _SETTINGS).run("-p", "no:randomly")
+
+
+def test_urls_can_be_given_to_alembic(outcome: Outcome) -> None:
+    """They hold no %, which an ini file takes for the beginning of a name."""
+    assert outcome.counts == {"passed": 3, "failed": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("test_another_database", "`redirect` sends connections to the database that the setting"),
+        ("test_late_model", 'The model of the table "late" was registered after the schema'),
+        ("test_no_model", 'No model that the setting metadata leads to has the table "nobodys"'),
+        ("test_drops_a_database", "Delete it, with the fixture that it stands in"),
+    ],
+)
+def test_a_message_says_what_to_do(outcome: Outcome, name: str, words: str) -> None:
+    """And not what is done already."""
+    said = outcome.section(name)
+
+    assert words in said
+    assert "set `redirect = true`" not in said
+
+
+@pytest.mark.parametrize("at_start", [_SEEDS, f"{_MAKES};{_SEEDS}"], ids=["seeds", "makes tables"])
+@pytest.mark.parametrize("arguments", [(), ("-p", "xdist", "-n", "2"), ("--pg-reuse",)])
+def test_an_application_may_use_its_database_when_it_is_made(
+    make_project: MakeProject, arguments: tuple[str, ...], at_start: str
+) -> None:
+    """It reaches the database that is being built, and what it writes is there for every test."""
+    project = make_project(_FILES, f'{_SETTINGS}\napp = "application:create_app"')
+
+    run = project.run("-k", "rows or ini", *arguments, AT_START=at_start)
+
+    assert (run.counts["passed"], run.counts.get("failed", 0)) == (3, 0), run.text
+
+
+def test_an_application_that_can_not_be_made_is_the_settings_fault(
+    make_project: MakeProject,
+) -> None:
+    """The message names `app`, and no test."""
+    project = make_project(_FILES, f'{_SETTINGS}\napp = "application:create_app"')
+
+    run = project.run(AT_START="select * from nowhere")
+
+    assert run.code == 4
+    assert "app refers to application:create_app, and calling it failed." in run.text
+    assert "nowhere" in run.text
+
+
+def test_metadata_without_a_table_is_an_error(make_project: MakeProject) -> None:
+    """A model that nobody has imported has no table, and the message says so."""
+    bare = "from sqlalchemy.orm import DeclarativeBase\n\nclass Base(DeclarativeBase):\n    pass\n"
+    project = make_project(
+        {"models.py": bare, "tests/integration/test_it.py": "def test_it(db_session): pass"}
+    )
+
+    run = project.run()
+
+    assert run.code == 4
+    assert "ConfigurationError: The metadata holds no table" in run.text

@@ -1,0 +1,82 @@
+"""What the guide shows runs on every driver, in the sandbox and in a clone, twice in a process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.kit.integration.plugin.projects import Project
+from tests.kit.integration.recorded import EXAMPLES
+
+_PLUGIN = """
+import os
+
+import pytest
+
+
+def pytest_generate_tests(metafunc):
+    metafunc.fixturenames.append("time")
+    metafunc.parametrize("time", ["first", "again"])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if os.environ["ISOLATION"] == "clone" and item.get_closest_marker("pgsandbox") is None:
+            item.add_marker(pytest.mark.pgsandbox(isolation="clone"))
+"""
+
+_OF_THE_SANDBOX = {
+    "library": [
+        "test_limits",  # says what is otherwise in a clone
+        "test_pg_outside_sees_what_was_committed_for_real",
+        "test_pg_url_of_is_for_a_second_database",  # it has no clone
+        "test_arranged_rows_stay_once_the_application_has_committed",
+    ],
+    "scopes": ["test_offers"],  # its fixture looks for what the sandbox has brought back
+}
+"""Tests whose subject is the one transaction of the sandbox."""
+
+
+def _run(name: str, isolation: str, path: Path, caches: Path, *arguments: str, **env: str) -> None:
+    shutil.copytree(EXAMPLES / name, path)
+    (path / "everywhere.py").write_text(_PLUGIN)
+    project = Project(path, caches)
+    others = _OF_THE_SANDBOX.get(name, []) if isolation == "clone" else []
+    selected = ["-k", " and ".join(f"not {each}" for each in others)] if others else []
+    found = os.pathsep.join([project.environ()["PYTHONPATH"], str(path)])
+    run = project.run(
+        *("--pg-server=embedded", "-p", "everywhere", *selected, *arguments),
+        **{"ISOLATION": isolation, "PYTHONPATH": found, **env},
+    )
+
+    assert set(run.counts) <= {"passed", "deselected"}, run.text
+    assert run.counts["passed"] >= 4
+
+
+@pytest.mark.parametrize("isolation", ["sandbox", "clone"])
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+@pytest.mark.parametrize("name", ["library", "quickstart", "scopes", "tutorial"])
+def test_an_example_runs_in_a_clone_too(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, name: str, driver: str, isolation: str
+) -> None:
+    """Factories and sessions, with the drivers that block."""
+    caches = tmp_path_factory.getbasetemp() / "caches"
+    url = f"--pg-url=postgresql+{driver}://dev@127.0.0.1:9/{name}_{driver}"
+
+    _run(name, isolation, tmp_path / name, caches, url)
+
+
+@pytest.mark.parametrize("isolation", ["sandbox", "clone"])
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+def test_the_asynchronous_example_runs_in_a_clone_too(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, driver: str, isolation: str
+) -> None:
+    """The same with the drivers that are awaited, on one event loop after the other."""
+    caches = tmp_path_factory.getbasetemp() / "caches"
+    plugins = ("-p", "pytest_asyncio.plugin", "-p", "anyio")
+
+    _run("asynchronous", isolation, tmp_path / "tickets", caches, *plugins, TICKETS_DRIVER=driver)
