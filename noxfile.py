@@ -94,7 +94,8 @@ def coverage(session: nox.Session) -> None:
     install(session, *FOR_TESTS)
     install_checkout(session)
     session.run("coverage", "erase")
-    words = (*workers(), "-m", "not nightly", *session.posargs)
+    # With what the tests touch of the reference application's schema, printed at the end.
+    words = ("--pg-coverage", *workers(), "-m", "not nightly", *session.posargs)
     session.run("coverage", "run", "-m", "pytest", *words)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")

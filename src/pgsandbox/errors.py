@@ -35,8 +35,9 @@ One class per cause, so that a caller can catch exactly what it can handle::
     │   ├── DirtyRead                   one connection read what another had not committed
     │   ├── NotInSandbox                a feature that only a database of its own can give
     │   └── SandboxLost                 the connection that holds the test was cut
-    └── FactoryError
-        └── NoSession                   a factory was called where no test has a session
+    ├── FactoryError
+    │   └── NoSession                   a factory was called where no test has a session
+    └── QueryPerRow                 one line sent the same statement again and again
 
 No message contains a password: URLs and settings are masked where they are collected
 (``guard.masked``), and every headline and fact once more here, as SQL and other text is
@@ -320,3 +321,9 @@ class NoSession(FactoryError):
     """A factory was called where no test has a session."""
 
     page = "no-session"
+
+
+class QueryPerRow(PgSandboxError):
+    """One line of the application sent the same statement again and again, row by row."""
+
+    page = "query-per-row"

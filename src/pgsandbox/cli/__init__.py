@@ -8,6 +8,7 @@ Exit codes of every command: 0 fine, 1 findings, 2 cannot run.
 
 * ``project``: the settings of the project that a command is about, and its modules made importable;
 * ``advice``: what `doctor` advises, made of what it measured;
+* ``coverage``: the sum of the schema coverage of several runs;
 * ``doctor``: one screen about the server;
 * ``explain``: the page of an error, a rule or a setting, from the files in ``pages``;
 * ``factories``: factories written and checked;
@@ -36,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "lint": "Find in test files what leads them away from the test database.",
     "explain": "Print the page of an error, a rule or a setting.",
     "schema": "Compare the schema that the models make with the one that the migrations make.",
+    "coverage": "Add up what runs with --pg-coverage have touched of the schema, and print it.",
     "factories": "Write factories from the models, and check those that are there.",
     "doctor": "Show the server that runs use, what it costs, and what to change.",
     "reap": "Drop the databases that killed runs left, and nothing else.",

@@ -211,6 +211,49 @@ class Settings(_Values):
         "fail",
         everywhere=True,
     )
+    repeated_queries = Setting(
+        "How often one line of the application may send the same statement in one transaction.",
+        kinds.repetitions(),
+        kinds.Repetitions(),
+        everywhere=True,
+    )
+    clock = Setting(
+        "Whether now() stands still for a test, or moves with each of its transactions.",
+        kinds.choice("still", "moving"),
+        "still",
+        everywhere=True,
+    )
+    coverage = Setting(
+        "Measure what of the schema the tests touch, print it, and write the data file.",
+        kinds.switch(),
+        False,
+        everywhere=True,
+        in_file=False,
+    )
+    coverage_file = Setting(
+        "The data file of schema coverage, from the project's root.",
+        kinds.one(kinds.path, "a path from the project's root"),
+        Path(".pgsandbox-coverage"),
+        everywhere=True,
+    )
+    coverage_html = Setting(
+        "The directory for the pages of schema coverage, from the project's root.",
+        kinds.one(kinds.path, "a path from the project's root"),
+        None,
+        everywhere=True,
+    )
+    coverage_json = Setting(
+        "The file for schema coverage as JSON, from the project's root.",
+        kinds.one(kinds.path, "a path from the project's root"),
+        None,
+        everywhere=True,
+    )
+    coverage_threshold = Setting(
+        "The percentage of schema coverage below which a run that measures it fails.",
+        kinds.percentage(),
+        0.0,
+        everywhere=True,
+    )
     extensions = Setting(
         "PostgreSQL extensions that are created before the schema.",
         kinds.several(kinds.any_text, "a list of names of extensions"),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 _NAME = r"[^\W\d]\w*"
 _DOTTED = rf"{_NAME}(?:\.{_NAME})*"
@@ -47,6 +47,20 @@ class Kind(Generic[T_co]):
     """The only texts there are, if there are only some."""
     is_switch: bool = False
     """Whether the flag takes no value."""
+
+
+@dataclass(frozen=True)
+class Repetitions:
+    """How often one line may send the same statement, and what happens where it does."""
+
+    limit: int = 0
+    """The number of times from which it is reported; 0 if it never is."""
+    action: Literal["off", "warn", "fail"] = "off"
+    """What a report does to the test."""
+
+    def __str__(self) -> str:
+        """It as it would stand in TOML."""
+        return f'"{self.action} {self.limit}"' if self.limit else '"off"'
 
 
 def one(read: Callable[[str], T], allowed: str, choices: tuple[str, ...] = ()) -> Kind[T]:
@@ -110,6 +124,51 @@ def switch() -> Kind[bool]:
         from_text,
         is_switch=True,
     )
+
+
+def repetitions() -> Kind[Repetitions]:
+    """Return the kind of `Repetitions`: a number, which warns, or a word with a number."""
+
+    def from_toml(value: object) -> Repetitions:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return from_text(str(value) if is_number else _text(value))
+
+    def from_text(text: str) -> Repetitions:
+        words = text.split()
+        if words == ["off"]:
+            return Repetitions()
+        action, number = words if len(words) == 2 else ("warn", text.strip())
+        if action not in ("warn", "fail") or not re.fullmatch("[0-9]+", number):
+            raise Refused("is none of them")
+        if int(number) < 2:
+            raise Refused("is a number below 2, and what was sent once is no repetition")
+        return Repetitions(int(number), action)  # type: ignore[arg-type]  # checked above
+
+    return Kind(
+        '"off", a number, "warn" with a number or "fail" with a number', from_toml, from_text
+    )
+
+
+def percentage() -> Kind[float]:
+    """Return the kind of a number from 0 to 100."""
+
+    def checked(value: float) -> float:
+        if not 0 <= value <= 100:
+            raise Refused("is not between 0 and 100")
+        return value
+
+    def from_toml(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Refused(f"is {_type_of(value)}")
+        return checked(float(value))
+
+    def from_text(text: str) -> float:
+        try:
+            return checked(float(text))
+        except ValueError as error:
+            raise error if isinstance(error, Refused) else Refused("is no number") from None
+
+    return Kind("a number from 0 to 100", from_toml, from_text)
 
 
 def table() -> Kind[Any]:

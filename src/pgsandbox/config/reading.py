@@ -55,6 +55,9 @@ def read(
     _require_metadata(values["metadata"], TABLE)
     values["migrations"] = _migrations_of(root, values, TABLE)
     values["paths"] = _paths_of(root, values["paths"])
+    for key in ("coverage-file", "coverage-html", "coverage-json"):
+        if values[key].value is not None:
+            values[key] = replace(values[key], value=root / values[key].value)
     binds = values["binds"]
     bound = {name: _bind_of(root, name, table) for name, table in binds.value.items()}
     _refuse_redirect_without_url(values, bound)

@@ -6,15 +6,22 @@ more happens: no marker, no fixture, no output.
 
 * ``marker``: how a test asks for the database;
 * ``engines``: the kit's own engines, for its fixtures;
+* ``counting``: the statements of a block, and what is said where they are too many;
+* ``plans``: the plan of a statement, on statistics that the test sets;
 * ``pg``: the fixture ``pg``;
 * ``missing_greenlet``: what to do about SQLAlchemy's MissingGreenlet;
 * ``missing_table``: why a table that a failing test asks for is not there;
+* ``hints``: what experience knows of a failure;
+* ``failure_report``: what PostgreSQL refused, and who wrote what;
 * ``reporting``: the header, a section below a failing test, the run's summary;
+* ``held_values``: what a test's fixtures hold;
+* ``coverage``: what the tests have done to the schemas, collected;
 * ``scopes``: fixtures of wider scopes, whose rows stand beneath the tests;
 * ``forked``: a child that a test has forked, and that comes back into pytest;
 * ``termination``: SIGTERM;
 * ``serving``: an application that is served over HTTP for one test;
 * ``serving_fixtures``: the fixture ``live_server``;
+* ``clock``: the fixture ``db_clock``;
 * ``async_fixtures``: the fixtures for asynchronous code;
 * ``fixtures``: all other fixtures;
 * ``pending_tasks``: tasks that a test leaves unfinished;

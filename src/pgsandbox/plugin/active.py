@@ -14,8 +14,10 @@ import pytest
 
 from pgsandbox import factories
 from pgsandbox.config import Settings
+from pgsandbox.config.kinds import Repetitions
 from pgsandbox.errors import ConfigurationError, PgSandboxError
 from pgsandbox.plugin import async_fixtures, fixtures, reporting, serving_fixtures
+from pgsandbox.plugin.coverage import Collector
 from pgsandbox.plugin.engines import Engines
 from pgsandbox.plugin.forked import Forked
 from pgsandbox.plugin.held_values import held_by
@@ -26,13 +28,16 @@ from pgsandbox.plugin.reporting import RunSummary
 from pgsandbox.plugin.scopes import Scopes
 from pgsandbox.plugin.termination import Termination
 from pgsandbox.sandbox.interceptor import ConnectionInterceptor
+from pgsandbox.sandbox.repeated_queries import RepetitionWatch
 from pgsandbox.sandbox.uncommitted import Found
+from pgsandbox.schema import coverage
 from pgsandbox.wiring import Run
 
 _FIXTURES = frozenset(
     {
         *("db_session", "db_connection", "db_engine", "pg"),
         *("async_db_session", "async_db_engine", "pgsandbox_live_server"),
+        "db_clock",
     }
 )
 _LOOKS = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow", "setupplan")
@@ -56,7 +61,8 @@ class ActivePlugin:
         self.config = config
         self.settings = settings
         self.run = Run(settings)
-        self.pg = Pg(self.run)
+        self.engines = Engines(self.run)
+        self.pg = Pg(self.run, self.engines)
         self.item: pytest.Item | None = None
         """The test that is in its sandbox now."""
         self._has_failed = False
@@ -70,7 +76,8 @@ class ActivePlugin:
         """What the running test asks for."""
         self._below_paths: dict[Path, bool] = {}
         self._summary = RunSummary()
-        self.engines = Engines(self.run)
+        self._repetitions = RepetitionWatch(self.run.interceptor.is_arranging)
+        self._collector = Collector() if settings.coverage else None
         self._termination = Termination()
         self._is_announced = False
         self.is_nested = False
@@ -242,7 +249,23 @@ class ActivePlugin:
         self._found = []
         looks = self._of_uncommitted(item) != "ignore"
         self.run.interceptor.enter(item.nodeid, looks_for_uncommitted=looks)
+        self._repetitions.begin(self._repetitions_of(item).limit)
         self.use_session_of(item)
+
+    def _repetitions_of(self, item: pytest.Item) -> Repetitions:
+        """How often one line may send the same statement in *item*."""
+        return self._choice(item).repeated_queries or self.settings.repeated_queries
+
+    def _report_repetitions(self, item: pytest.Item) -> None:
+        """Fail *item*, or name it in the summary, if a line has sent a statement too often."""
+        found = self._repetitions.take()
+        wanted = self._repetitions_of(item)
+        if found and wanted.action == "fail":
+            source = self.settings.source_of("repeated-queries")
+            is_marked = self._choice(item).repeated_queries is not None
+            source = "the marker pgsandbox" if is_marked else source
+            raise self.failure(found[0].as_error(item.nodeid, wanted.limit, source))
+        self._summary.repeated.extend((each.in_short, each.count, item.nodeid) for each in found)
 
     def use_session_of(self, item: pytest.Item) -> None:
         """Let factories write into the session of *item*."""
@@ -270,8 +293,12 @@ class ActivePlugin:
         else:
             item, self.item = self.item, None
             factories.use_session_source(None)
+            if self._collector is not None:
+                self._collector.take_clones(self.run)
             errors.extend(self.run.interceptor.leave())
             errors.extend(self._not_committed(item))
+            if self._collector is not None:
+                self._collector.take(self.run)
             self._summary.figures.tests += self.run.is_used
             self.pg.close()
             try:
@@ -323,6 +350,8 @@ class ActivePlugin:
             self._summary.swallowed.append(reporting.line_of_swallowed(item.nodeid, swallowed[0]))
         if self._left:
             self._summary.pending.append(f"{item.nodeid} ({'; '.join(self._left)})")
+        if self.item is item:
+            self._report_repetitions(item)
         return result
 
     def _of_uncommitted(self, item: pytest.Item) -> str:
@@ -399,6 +428,8 @@ class ActivePlugin:
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
             output["pgsandbox"] = self._summary.as_dict()
+        elif reporting.is_below_threshold(self._summary, self.settings):
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -412,6 +443,8 @@ class ActivePlugin:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say how many tests used the database, and what it cost."""
         reporting.summary(terminalreporter, self._summary)
+        if self._summary.coverage:
+            reporting.coverage_summary(terminalreporter, self._summary, self.settings)
 
     def pytest_unconfigure(self) -> None:
         """Drop the run's databases if no session did, and go on refusing connections.
@@ -419,6 +452,7 @@ class ActivePlugin:
         A run inside of another one, as `pytester` starts it, leaves every engine alone again.
         """
         self._stop()
+        self._repetitions.remove()
         if self.is_nested:
             self.run.interceptor.remove()
         else:
@@ -430,6 +464,7 @@ class ActivePlugin:
 
     def _stop(self) -> None:
         self._leave()  # where the run was interrupted in a test
+        self._measure()
         self.engines.dispose()
         if self.settings.keep:
             self._summary.kept.extend(reporting.lines_of_kept(self.run))
@@ -441,6 +476,16 @@ class ActivePlugin:
         self._summary.problems.extend(
             f"{type(error).__name__}: {error}" for error in self.run.stop()
         )
+
+    def _measure(self) -> None:
+        """Measure the coverage of the schema, once, while its database is there."""
+        collector, self._collector = self._collector, None
+        if collector is None or not self.run.is_started:
+            return
+        try:
+            self._summary.coverage = coverage.as_dicts(collector.measure(self.run))
+        except Exception as error:  # noqa: BLE001 - a run is not lost for want of its figures
+            self._summary.problems.append(f"schema coverage could not be measured: {error}")
 
     @staticmethod
     def failure(error: PgSandboxError) -> BaseException:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
+from pgsandbox.plugin.clock import Clock
 from pgsandbox.plugin.pg import Pg
 from pgsandbox.plugin.serving import LiveServer
 from pgsandbox.sandbox import cleanup
@@ -81,6 +82,17 @@ def pg(_pgsandbox_run: ActivePlugin) -> Pg:
     says of statements is always the running test's.
     """
     return _pgsandbox_run.pg
+
+
+@pytest.fixture
+def db_clock(request: pytest.FixtureRequest, _pgsandbox_run: ActivePlugin) -> Clock:
+    """The database's clock, with the setting ``clock = "moving"``: set it, advance it.
+
+    ``now()``, ``CURRENT_TIMESTAMP`` and column defaults made of them are what it says. It goes with
+    the world's until a test sets it, and does so again after that test.
+    """
+    _pgsandbox_run.enter(request.node)
+    return Clock(_pgsandbox_run.run)
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,15 @@ from typing import Literal
 
 import pytest
 
+from pgsandbox.config import kinds
+from pgsandbox.config.kinds import Repetitions
 from pgsandbox.errors import ConfigurationError, Fact
 
 MARKER = (
-    'pgsandbox(isolation="sandbox", uncommitted=None): let the test use the test database, in a '
-    'transaction that is rolled back ("sandbox", the default), or in a database of its own '
-    '("clone"); uncommitted says for it what the setting of that name says for all'
+    'pgsandbox(isolation="sandbox", uncommitted=None, repeated_queries=None): let the test use the '
+    'test database, in a transaction that is rolled back ("sandbox", the default), or in a database '
+    'of its own ("clone"); uncommitted and repeated_queries say for it what the settings of these '
+    "names say for all"
 )
 Isolation = Literal["sandbox", "clone"]
 Uncommitted = Literal["fail", "warn", "ignore"]
@@ -30,6 +33,8 @@ class Choice:
     """Whether the marker stands on it, its class or its module."""
     is_requested: bool = False
     """Whether it may open the database."""
+    repeated_queries: Repetitions | None = None
+    """The setting for this test; None where it is the run's."""
 
     def asking(self, is_requested: bool) -> Choice:
         """Return the same choice with what else the test asks by."""
@@ -37,14 +42,26 @@ class Choice:
 
 
 def pgsandbox(
-    *, isolation: Isolation = "sandbox", uncommitted: Uncommitted | None = None
+    *,
+    isolation: Isolation = "sandbox",
+    uncommitted: Uncommitted | None = None,
+    repeated_queries: int | str | None = None,
 ) -> Choice:
     """The marker's signature: it is validated by being called."""
     if isolation not in ("sandbox", "clone"):
         raise ValueError(f'isolation must be "sandbox" or "clone", not {isolation!r}')
     if uncommitted not in (None, "fail", "warn", "ignore"):
         raise ValueError(f'uncommitted must be "fail", "warn" or "ignore", not {uncommitted!r}')
-    return Choice(isolation, uncommitted, is_marked=True)
+    if repeated_queries is None:
+        return Choice(isolation, uncommitted, is_marked=True)
+    kind = kinds.repetitions()
+    try:
+        repetitions = kind.from_toml(repeated_queries)
+    except kinds.Refused:
+        raise ValueError(
+            f"repeated_queries must be {kind.allowed}, not {repeated_queries!r}"
+        ) from None
+    return Choice(isolation, uncommitted, is_marked=True, repeated_queries=repetitions)
 
 
 def choice_of(item: pytest.Item) -> Choice:
@@ -65,5 +82,5 @@ def choice_of(item: pytest.Item) -> Choice:
         raise ConfigurationError(
             f"The marker pgsandbox is used wrongly: {error}.",
             facts=[Fact("test", item.nodeid)],
-            remedy=f"It takes two keywords: {MARKER}.",
+            remedy=f"It takes keywords: {MARKER}.",
         ) from None

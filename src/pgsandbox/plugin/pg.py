@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from psycopg2.errors import LockNotAvailable
 
+from pgsandbox.plugin.counting import Counting, Queries
+from pgsandbox.plugin.plans import Plan, plan_of
 from pgsandbox.sandbox.endpoint.sessions import Executed
 from pgsandbox.sandbox.endpoint.statements import is_transaction_control
 from pgsandbox.wiring.urls import without_escapes
 
 if TYPE_CHECKING:
+    from sqlalchemy.sql import Executable
+
+    from pgsandbox.plugin.engines import Engines
     from pgsandbox.servers import Server
     from pgsandbox.wiring import Run
-
-
-class Queries:
-    """The statements that were sent inside of a ``with pg.counting()`` block."""
-
-    def __init__(self) -> None:
-        self.statements: list[str] = []
-        """Their texts in order, without savepoints and without commit and rollback."""
-
-    def __len__(self) -> int:
-        return len(self.statements)
-
-    def __repr__(self) -> str:
-        return "\n".join([f"{len(self)} statements", *self.statements])
 
 
 class Pg:
     """The running test's database."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, engines: Engines) -> None:
         self._run = run
+        self._engines = engines
         self._observers: dict[str, Any] = {}
 
     @property
@@ -69,24 +61,44 @@ class Pg:
         """The statements that this test's connections sent so far, oldest first."""
         return [each.text for each in self._executed()]
 
-    @contextlib.contextmanager
-    def counting(self) -> Iterator[Queries]:
+    def counting(
+        self,
+        *,
+        max: int | None = None,  # noqa: A002 - the word that a test reads best
+        exactly: int | None = None,
+        table: str | None = None,
+    ) -> AbstractContextManager[Queries]:
         """Count the statements that are sent inside of the block.
 
         ``len(queries)`` is their number, ``queries.statements`` their texts. Savepoints do not
         count, neither the application's own nor those that hold the test.
+
+        With *max* or *exactly* the block fails at its end where the number is another one, and
+        prints the statements; *table* counts only those that name that table.
+
+        Raises:
+            AssertionError: there were more than *max*, or not *exactly* so many.
         """
-        queries = Queries()
-        before = self._count()
-        try:
-            yield queries
-        finally:
-            queries.statements.extend(
-                each.text
-                for name, run_database in self._run.run_databases.items()
-                for each in run_database.database.executed(before[name])
-                if not is_transaction_control(each.text)
-            )
+        return Counting(self._counted, max, exactly, table)
+
+    def explain(
+        self,
+        statement: str | Executable,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        rows: Mapping[str, int] | None = None,
+    ) -> Plan:
+        """Return the server's plan for *statement*, which is not run.
+
+        It is text with ``:name`` for *parameters*, or anything that SQLAlchemy can execute. *rows*
+        says how many rows the planner is to see in a table, instead of the few that the test has
+        written; the table has to have one at least. Nothing of that is left behind.
+
+        Raises:
+            ValueError: a table of *rows* is not there, or empty.
+        """
+        engine = self._engines.synchronous(is_arranging=True)
+        return plan_of(engine, statement, parameters, rows or {}, version=self.server.version)
 
     def outside(
         self, sql: str, parameters: Sequence[Any] | None = None, *, of: str = "default"
@@ -130,11 +142,16 @@ class Pg:
             self._observers[name] = observer
         return self._observers[name]
 
-    def _count(self) -> dict[str, int]:
-        return {
-            name: run_database.database.count_executed()
-            for name, run_database in self._run.run_databases.items()
-        }
+    def _counted(self) -> Callable[[], list[str]]:
+        """Return what gives the statements that are sent from now on."""
+        databases = self._run.run_databases
+        before = {name: each.database.count_executed() for name, each in databases.items()}
+        return lambda: [
+            each.text
+            for name, found in databases.items()
+            for each in found.database.executed(before[name])
+            if not is_transaction_control(each.text)
+        ]
 
     def _executed(self) -> list[Executed]:
         return [

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import URL
 
+from pgsandbox.config import Settings
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import masked, masked_place, masked_sql
 from pgsandbox.plugin import failure_report, missing_greenlet, missing_table
 from pgsandbox.sandbox.endpoint.sessions import Late
+from pgsandbox.schema import coverage
 from pgsandbox.wiring import DEFAULT, Run
 
 _SHOWN = 30
@@ -73,6 +75,11 @@ class RunSummary:
     """Tests that passed although a refusal was caught in them, each with the first refusal."""
     pending: list[str] = field(default_factory=list)
     """Tests that passed and left tasks, each with them."""
+    repeated: list[tuple[str, int, str]] = field(default_factory=list)
+    """Lines of the application that sent a statement again and again: line, times, test."""
+
+    coverage: dict[str, Any] = field(default_factory=dict)
+    """What the tests touched of each database's schema, as data."""
 
     uncommitted: list[str] = field(default_factory=list)
     """Tests that passed although the application wrote without a commit, each with a line of it."""
@@ -92,6 +99,10 @@ class RunSummary:
         self.late.extend((who, when) for who, when in other["late"])
         self.pending.extend(other["pending"])
         self.uncommitted.extend(other["uncommitted"])
+        self.repeated.extend(other["repeated"])
+        if other["coverage"]:
+            several = [coverage.from_dicts(each) for each in (self.coverage, other["coverage"])]
+            self.coverage = coverage.as_dicts(coverage.combined(several))
         self.notes.extend(note for note in other["notes"] if note not in self.notes)
 
 
@@ -263,6 +274,8 @@ def summary(reporter: pytest.TerminalReporter, totals: RunSummary) -> None:
         )
     for line in totals.uncommitted:
         reporter.write_line(f"pgsandbox: a passing test left work uncommitted: {line}", yellow=True)
+    for line in _repeated(totals.repeated):
+        reporter.write_line(f"pgsandbox: a query per row: {line}", yellow=True)
     for line in _outlived(totals):
         reporter.write_line(f"pgsandbox: {line}", yellow=True)
     for line in totals.pending:
@@ -272,6 +285,48 @@ def summary(reporter: pytest.TerminalReporter, totals: RunSummary) -> None:
     for line in totals.problems:
         reporter.write_line(f"pgsandbox: {line}", red=True)
     totals.problems.clear()
+
+
+def coverage_summary(
+    reporter: pytest.TerminalReporter, totals: RunSummary, settings: Settings
+) -> None:
+    """Write the data file and what else was asked for, and print what no test has touched."""
+    found = coverage.from_dicts(totals.coverage)
+    coverage.write(found, settings.coverage_file)
+    if settings.coverage_json is not None:
+        coverage.write(found, settings.coverage_json)
+    for name, each in found.items():
+        reporter.section(f"schema coverage{f' of {name}' if len(found) > 1 else ''}")
+        for line in coverage.table_of(each):
+            reporter.write_line(line)
+    if settings.coverage_html is not None:
+        reporter.write_line(f"pages: {coverage.write_pages(found, settings.coverage_html)}")
+    if problem := is_below_threshold(totals, settings):
+        reporter.write_line(f"pgsandbox: {problem}", red=True)
+
+
+def is_below_threshold(totals: RunSummary, settings: Settings) -> str:
+    """Return what to say if less of a schema was touched than the settings want."""
+    found = coverage.from_dicts(totals.coverage)
+    low = [each.percent for each in found.values() if each.percent < settings.coverage_threshold]
+    if not low:
+        return ""
+    wanted = f"{settings.coverage_threshold:g} %"
+    return f"schema coverage is {min(low):.1f} %, and coverage-threshold wants {wanted}"
+
+
+def _repeated(found: list[tuple[str, int, str]]) -> list[str]:
+    """Return a line for each place, the worst first, with the test in which it was the worst."""
+    places: dict[str, list[tuple[int, str]]] = {}
+    for place, count, test in found:
+        places.setdefault(place, []).append((count, test))
+    lines = []
+    for place, of_tests in sorted(places.items(), key=lambda each: -max(each[1])[0]):
+        count, test = max(of_tests)
+        others = len({each for _, each in of_tests}) - 1
+        also = f" and {others} other test{'s' if others > 1 else ''}" if others else ""
+        lines.append(f"{count} times in one transaction at {place} ({test}{also})")
+    return lines
 
 
 def _psql(url: URL) -> str:

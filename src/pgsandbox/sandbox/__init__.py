@@ -3,6 +3,10 @@
 In the test process:
 
 * ``call_sites``: where in the caller's own code something happened;
+* ``statement_places``: where in the project each statement came from;
+* ``shapes``: what two texts of one statement have in common;
+* ``repeated_queries``: the query per row;
+* ``uncommitted``: what the application wrote and never committed;
 * ``children``: whether this process has started others;
 * ``cleanup``: what asynchronous code leaves behind when its event loop is gone;
 * ``driver_connections``: whose a driver's connection is, and where it goes;

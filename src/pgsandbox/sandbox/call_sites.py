@@ -104,7 +104,11 @@ def is_installed(filename: str) -> bool:
 
 
 def _shown(frame: Any) -> str:
-    return f"{os.path.relpath(frame.f_code.co_filename)}:{frame.f_lineno}"
+    line = frame.f_lineno
+    template = frame.f_globals.get("__jinja_template__")
+    if template is not None:  # what runs is Python that Jinja has made of it
+        line = template.get_corresponding_lineno(line)
+    return f"{os.path.relpath(frame.f_code.co_filename)}:{line}"
 
 
 def _frames() -> Iterator[Any]:

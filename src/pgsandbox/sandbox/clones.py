@@ -23,6 +23,8 @@ class Clone:
         self.target = target
         self.executed: list[Executed] = []
         """The statements that SQLAlchemy sent to it, oldest first."""
+        self.refused: set[tuple[str, ...]] = set()
+        """What constraints refused in it: SQLSTATE, schema, table, column and constraint."""
         self.connected = 0
         """How many connections were made to it."""
         self._connections: list[tuple[Any, Any]] = []
@@ -33,6 +35,15 @@ class Clone:
     def used(self) -> int:
         """How often it was used so far; a number that grows."""
         return self.connected + len(self.executed)
+
+    def remember_refusal(self, error: BaseException) -> None:
+        """Remember which constraint the driver's *error* names, if it names one."""
+        about = getattr(error, "diag", None) or getattr(error, "__cause__", None) or error
+        state = getattr(about, "sqlstate", None)
+        if state and str(state).startswith("23"):
+            names = ("schema_name", "table_name", "column_name", "constraint_name")
+            found = (str(getattr(about, name, None) or "") for name in names)
+            self.refused.add((str(state), *found))
 
     def track(self, connection: Any, record: Any) -> None:
         """Remember a real *connection* to it, for `close`, and its pool's *record*."""

@@ -201,6 +201,7 @@ class ConnectionInterceptor:
         for database in self.databases:
             database.clone = clones.get(database.name)
         event.listen(Engine, "before_cursor_execute", self._executing)
+        event.listen(Engine, "handle_error", _refused_by_clone)
 
     def _leave_clones(self) -> None:
         clones = [each.clone for each in self.databases if each.clone is not None]
@@ -210,6 +211,7 @@ class ConnectionInterceptor:
             clone.close()
         if event.contains(Engine, "before_cursor_execute", self._executing):
             event.remove(Engine, "before_cursor_execute", self._executing)
+            event.remove(Engine, "handle_error", _refused_by_clone)
 
     def wind_down(self, timeout: float = 10.0) -> None:
         """The test's body is over: what its fixtures' teardown rolls back, nobody looks at.
@@ -286,6 +288,10 @@ class ConnectionInterceptor:
         self._arranging.add(engine.dialect)
         if shares_with is not None:
             self._shared[engine.dialect] = shares_with.dialect
+
+    def is_arranging(self, dialect: Dialect) -> bool:
+        """Whether the engine of *dialect* is one that the test's own session uses."""
+        return dialect in self._arranging
 
     @contextlib.contextmanager
     def building(self, url: URL) -> Iterator[None]:
@@ -668,3 +674,10 @@ class ConnectionInterceptor:
         if self.threads.is_older(threading.current_thread()) and not self.is_requested:
             self.refused_to_others.append(error)
         return error
+
+
+def _refused_by_clone(context: Any) -> None:
+    """Remember what a constraint refused in a test's own database: ``handle_error``."""
+    clone = context.connection.info.get(ROUTE) if context.connection is not None else None
+    if isinstance(clone, Clone):
+        clone.remember_refusal(context.original_exception)

@@ -80,6 +80,8 @@ class TestDatabase:
         target: guard.Target,
         *,
         restarts_sequences: bool = False,
+        observes: bool = False,
+        moves_clock: bool = False,
         endpoint: EndpointProcess | None = None,
     ) -> None:
         self.name = name
@@ -97,6 +99,8 @@ class TestDatabase:
         self.has_lost_data = False
         """Whether the rows of wider fixtures are gone, because their transaction ended."""
         self._restarts_sequences = restarts_sequences
+        self._observes = observes
+        self._moves_clock = moves_clock
         self._errors: dict[int, PgSandboxError] = {}
         """What made the running test fail, by what the endpoint calls it."""
         self._reported: set[int] = set()
@@ -139,6 +143,8 @@ class TestDatabase:
                 parameters=dict(parameters),
                 restarts_sequences=self._restarts_sequences,
                 limit=endpoint_process.LIMIT,
+                observes=self._observes,
+                moves_clock=self._moves_clock,
             )
         except EndpointFailure as error:
             raise DatabaseError(
@@ -450,6 +456,18 @@ class TestDatabase:
     def route_of(self, token: str) -> Route | None:
         """Return the connection that the endpoint knows by *token*, if it is still there."""
         return next((each for each in self._known() if each.token == token), None)
+
+    def clock(self, *, moment: str | None = None, seconds: float | None = None) -> str | None:
+        """Set or advance the clock of the running test; return where it is, None in a clone."""
+        if self.clone is not None:
+            return None
+        said: str = self._ask("clock", moment=moment, seconds=seconds)
+        return said
+
+    def take_observed(self) -> dict[str, Any] | None:
+        """Return what tests have done to the schema since it was asked last, if that is kept."""
+        observed: dict[str, Any] | None = self._look("take_observed")
+        return observed
 
     def describe(self) -> tuple[list[str], list[str]]:
         """Return the open transactions, and what a reader of a failure should know."""

@@ -10,6 +10,7 @@ To build one:
 
 To compare two:
 
+* ``movable_clock``: a database whose ``now()`` can be moved;
 * ``schema_objects``: what a catalog says, as plain data;
 * ``deparsed``: the server's deparsed texts;
 * ``queries``: what the queries share, and those for comments and dependencies;
@@ -23,6 +24,7 @@ To compare two:
 
 To check migrations:
 
+* ``coverage``: what of a schema the tests of a run have touched;
 * ``versions``: where Alembic writes down which have run;
 * ``migrating``: migrations run one by one;
 * ``checks``: what can be wrong with them;

@@ -28,6 +28,7 @@ from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
 from pgsandbox.sandbox.endpoint.sessions import Late
 from pgsandbox.sandbox.endpoint_process import EndpointProcess
 from pgsandbox.sandbox.test_database import TestDatabase
+from pgsandbox.schema.movable_clock import make_movable
 from pgsandbox.wiring.application import Application, application_of, context_of, make_app
 from pgsandbox.wiring.resolving import (
     addresses_of,
@@ -240,7 +241,7 @@ class Run:
                 remedy="Another database has the template's name. Start the run again.",
             )
         run_database.template = template
-        run_database.database.open(endpoint_parameters(self.find_server(), run_database.owned.name))
+        self._open(run_database.database, run_database.owned.name)
         return template
 
     def stop(self) -> list[PgSandboxError]:
@@ -387,13 +388,15 @@ class Run:
             test_url,
             target_of(test_url),
             restarts_sequences=settings.restart_sequences,
+            observes=settings.coverage,
+            moves_clock=settings.clock == "moving",
             endpoint=endpoint,
         )
         run_database = RunDatabase(database, owned, builder, application, template)
         try:
             if template is None:
                 self._build(builder, owned.name)
-            database.open(endpoint_parameters(server, owned.name))
+            self._open(database, owned.name)
         except BaseException:
             database.close()
             owned.drop()
@@ -431,6 +434,14 @@ class Run:
                 error.facts += (Fact("server", self.describe_server()),)
                 raise
 
+    def _open(self, database: TestDatabase, name: str) -> None:
+        """Let the endpoint open the database *name*, with the clock that the settings want."""
+        server = self.find_server()
+        if self.settings.clock == "moving":
+            with contextlib.closing(server.connect(name)) as connection:
+                make_movable(connection)
+        database.open(endpoint_parameters(server, name))
+
     def known_tables(self) -> list[str]:
         """Return the names of the tables that the metadata holds at the moment."""
         found = [each for _, metadata, *_ in self._wanted() for each in metadata]
@@ -442,7 +453,7 @@ class Run:
         else:
             run_database.owned.recreate()
             self._build(run_database.builder, run_database.owned.name)
-        run_database.database.open(endpoint_parameters(self.find_server(), run_database.owned.name))
+        self._open(run_database.database, run_database.owned.name)
 
     def _redirect(self) -> None:
         if not self.settings.redirect:

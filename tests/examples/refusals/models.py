@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import UniqueConstraint, create_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import ForeignKey, UniqueConstraint, create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 engine = create_engine("postgresql+psycopg2://shop:secret@localhost:5432/shop")
 
@@ -42,3 +42,24 @@ class Offer(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     place: Mapped[int]
+
+
+class Parcel(Base):
+    """What is sent to whoever has ordered."""
+
+    __tablename__ = "parcels"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
+
+    order: Mapped[Order] = relationship()
+
+
+# --8<-- [start:row-by-row]
+def contents(session):
+    """What is in each parcel, and a query for each of them."""
+    parcels = session.scalars(select(Parcel).order_by(Parcel.id))
+    return [parcel.order.item for parcel in parcels]
+
+
+# --8<-- [end:row-by-row]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -19,6 +20,7 @@ from tests.kit.integration.recorded import (
 PITFALLS = {
     "forgotten-commit": "test_a_posted_order_is_stored",
     "query-per-row": "test_a_longer_list_takes_no_more_statements",
+    "too-many-statements": "test_the_list_asks_for_customers_once",
     "fixed-id": "test_the_first_order_is_number_one",
     "same-time": "test_the_newer_order_is_newer",
     "same-email": "test_two_customers",
@@ -137,6 +139,40 @@ def test_what_nobody_committed_is_told_of(forgetful: Project) -> None:
 
     assert run.counts == {"passed": 3}
     assert told == recorded("output/uncommitted", told)
+
+
+LISTED = """
+from factories import OrderFactory
+
+
+def test_orders_are_listed(client):
+    OrderFactory.create_batch(4)
+
+    assert client.get("/orders").status_code == 200
+"""
+
+
+def test_a_query_per_row_is_named_in_the_summary(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where the setting watches the suite, whose test passes."""
+    project = copy_of("pitfalls", tmp_path_factory)
+    project.write({"tests/integration/test_orders.py": LISTED})
+    run = project.run("--pg-server=embedded", "--pg-repeated-queries=3", "-k", "are_listed")
+    line = normalised(run.line("pgsandbox: a query per row"))
+
+    assert run.counts["passed"] == 1
+    assert line == recorded("output/repeated-queries", line)
+
+
+def test_the_coverage_of_a_schema_is_printed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Of a project whose tests pass."""
+    run = copy_of("library", tmp_path_factory).run("--pg-server=embedded", "--pg-coverage")
+    table = re.split(
+        r"^=+ [\w ]+ =+$", run.out.partition(" schema coverage of default ")[2], flags=re.MULTILINE
+    )[0]
+    said = normalised(table.strip("= \n"))
+
+    assert run.code == 0, run.text
+    assert said == recorded("output/coverage", said)
 
 
 def test_the_mocked_suite_passes_whatever_the_database_says(moving: Project) -> None:

@@ -27,7 +27,9 @@ def make_example(tmp_path_factory: pytest.TempPathFactory) -> MakeExample:
     return make
 
 
-@pytest.mark.parametrize("name", ["quickstart", "flask", "library", "established", "scopes"])
+@pytest.mark.parametrize(
+    "name", ["quickstart", "flask", "library", "established", "scopes", "invoices"]
+)
 def test_an_example_passes(make_example: MakeExample, name: str) -> None:
     """With no argument and no variable of the environment but where PostgreSQL comes from."""
     run = make_example(name).run("--pg-server=embedded")

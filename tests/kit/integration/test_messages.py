@@ -48,6 +48,7 @@ IN_A_TEST = {
     "database-not-requested": "test_a_unit_test_connects",
     "no-session": "test_a_unit_test_calls_a_factory",
     "factory-error": "test_a_factory_has_a_session_of_its_own",
+    "query-per-row": "test_what_is_in_each_parcel",
 }
 """The page of each error that a test meets, and where the report of ``refusals`` shows it."""
 

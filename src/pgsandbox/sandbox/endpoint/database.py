@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import refusals
 from pgsandbox.sandbox.endpoint.advisory import AdvisoryLocks
+from pgsandbox.sandbox.endpoint.clock import StandingClock
 from pgsandbox.sandbox.endpoint.constraints import Constraints
 from pgsandbox.sandbox.endpoint.extended import Prepared
 from pgsandbox.sandbox.endpoint.functions import Routines, SettingFunctions
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
 from pgsandbox.sandbox.endpoint.objects import TemporaryTables
+from pgsandbox.sandbox.endpoint.observation import Observation
 from pgsandbox.sandbox.endpoint.routines import NotifyingRoutines
 from pgsandbox.sandbox.endpoint.sequence_values import SequenceValues
 from pgsandbox.sandbox.endpoint.sequences import Sequences
@@ -87,6 +89,11 @@ class TestDatabaseSession:
         self._restarts_sequences = False
         self._sequences: Sequences | None = None
         self._functions: SettingFunctions | None = None
+        self.observation: Observation | None = None
+        """What tests do to the schema, if its coverage is measured."""
+        self.observes = False
+        self.clock = StandingClock()
+        """Where ``now()`` comes from."""
         self.own: Routines | None = None
         """All functions and triggers of the database's own."""
         self.locking: Routines | None = None
@@ -116,6 +123,7 @@ class TestDatabaseSession:
             self._detector = LeakDetector(server)
             self._sequences = Sequences(server) if self._restarts_sequences else None
             self._functions = SettingFunctions(server)
+            self.observation = Observation(server) if self.observes else None
             self.own = Routines(".", server)
             self.locking = Routines("pg_(try_)?advisory_", server)
             self.opening = Routines(r"\mopen\M", server)
@@ -174,6 +182,9 @@ class TestDatabaseSession:
         transaction = TestTransaction(
             server, test, constraints=constraints, detector=self._detector, beneath=beneath
         )
+        transaction.clock = self.clock
+        self.clock.begun()
+        transaction.observation = self.observation or transaction.observation
         if beneath is None:
             self._constraints = transaction.constraints
         if self.aside is None:
@@ -358,6 +369,7 @@ class TestDatabaseSession:
     ) -> list[PgSandboxError]:
         self.advisory.end_transactions()
         errors = transaction.finish()
+        self.clock.forget()
         server = transaction.server
         if transaction.has_defined or server.is_lost:
             self.held.clear()

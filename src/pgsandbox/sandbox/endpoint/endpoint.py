@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pgsandbox.sandbox.endpoint import polling, refusals, story
 from pgsandbox.sandbox.endpoint.authentication import NotAuthenticatedError
 from pgsandbox.sandbox.endpoint.backend import Backend
 from pgsandbox.sandbox.endpoint.client import Client
+from pgsandbox.sandbox.endpoint.clock import MovingClock
 from pgsandbox.sandbox.endpoint.database import TestDatabaseSession
 from pgsandbox.sandbox.endpoint.server import ServerConnection, ServerError, ServerLost
 from pgsandbox.sandbox.endpoint.settings import quoted
@@ -369,9 +371,16 @@ class Endpoint:
     # What the test process may call, each with the arguments that it sends.
 
     def do_open(
-        self, parameters: dict[str, str], restarts_sequences: bool, limit: float = 15.0
+        self,
+        parameters: dict[str, str],
+        restarts_sequences: bool,
+        limit: float = 15.0,
+        observes: bool = False,
+        moves_clock: bool = False,
     ) -> None:
-        self.database.limit = limit
+        if moves_clock and not isinstance(self.database.clock, MovingClock):
+            self.database.clock = MovingClock()
+        self.database.limit, self.database.observes = limit, observes
         self.database.open(parameters, restarts_sequences=restarts_sequences)
         if self.database.server is not None:
             self.reported = dict(self.database.server.reported)
@@ -474,6 +483,19 @@ class Endpoint:
         if transaction is None:
             return {"open": [], "notes": []}
         return {"open": transaction.open_transactions(), "notes": transaction.stack.notes}
+
+    def do_take_observed(self) -> dict[str, Any] | None:
+        observation = self.database.observation
+        return observation.take() if observation is not None else None
+
+    def do_clock(self, moment: str | None = None, seconds: float | None = None) -> str:
+        clock = self.database.clock
+        assert isinstance(clock, MovingClock)
+        if moment is not None:
+            clock.set(datetime.fromisoformat(moment) if moment else None)
+        if seconds is not None:
+            clock.advance(seconds)
+        return clock.now.isoformat()
 
     def do_set_aside(self, refusal: dict[str, Any] | None) -> None:
         self.database.set_aside(None if refusal is None else from_json(refusal))

@@ -240,6 +240,9 @@ class ExtendedQueries:
         server_name = self._server_name(portal, unit, prepared.statement)
         self._portals[portal] = _Portal(prepared, server_name, body[position:])
         self._segment.bound.append(portal)
+        observation = self._backend.database.observation
+        if observation is not None:
+            observation.bound(prepared.statement, body[position:])
         request = server_name + b"\0" + name + b"\0" + body[position:]
         self._segment.request += messages.message(b"B", request)
 

@@ -77,7 +77,7 @@ class SessionObjects:
             return statement if server_name == statement.name else _renamed(statement, server_name)
         if statement.names_own_state and (other := rewriting_of(statement.text)) is not None:
             return Statement(other.text, statement.kind, statement.name, statement.offset)
-        return statement
+        return self._backend.database.clock.in_other_words(statement)
 
     def cursor_names(self) -> dict[str, str]:
         """Return what the client calls the server's cursors; nothing for those of others."""

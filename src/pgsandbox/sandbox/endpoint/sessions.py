@@ -126,6 +126,8 @@ class ClientSession:
     """What was sent to the server and has no answer yet."""
     marks: list[tuple[str | None, int]] = field(default_factory=list)
     """The application's savepoints, each with how many statements the test had sent before."""
+    began: str = ""
+    """When its present transaction began, where the database's clock moves."""
     on_end: Callable[[bool], None] | None = None
     """Called when its transaction has ended, with whether it was committed."""
 

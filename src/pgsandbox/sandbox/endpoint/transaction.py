@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleaved
 from pgsandbox.sandbox.endpoint import ledger, refusals
+from pgsandbox.sandbox.endpoint.clock import StandingClock
 from pgsandbox.sandbox.endpoint.constraints import Constraints, constraints_of
 from pgsandbox.sandbox.endpoint.dirty_reads import DirtyReads
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
 from pgsandbox.sandbox.endpoint.ledger import Held
+from pgsandbox.sandbox.endpoint.observation import Unobserved
 from pgsandbox.sandbox.endpoint.outer import IDS, OuterTransaction
 from pgsandbox.sandbox.endpoint.savepoints import SavepointStack
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerConnection, ServerError, ServerLost
@@ -72,6 +74,9 @@ class TestTransaction:
         self._constraint_modes: tuple[str, ...] | None = ()
         """The SET CONSTRAINTS that hold on the server; None if nobody knows."""
         self._has_set_constraints = False
+        self.observation = Unobserved()
+        """What is remembered of the test for the coverage of the schema."""
+        self.clock = StandingClock()
         self._detector = detector
         self._may_hold_locks = False
         """Whether a statement may have taken a lock that outlives a rollback."""
@@ -116,6 +121,7 @@ class TestTransaction:
         try:
             self._drive(self.stack.begin_statement(session, statement))
             self.settings.prepare(session, statement.words, hidden)
+            self.clock.put(self.server, session, self.undone)
             if session.constraint_modes or self._constraint_modes != ():
                 self._give_constraint_modes(session)
         except ServerError as error:  # what the server said to us is for the client, then
@@ -127,7 +133,9 @@ class TestTransaction:
         end_of_mode = self._begin_mode(session, statement)
         if statement.takes_snapshot:
             session.has_queried = True
-        outcome = self._sent(send)
+        outcome = self.observation.performing(
+            self.server, session, statement, lambda: self._sent(send)
+        )
         if outcome.copy_in is not None:
             outcome.end_of_mode = end_of_mode
             return outcome
@@ -176,6 +184,7 @@ class TestTransaction:
 
     def _take_default_modes(self, session: ClientSession) -> None:
         session.has_queried = False
+        self.clock.begin(session)
         if self.settings.are_touched:
             modes = (
                 self.settings.value(session, f"default_transaction_{name}") == "on"
@@ -398,6 +407,7 @@ class TestTransaction:
         try:
             if self._broken is None and not self.server.is_lost:
                 self._check_deferred()
+                self.observation.look(self.server)
                 self._ask_finally(self._outer.end)
                 return
         except Exception:  # noqa: BLE001  # whatever it was, teardown goes on and the test fails
@@ -471,6 +481,7 @@ class TestTransaction:
                 try:
                     reply = self._run(command)
                 except ServerError as error:
+                    self.observation.refused(error.body)
                     if error.sqlstate == "3B001":
                         raise self._outer_ended(self._suspect) from error
                     command = steps.throw(error)

@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from pgsandbox.config import SETTINGS
+from pgsandbox.config.kinds import Repetitions
+from pgsandbox.errors import ConfigurationError
 
 SMALLEST = '[tool.pgsandbox]\nmetadata = "app.db:Base"\n'
 
@@ -99,6 +101,13 @@ def test_defaults_are_those_of_the_reference(read_project, tmp_path):
         "allow_memory_sqlite": False,
         "swallowed_refusals": "warn",
         "uncommitted": "fail",
+        "repeated_queries": Repetitions(),
+        "clock": "still",
+        "coverage": False,
+        "coverage_file": tmp_path / ".pgsandbox-coverage",
+        "coverage_html": None,
+        "coverage_json": None,
+        "coverage_threshold": 0.0,
         "allow": (),
         "extensions": (),
         "seed": None,
@@ -244,3 +253,55 @@ def test_settings_cannot_be_changed(read_project):
         settings.server = "embedded"
     with pytest.raises(TypeError):
         settings.binds["other"] = None
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("10", Repetitions(10, "warn")),
+        ('"warn 10"', Repetitions(10, "warn")),
+        ('"fail 2"', Repetitions(2, "fail")),
+        ('"off"', Repetitions()),
+    ],
+)
+def test_a_number_of_repetitions_may_have_a_word(read_project, written, read):
+    """A number by itself warns."""
+    settings = read_project(f"{SMALLEST}repeated-queries = {written}\n")
+
+    assert settings.repeated_queries == read
+
+
+def test_a_number_of_repetitions_is_read_from_a_flag_too(read_project):
+    """Where everything is a text."""
+    settings = read_project(SMALLEST, {}, {"repeated-queries": "10"})
+
+    assert settings.repeated_queries == Repetitions(10, "warn")
+    assert str(settings.repeated_queries) == '"warn 10"'
+
+
+@pytest.mark.parametrize("written", ["1", "true", "-3", '"fail"', '"often 3"', '"fail 1"', "2.5"])
+def test_no_other_number_of_repetitions_is_taken(read_project, written):
+    """What was sent once is no repetition."""
+    with pytest.raises(ConfigurationError, match="repeated-queries cannot be"):
+        read_project(f"{SMALLEST}repeated-queries = {written}\n")
+
+
+@pytest.mark.parametrize("written", ["101", "-1", '"high"', "true"])
+def test_no_other_percentage_is_taken(read_project, written):
+    """From 0 to 100."""
+    with pytest.raises(ConfigurationError, match="coverage-threshold cannot be"):
+        read_project(f"{SMALLEST}coverage-threshold = {written}\n")
+
+
+def test_a_percentage_is_read_from_a_variable_too(read_project):
+    """Where everything is a text."""
+    settings = read_project(SMALLEST, {"PGSANDBOX_COVERAGE_THRESHOLD": "87.5"})
+
+    assert settings.coverage_threshold == 87.5
+
+
+def test_files_of_coverage_are_below_the_root(read_project, tmp_path):
+    """Wherever pytest was started."""
+    settings = read_project(f'{SMALLEST}coverage-html = "out/schema"\n')
+
+    assert settings.coverage_html == tmp_path / "out" / "schema"

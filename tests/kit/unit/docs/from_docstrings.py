@@ -26,7 +26,7 @@ PAGES = (
     ROOT / "docs" / "reference" / "errors" / "index.md",
 )
 
-FIXTURES = {"Pg": "pg", "LiveServer": "live_server"}
+FIXTURES = {"Pg": "pg", "LiveServer": "live_server", "Clock": "db_clock"}
 """For a class the fixture whose value is an object of it."""
 
 _MARKED = re.compile(r"(<!-- from (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -27,7 +27,11 @@ FIXTURES = [
 ]
 ATTRIBUTES = [
     (file, name, name.replace(kind, VALUES[kind]))
-    for file, kind in [("plugin/pg.py", "Pg"), ("plugin/serving.py", "LiveServer")]
+    for file, kind in [
+        ("plugin/pg.py", "Pg"),
+        ("plugin/serving.py", "LiveServer"),
+        ("plugin/clock.py", "Clock"),
+    ]
     for name in public(file, kind)
     if not name.endswith((".close", ".stop"))
 ]

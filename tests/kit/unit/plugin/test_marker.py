@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from pgsandbox.config.kinds import Repetitions
 from pgsandbox.errors import ConfigurationError
 from pgsandbox.plugin.marker import Choice, choice_of
 
@@ -73,3 +74,16 @@ def test_wrong_arguments_are_named(mark, said):
     assert said in str(caught.value)
     assert "tests/test_items.py::test_item" in str(caught.value)
     assert 'isolation="sandbox"' in str(caught.value)
+
+
+def test_repetitions_are_set_for_one_test():
+    """As the setting is."""
+    choice = choice_of(Item(pytest.mark.pgsandbox(repeated_queries="fail 3")))
+
+    assert choice.repeated_queries == Repetitions(3, "fail")
+
+
+def test_a_wrong_number_of_repetitions_is_refused():
+    """With what may be written."""
+    with pytest.raises(ConfigurationError, match=r"must be .off., a number.* not .often."):
+        choice_of(Item(pytest.mark.pgsandbox(repeated_queries="often")))

@@ -56,4 +56,6 @@ def test_a_worker_sends_what_any_channel_carries():
         "pending": [],
         "swallowed": [],
         "uncommitted": [],
+        "repeated": [],
+        "coverage": {},
     }

@@ -110,3 +110,10 @@ def test_a_locked_customer_keeps_a_second_session_out(db_session, db_engine):
 
 
 # --8<-- [end:lock]
+
+
+def test_the_list_asks_for_customers_once(client, pg):
+    """Or not at all, where the orders bring them."""
+    OrderFactory.create_batch(3)
+    with pg.counting(max=1, table="customer"):
+        client.get("/orders")

@@ -2,7 +2,7 @@
 
 import models
 import pytest
-from models import Entry, Offer, Order
+from models import Entry, Offer, Order, Parcel
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
@@ -111,3 +111,18 @@ def test_a_failing_test_shows_its_statements(db_session):
 
 
 # --8<-- [end:sql]
+
+
+# --8<-- [start:query-per-row]
+@pytest.mark.pgsandbox(repeated_queries="fail 3")
+def test_what_is_in_each_parcel(db_engine, db_session):
+    """Three parcels, one query for them, and one for each."""
+    db_session.add_all([Parcel(order=Order(item=item)) for item in ("tea", "milk", "sugar")])
+    db_session.commit()
+    with Session(db_engine) as session:
+        found = models.contents(session)
+
+    assert found == ["tea", "milk", "sugar"]
+
+
+# --8<-- [end:query-per-row]
