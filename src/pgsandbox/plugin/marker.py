@@ -13,8 +13,8 @@ from pgsandbox.errors import ConfigurationError, Fact
 
 MARKER = (
     'pgsandbox(isolation="sandbox", uncommitted=None, repeated_queries=None): let the test use the '
-    'test database, in a transaction that is rolled back ("sandbox", the default), or in a database '
-    'of its own ("clone"); uncommitted and repeated_queries say for it what the settings of these '
+    'test database, in a transaction that is rolled back ("sandbox", the default), or in one of '
+    'its own ("clone"); uncommitted and repeated_queries say for it what the settings of these '
     "names say for all"
 )
 Isolation = Literal["sandbox", "clone"]

@@ -1,8 +1,11 @@
 """Schema coverage: what of a schema the tests of a run have touched, and what none has.
 
-`inventory` lists what there is to touch, `reading` has the server itself say what a statement reads
-and writes, `measuring` brings both together with what was observed, `data` ranks what is missing,
-`files` keeps it and adds up runs, `text` and `page` show it.
+* ``inventory``: what there is to touch;
+* ``reading``: what a statement reads and writes, as the server itself says;
+* ``data``: the coverage as data, which ranks what is missing;
+* ``measuring``: both brought together with what was observed;
+* ``files``: the data file, and the sum of several;
+* ``text``, ``page``: what people see of it.
 """
 
 from pgsandbox.schema.coverage.data import Coverage
