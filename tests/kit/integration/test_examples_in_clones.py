@@ -57,8 +57,12 @@ def _run(name: str, isolation: str, path: Path, caches: Path, *arguments: str, *
     assert run.counts["passed"] >= 4
 
 
-@pytest.mark.parametrize("isolation", ["sandbox", "clone"])
-@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+NIGHTLY = pytest.mark.nightly
+ISOLATIONS = pytest.mark.parametrize("isolation", ["clone", pytest.param("sandbox", marks=NIGHTLY)])
+
+
+@ISOLATIONS
+@pytest.mark.parametrize("driver", ["psycopg2", pytest.param("psycopg", marks=NIGHTLY)])
 @pytest.mark.parametrize("name", ["library", "quickstart", "scopes", "tutorial"])
 def test_an_example_runs_in_a_clone_too(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, name: str, driver: str, isolation: str
@@ -70,8 +74,8 @@ def test_an_example_runs_in_a_clone_too(
     _run(name, isolation, tmp_path / name, caches, url)
 
 
-@pytest.mark.parametrize("isolation", ["sandbox", "clone"])
-@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@ISOLATIONS
+@pytest.mark.parametrize("driver", ["asyncpg", pytest.param("psycopg", marks=NIGHTLY)])
 def test_the_asynchronous_example_runs_in_a_clone_too(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, driver: str, isolation: str
 ) -> None:
