@@ -42,6 +42,7 @@ _LIMIT_OF_A_GLANCE = 2.0
 _STARTING = "57P03"
 _FULL = "53300"
 _FULL_AFTER_LOGIN = ("too many connections for", "remaining connection slots are reserved")
+_TIMED_OUT = "timeout expired"
 
 # Debian's, and the one that PostgreSQL has unless told otherwise when it is built.
 _DEFAULT_SOCKETS = ("/var/run/postgresql", "/tmp")  # noqa: S108 - nothing is written there
@@ -130,9 +131,11 @@ def _attempt(url: URL, seconds: float) -> Connection | Exception | None:
 
     threading.Thread(target=log_in, name="pgsandbox log-in", daemon=True).start()
     try:
-        return outcome.get(timeout=max(seconds, 0.01))
+        found = outcome.get(timeout=max(seconds, 0.01))
     except queue.Empty:
         return None
+    # libpq's limit may end first, and its error would be taken for a refusal.
+    return None if isinstance(found, Exception) and _TIMED_OUT in str(found) else found
 
 
 def _ask(target: URL, seconds: float) -> probing.Answer:

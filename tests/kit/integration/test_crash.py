@@ -41,6 +41,7 @@ def test_the_run_after_a_killed_one_is_green_and_nothing_is_left(
     assert outcome.problem == ""
 
 
+@pytest.mark.nightly
 def test_runs_at_once_share_no_name_and_leave_nothing(tmp_path: Path) -> None:
     """Two checkouts of one project, two roles, one server."""
     with external_server() as external:

@@ -461,7 +461,7 @@ def test_a_process_keeps_nothing_of_its_test_either(make_project: MakeProject) -
                 assert "transaction that began in a test which is over" in said
         """,
     }
-    outcome = make_project(files, _SETTINGS).run("-q")
+    outcome = make_project(files, _SETTINGS).run("-q", "--pg-uncommitted=ignore")
 
     assert outcome.counts == {"passed": 2}
     assert "a connection of the process " in outcome.line("pgsandbox: a connection of")

@@ -92,7 +92,10 @@ ONCE = {
 """Rows whose tests do not depend on the way to the database."""
 
 
-@pytest.fixture(scope="module", params=DRIVERS)
+@pytest.fixture(
+    scope="module",
+    params=[DRIVERS[0], *(pytest.param(each, marks=pytest.mark.nightly) for each in DRIVERS[1:])],
+)
 def cases(request: pytest.FixtureRequest, run_rows: RunRows) -> Cases:
     """What became of the tests of the project."""
     return run_rows(request.param, "tests")

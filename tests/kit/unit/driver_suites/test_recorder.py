@@ -10,6 +10,8 @@ from tests.kit.driver_suites import inside
 from tests.kit.driver_suites.inside.suite_recorder import HUNG, LOST
 from tests.kit.driver_suites.outcomes import close, is_complete, read
 
+pytestmark = pytest.mark.nightly
+
 _SUITE = """
 import os
 import threading

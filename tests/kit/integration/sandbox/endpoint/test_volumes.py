@@ -97,6 +97,7 @@ def test_a_hundred_threads_at_once(sandbox: Sandbox) -> None:
     assert sandbox.client().value("SELECT count(*) FROM items") == "500"
 
 
+@pytest.mark.nightly
 def test_a_million_rows_come_out(fresh: Sandbox) -> None:
     """All of them, and the endpoint's process does not grow with them."""
     client = fresh.client()
