@@ -99,16 +99,7 @@ class UncommittedWork:
 
     def _held(self, held: Mapping[str, Any]) -> Found | None:
         token = held["token"]
-        writes = [(each["text"], self._places.of(token, each["at"])) for each in held["writes"]]
-        if token:
-            writes = [
-                (text, place)
-                for text, place in writes
-                if place is not None
-                and not place.is_test
-                and place.is_entered
-                and not place.is_arranged
-            ]
+        writes = self._writes_of_application(held)
         if not writes or self._is_at_work(token, held) or self._is_tests_own(token):
             return None
         facts = [*_written(writes), Fact("connection", held["connection"]), self._of_test()]
@@ -132,16 +123,7 @@ class UncommittedWork:
         if reader is not None and reader.at < said["writes"][0]["at"]:
             reader = None  # of an earlier statement
         is_by_test = said["is_by_test"] or (reader is not None and reader.is_test)
-        writes = [(each["text"], self._places.of(token, each["at"])) for each in said["writes"]]
-        if token:
-            writes = [
-                (text, place)
-                for text, place in writes
-                if place is not None
-                and not place.is_test
-                and not place.is_arranged
-                and (place.is_entered or (is_by_test and place.is_called_by_test))
-            ]
+        writes = self._writes_of_application(said, is_read_by_test=is_by_test)
         if not writes or (said["is_committed"] and not _is_in_order(writes, reader)):
             return None
         if self._is_tests_own(token):
@@ -163,6 +145,27 @@ class UncommittedWork:
         return Found(said["key"], error, str(writes[0][1] or said["connection"]))
 
     # -- whose it is ---------------------------------------------------------------------------
+
+    def _writes_of_application(
+        self, said: Mapping[str, Any], *, is_read_by_test: bool = False
+    ) -> list[tuple[str, Place | None]]:
+        """Return the writes that nothing of the test has sent or arranged, each with its place.
+
+        What the test calls by itself counts if the test reads it by another connection, too. Of a
+        connection that the test process knows nothing of, all count.
+        """
+        token = said["token"]
+        writes = [(each["text"], self._places.of(token, each["at"])) for each in said["writes"]]
+        if not token:
+            return writes
+        return [
+            (text, place)
+            for text, place in writes
+            if place is not None
+            and not place.is_test
+            and not place.is_arranged
+            and (place.is_entered or (is_read_by_test and place.is_called_by_test))
+        ]
 
     def _route(self, token: str) -> Route | None:
         return self._database.route_of(token) if token else None
