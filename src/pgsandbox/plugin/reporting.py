@@ -176,13 +176,7 @@ def swallowed(run: Run, test: Path) -> list[PgSandboxError]:
     What a traceback begins with is the frame that caught it: the application's, or a thread's. A
     refusal that the test itself has caught, with pytest.raises say, is what it is about.
     """
-    interceptor = run.interceptor
-    others = {id(each) for each in interceptor.refused_to_others}
-    return [
-        each
-        for each in interceptor.refused
-        if id(each) not in others and not _is_caught_in(each, test)
-    ]
+    return [each for each in list(run.interceptor.refused) if not _is_caught_in(each, test)]
 
 
 def line_of_swallowed(test: str, error: PgSandboxError) -> str:
@@ -221,7 +215,9 @@ def refused(run: Run, failure: BaseException) -> list[tuple[str, str]]:
 
     A library may have caught the refusal, and failed later for want of a connection.
     """
-    others = dict.fromkeys(str(each) for each in run.interceptor.refused if each is not failure)
+    # Other threads may be refused something while this reads.
+    found = [*run.interceptor.refused, *run.interceptor.refused_to_others]
+    others = dict.fromkeys(str(each) for each in found if each is not failure)
     text = "\n\n".join(list(others)[:_REFUSALS])
     return [("connections that were refused", text)] if others else []
 

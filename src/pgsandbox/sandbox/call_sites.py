@@ -108,7 +108,17 @@ def _shown(frame: Any) -> str:
     template = frame.f_globals.get("__jinja_template__")
     if template is not None:  # what runs is Python that Jinja has made of it
         line = template.get_corresponding_lineno(line)
-    return f"{os.path.relpath(frame.f_code.co_filename)}:{line}"
+    return f"{relative(frame.f_code.co_filename)}:{line}"
+
+
+@functools.cache
+def relative(filename: str) -> str:
+    """Return *filename* as seen from the folder in which it was asked for first.
+
+    It is kept because a thread that makes a system call again and again lets no other thread run:
+    Python takes the interpreter only from a thread that has held it for 5 ms without a break.
+    """
+    return os.path.relpath(filename)
 
 
 def _frames() -> Iterator[Any]:

@@ -50,6 +50,8 @@ _LOOP = "pgsandbox.loop"
 """Where a pool's record says to which event loop a real connection belongs."""
 _PLAIN = frozenset({"host", "port", "user", "password", "database"})
 """Arguments that every driver of PostgreSQL reads alike."""
+_REFUSALS = 100
+"""How many are kept for reports: a thread may try without an end."""
 _LOCK_TIMEOUT = "SET lock_timeout = '3s'"
 
 
@@ -90,9 +92,9 @@ class ConnectionInterceptor:
         self.is_requested = False
         """Whether the running test asked for the database."""
         self.refused: list[PgSandboxError] = []
-        """What was refused during the running test."""
+        """What was refused to the running test: the first hundred. Other threads may add to it."""
         self.refused_to_others: list[PgSandboxError] = []
-        """What of it was none of the test's: asked for by a thread that was there before it."""
+        """The same of what was none of the test's: threads asked that were there before it."""
         self.settings: tuple[Fact, ...] = ()
         """What a refusal says of the settings that decide, with their sources."""
         self.threads = LateThreads()
@@ -186,6 +188,7 @@ class ConnectionInterceptor:
         """From now on connections belong to *test*, which asked for the database."""
         self.running, self.is_requested = test, True
         self.refused.clear()
+        self.refused_to_others.clear()
         self.places.begin()
         for database in self.databases:
             database.enter(test, looks_for_uncommitted=looks_for_uncommitted)
@@ -670,9 +673,10 @@ class ConnectionInterceptor:
         )
 
     def _refused(self, error: E) -> E:
-        self.refused.append(error)
-        if self.threads.is_older(threading.current_thread()) and not self.is_requested:
-            self.refused_to_others.append(error)
+        is_older = self.threads.is_older(threading.current_thread())
+        kept = self.refused_to_others if is_older and not self.is_requested else self.refused
+        if len(kept) < _REFUSALS:
+            kept.append(error)
         return error
 
 
