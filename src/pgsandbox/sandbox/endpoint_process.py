@@ -36,6 +36,7 @@ _ANSWER = 15.0
 """Seconds after which an endpoint that says nothing is taken for dead."""
 _QUESTION = 3.0
 """Seconds after which one that has something to do is asked whether it lives."""
+_CHUNK = 65536
 _NOBODYS = 0
 """The number of a question whose answer nobody waits for."""
 _START = (
@@ -55,6 +56,8 @@ class EndpointProcess:
         ours, theirs = socket.socketpair()
         self._control = ours
         self._control.settimeout(_QUESTION)
+        self._inbox = bytearray()
+        """What it has said and nobody has read."""
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._lost: SandboxLost | None = None
@@ -121,20 +124,21 @@ class EndpointProcess:
                 return answer  # type: ignore[no-any-return]
 
     def _exactly(self, count: int) -> bytes:
-        received = b""
-        while len(received) < count:
-            part = self._heard(count - len(received))
+        while len(self._inbox) < count:
+            part = self._heard()
             if not part:
                 raise ConnectionError("the endpoint is gone")
-            received += part
+            self._inbox += part
+        received = bytes(self._inbox[:count])
+        del self._inbox[:count]
         return received
 
-    def _heard(self, count: int) -> bytes:
+    def _heard(self) -> bytes:
         """Return what it says next; while the server works for it, it says that it lives."""
         deadline = time.monotonic() + _ANSWER
         while True:
             try:
-                return self._control.recv(count)
+                return self._control.recv(_CHUNK)
             except TimeoutError:
                 if time.monotonic() > deadline:
                     raise

@@ -132,7 +132,11 @@ class ConnectionInterceptor:
             (Pool, "checkout", self._checked_out),
             (Session, "after_begin", self._session_began),
             (Session, "transient_to_pending", self._added),
-            (Engine, "before_cursor_execute", self._sending),
+            # A listener of the engine's own, as before_cursor_execute, would have SQLAlchemy look
+            # for listeners of all kinds in every connection and at every statement.
+            (Engine, "do_execute", self._sending),
+            (Engine, "do_executemany", self._sending),
+            (Engine, "do_execute_no_params", self._sending),
         )
 
     def install(self) -> None:
@@ -519,10 +523,14 @@ class ConnectionInterceptor:
         if self.places.is_in_test_code(type(instance).__qualname__):
             statement_places.arrange(session, instance._sa_instance_state)
 
-    def _sending(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        """Note where a statement comes from: ``before_cursor_execute``."""
-        route = connection.info.get(ROUTE)
-        if isinstance(route, Route):
+    def _sending(self, cursor: Any, statement: str, *others: Any) -> None:
+        """Note where a statement comes from: the dialect's ``do_execute`` and its like."""
+        connection = others[-1].root_connection
+        try:
+            route = connection.info.get(ROUTE)
+        except NotImplementedError:  # SQLAlchemy gets to know the server, before anybody connects
+            return
+        if isinstance(route, Route) and route.is_set_up:
             if route.user is None or route.user() is not connection:
                 route.user = weakref.ref(connection)
             session = route.session() if route.session is not None else None

@@ -123,11 +123,15 @@ class Backend:
     @property
     def session(self) -> ClientSession:
         """Where its transaction stands."""
+        if self._shares_with is None:
+            return self._session
         return self.peer.session if self.peer is not None else self._session
 
     @property
     def transaction(self) -> TestTransaction | None:
         """The test transaction that it has joined."""
+        if self._shares_with is None:
+            return self._transaction
         return self.peer.transaction if self.peer is not None else self._transaction
 
     # -- one unit of messages -----------------------------------------------------------------
@@ -413,9 +417,9 @@ class Backend:
             StatementFailed: no test is running that asked for the database; or the client's own
                 transaction began in a test that is over.
         """
-        if self.peer is not None:
+        if self._shares_with is not None and self.peer is not None:
             return self.peer.current()
-        found = self.transaction
+        found = self._transaction
         if found is not None and not found.is_finished and not found.is_frozen:
             return found
         if self.is_cut and found is not None:

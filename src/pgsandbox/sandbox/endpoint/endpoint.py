@@ -114,18 +114,15 @@ class Endpoint:
 
     def run(self) -> None:
         """Serve until the test process is gone or says that it is over."""
+        control = self._control.fileno()
         while not self._is_over:
             events = self._all.poll(self._timeout())
-            if any(fd == self._control.fileno() for fd, _ in events):
-                self._take_control()
-            self._run_calls()
-            ready, self._unserved = self._unserved, []
-            ready.extend(self._clients[fd] for fd, _ in events if fd in self._clients)
-            for fd, event in events:
-                if fd in self._listeners:
-                    ready.extend(self._accept(self._listeners[fd]))
-                elif event & polling.OUT and fd in self._clients:
-                    self._clients[fd].connection.flush()
+            for fd, _ in events:
+                if fd == control:
+                    self._take_control()
+            if self._calls:
+                self._run_calls()
+            ready = self._ready(events)
             for client in ready:
                 client.connection.receive()
             # Those that are gone come first: what they have not committed, nobody sees any more.
@@ -136,8 +133,22 @@ class Endpoint:
                 )
             for client in ready:
                 self._serve(client)
-            self._look_after_waiting()
+            if self.database.advisory.waiting:
+                self._look_after_waiting()
         self.close()
+
+    def _ready(self, events: Iterable[tuple[int, int]]) -> list[Client]:
+        """Return the clients that want to be served."""
+        ready, self._unserved = self._unserved, []
+        for fd, event in events:
+            client = self._clients.get(fd)
+            if client is not None:
+                ready.append(client)
+                if event & polling.OUT:
+                    client.connection.flush()
+            elif fd in self._listeners:
+                ready.extend(self._accept(self._listeners[fd]))
+        return ready
 
     def _serve(self, client: Client) -> None:
         if client.connection.fileno() in self._urgent_clients and client.says_who_it_is():
@@ -178,6 +189,8 @@ class Endpoint:
     def _timeout(self) -> float:
         if self._unserved or self._calls:
             return 0.0
+        if not self.database.advisory.waiting:
+            return -1
         deadlines = [each.waits_until for each in self._waiting() if each.waits_until is not None]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else -1
 
@@ -316,7 +329,7 @@ class Endpoint:
     def _take_control(self) -> None:
         while True:
             try:
-                received = self._control.recv(65536)
+                received = self._control.recv(_CHUNK)
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
@@ -325,6 +338,8 @@ class Endpoint:
                 self._is_over = True
                 break
             self._inbox += received
+            if len(received) < _CHUNK:
+                break
         while len(self._inbox) >= 4:
             (length,) = struct.unpack_from("!I", self._inbox)
             if len(self._inbox) < 4 + length:
@@ -560,6 +575,7 @@ class Endpoint:
 _LOOKS = frozenset({"live", "story", "executed", "state", "describe", "sessions_query", "unseen"})
 """Calls that change nothing and need no server."""
 _HIGH_WATER = 512 * 1024
+_CHUNK = 65536
 
 
 def as_json(error: PgSandboxError) -> dict[str, Any]:

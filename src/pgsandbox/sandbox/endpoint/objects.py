@@ -128,6 +128,7 @@ class SessionObjects:
         if (
             name is not None
             and not self._is_named
+            and not statement.is_ordinary
             and _NAMES_THE_APPLICATION.search(statement.words)
         ):
             self._is_named = True

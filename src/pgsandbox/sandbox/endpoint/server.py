@@ -109,6 +109,7 @@ class ServerConnection:
         raw = self._opened()
         raw.settimeout(CONNECT_TIMEOUT)
         self._socket = authentication.with_tls(raw, given)
+        self._is_tls = self._socket is not raw
         wanted = {"user": given["user"], "database": given["database"]}
         wanted |= {"application_name": "pgsandbox", "client_encoding": "UTF8"}
         if given.get("options"):
@@ -356,7 +357,7 @@ class ServerConnection:
             return True
         if self._poll.poll(0):
             try:
-                self._receive()
+                self._receive(is_there=True)
             except ServerLost:
                 return True
             self._take_what_nobody_asked_for()
@@ -379,7 +380,11 @@ class ServerConnection:
             self.is_lost = True
         return found
 
-    def _receive(self) -> None:
+    def _receive(self, *, is_there: bool = False) -> None:
+        """Read what the server says; unless something *is there*, it has to be waited for."""
+        if not is_there and not self._is_tls:  # which may have read ahead
+            self.wait(self)
+            self._check_deadline()
         while True:
             try:
                 received = self._socket.recv(_CHUNK)

@@ -111,7 +111,15 @@ class Statement:
     @cached_property
     def is_ordinary(self) -> bool:
         """Whether no word of it can belong to anything that the questions below are about."""
-        return _UNUSUAL.search(self.words) is None
+        is_ordinary = _UNUSUAL.search(self.words) is None
+        if is_ordinary:
+            self.__dict__.update(_OF_ORDINARY)  # it need not be asked
+        return is_ordinary
+
+    @cached_property
+    def sets(self) -> str:
+        """The text in which to look for parameters that it sets; empty where there are none."""
+        return "" if self.is_ordinary else self.words
 
     @cached_property
     def words(self) -> str:
@@ -146,6 +154,8 @@ class Statement:
     @cached_property
     def takes_numbers(self) -> bool:
         """Whether it takes numbers of sequences."""
+        if self.is_ordinary and (word := _DATA.match(self.text)):
+            return word[1].lower() == "insert"
         return _TAKES_NUMBERS.search(self.bare) is not None
 
     @cached_property
@@ -178,7 +188,7 @@ class Statement:
     @cached_property
     def takes_snapshot(self) -> bool:
         """Whether it looks at rows, so that its transaction's modes are fixed."""
-        return _UTILITY.match(self.bare) is None
+        return _DATA.match(self.text) is not None or _UTILITY.match(self.bare) is None
 
     @cached_property
     def is_set_local(self) -> bool:
@@ -296,7 +306,7 @@ def _folded(identifier: str) -> str:
     return identifier.lower()
 
 
-_DATA = re.compile(r"\s*(?:INSERT|UPDATE|DELETE)\s", re.IGNORECASE)
+_DATA = re.compile(r"\s*(INSERT|UPDATE|DELETE)\s", re.IGNORECASE)
 _HOLDS_VALUES = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE|SELECT|WITH|VALUES)\b", re.IGNORECASE)
 _DATA_WORDS = frozenset({"insert", "update", "delete", "merge"})
 _FIRST_WORD = re.compile(r"[\s(]*([A-Za-z]+)")
@@ -383,6 +393,21 @@ _UNUSUAL = re.compile(
     re.IGNORECASE,
 )
 """What stands in every text for which one of the questions about a statement is answered by yes."""
+_OF_ORDINARY = dict.fromkeys(
+    (
+        "may_define",
+        "names_advisory_locks",
+        "names_temporary",
+        "names_sequence_state",
+        "names_own_state",
+        "writes_notifications_down",
+        "writes_in_catalog_functions",
+        "sets_constraints",
+        "is_set_local",
+    ),
+    False,
+)
+"""The answers for all other texts."""
 _DEFINES = re.compile(r"\b(?:CREATE|ALTER|DROP|DO|CALL)\b", re.IGNORECASE)
 _ADVISORY = re.compile(r"pg_(?:try_)?advisory_", re.IGNORECASE)
 _TEMPORARY = re.compile(r"\b(?:TEMP|TEMPORARY|PG_TEMP)\b", re.IGNORECASE)

@@ -120,7 +120,7 @@ class TestTransaction:
             self._take_default_modes(session)
         try:
             self._drive(self.stack.begin_statement(session, statement))
-            self.settings.prepare(session, statement.words, hidden)
+            self.settings.prepare(session, statement.sets, hidden)
             self.clock.put(self.server, session, self.undone)
             if session.constraint_modes or self._constraint_modes != ():
                 self._give_constraint_modes(session)
@@ -219,7 +219,7 @@ class TestTransaction:
         if statement.may_define:
             self.has_defined = self._are_constraints_stale = True
             self.definitions += 1
-        self.settings.learn(session, statement.words, hidden)
+        self.settings.learn(session, statement.sets, hidden)
 
     def fail(self, session: ClientSession, statement: Statement) -> None:
         """After *statement* failed: everybody else goes on, *session* can only roll back."""
