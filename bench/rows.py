@@ -20,6 +20,10 @@ PYTEST_POSTGRESQL = Contender("pytest-postgresql", "pytest_postgresql", plugin="
 
 REUSE = Contender("pgsandbox, --pg-reuse", "kit", plugin="pgsandbox", options=("--pg-reuse",))
 
+WITHOUT_FINDINGS = Contender(
+    "pgsandbox, uncommitted = ignore", "without_findings", plugin="pgsandbox"
+)
+
 NO_DATABASE = Contender("with the plugin", "kit", plugin="pgsandbox", file="test_nothing.py")
 PLAIN = Contender("plain pytest", "recipe", file="test_nothing.py")
 
@@ -46,7 +50,7 @@ def isolation(server: str, tests: int, *, count: int, is_long: bool) -> Table:
     contenders += [CREATE_DROP, PYTEST_POSTGRESQL, CLONE] if is_long else []
     found = turns(contenders, tests, server=server, count=count)
     ratio = median_ratio(_per_test(found[KIT.name]), _per_test(found[RECIPE.name]))
-    targets = [(f"sandbox / recipe, {tests} tests", ratio, 1.05)]
+    targets = [(f"sandbox / recipe, {tests} tests", ratio, 1.0)]
     if is_long:
         share = median_ratio(_per_test(found[CLONE.name]), _per_test(found[PYTEST_POSTGRESQL.name]))
         targets.append((f"clone / pytest-postgresql, {tests} tests", share, 0.2))
@@ -79,6 +83,22 @@ def workers(server: str, tests: int, *, count: int) -> Table:
                 1 / 0.95,
             ),
         ),
+    )
+
+
+def findings(server: str, tests: int, *, count: int) -> Table:
+    """Compare tests with the search for what was never committed, and without it."""
+    found = turns([WITHOUT_FINDINGS, KIT], tests, server=server, count=count)
+    ratio = median_ratio(_per_test(found[KIT.name]), _per_test(found[WITHOUT_FINDINGS.name]))
+    return Table(
+        "findings",
+        f"The search for what was never committed, {tests} tests, {count} turns",
+        ("run", "ms per test", "whole run, s"),
+        tuple(
+            (name, f"{statistics.median(_per_test(runs)):.2f}", _median(_whole(runs)))
+            for name, runs in found.items()
+        ),
+        ((f"with the search / without, {tests} tests", ratio, 1.02),),
     )
 
 
