@@ -24,6 +24,16 @@ WITHOUT_FINDINGS = Contender(
     "pgsandbox, uncommitted = ignore", "without_findings", plugin="pgsandbox"
 )
 
+_ASYNC = {
+    "file": "test_async_orders.py",
+    "options": (
+        *("-p", "pytest_asyncio.plugin"),
+        *("-o", "asyncio_default_fixture_loop_scope=session"),
+    ),
+}
+ASYNC_KIT = Contender("pgsandbox, sandbox, asyncpg", "async_kit", plugin="pgsandbox", **_ASYNC)
+ASYNC_RECIPE = Contender("hand-written recipe, asyncpg", "async_recipe", **_ASYNC)
+
 NO_DATABASE = Contender("with the plugin", "kit", plugin="pgsandbox", file="test_nothing.py")
 PLAIN = Contender("plain pytest", "recipe", file="test_nothing.py")
 
@@ -83,6 +93,20 @@ def workers(server: str, tests: int, *, count: int) -> Table:
                 1 / 0.95,
             ),
         ),
+    )
+
+
+def asynchronous(server: str, tests: int, *, count: int) -> Table:
+    """Compare the sandbox with the recipe on an asynchronous session."""
+    found = turns([ASYNC_RECIPE, ASYNC_KIT], tests, server=server, count=count)
+    recipe = found[ASYNC_RECIPE.name]
+    ratio = median_ratio(_per_test(found[ASYNC_KIT.name]), _per_test(recipe))
+    return Table(
+        "asynchronous",
+        f"Time per asynchronous test, {tests} tests, {count} turns",
+        ("isolation", "ms per test", "against the recipe", "whole run, s"),
+        tuple(_row(name, runs, recipe) for name, runs in found.items()),
+        ((f"asynchronous sandbox / recipe, {tests} tests", ratio, 1.0),),
     )
 
 

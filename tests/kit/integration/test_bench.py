@@ -8,6 +8,8 @@ import pytest
 
 from bench.measuring import Contender, run
 from bench.rows import (
+    ASYNC_KIT,
+    ASYNC_RECIPE,
     CLONE,
     CREATE_DROP,
     KIT,
@@ -35,7 +37,16 @@ def server() -> Iterator[str]:
         RECIPE,
         *(
             pytest.param(each, marks=pytest.mark.nightly)
-            for each in (CLONE, TRUNCATE, CREATE_DROP, NO_DATABASE, PLAIN, WITHOUT_FINDINGS)
+            for each in (
+                ASYNC_KIT,
+                ASYNC_RECIPE,
+                CLONE,
+                TRUNCATE,
+                CREATE_DROP,
+                NO_DATABASE,
+                PLAIN,
+                WITHOUT_FINDINGS,
+            )
         ),
     ],
     ids=lambda contender: f"{contender.folder}-{contender.file}",
