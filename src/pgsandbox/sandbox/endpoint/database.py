@@ -272,11 +272,19 @@ class TestDatabaseSession:
     def take_back(self) -> None:
         """Let the running test go on."""
         aside, self.aside, self._refusal = self.aside, None, None
-        if self.transaction is not None:  # begun by a thread that nobody has joined
-            self._end(self.transaction)
-            self.transaction = None
+        self._end_of_nobody()
         if aside is not None and not aside.is_finished:
             self.transaction, aside.is_frozen = aside, False
+
+    def _end_of_nobody(self) -> None:
+        """Undo what a thread that nobody has joined began since the last test or fixture ended."""
+        transaction, self.transaction = self.transaction, None
+        if transaction is None:
+            return
+        mine = [each for each in self.backends if each.transaction is transaction]
+        self._end(transaction)
+        for backend in mine:
+            backend.is_cut = backend.session.is_explicit
 
     def settle(self) -> list[PgSandboxError]:
         """Let what the fixture has made so far stand; return what contradicts it."""
@@ -298,6 +306,7 @@ class TestDatabaseSession:
     def resume(self, depth: int) -> None:
         """Go on in what the fixture at *depth* has made, on which nothing stands any more."""
         if self.standing and len(self.standing) == depth:
+            self._end_of_nobody()
             transaction = self.standing.pop()
             self.advisory.resume()
             transaction.is_frozen = False

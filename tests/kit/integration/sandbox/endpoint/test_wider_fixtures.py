@@ -1,0 +1,46 @@
+"""Threads that go on at any time while fixtures of wider scopes begin and end."""
+
+from __future__ import annotations
+
+import psycopg2
+import pytest
+
+from tests.kit.integration.sandbox.endpoint.conftest import Sandbox
+
+
+@pytest.mark.parametrize("statement", [None, "INSERT INTO items VALUES (9)"])
+def test_what_begins_as_a_fixture_ends_ends_with_it(
+    sandbox: Sandbox, statement: str | None
+) -> None:
+    """The test is over, and its fixture not yet torn down: a thread's transaction is nobody's."""
+    call, maker, thread = sandbox.process.call, *map(_connected, [sandbox] * 2)
+    call("set_aside", refusal=None)
+    maker.execute("INSERT INTO items VALUES (1)")
+    maker.connection.commit()
+    assert call("freeze") == 1
+    call("take_back")
+    thread.execute("SELECT id FROM items")
+    thread.connection.rollback()
+    call("finish", test="a test", by_a_child=False, is_over=False)
+
+    thread.execute("SELECT id FROM items")
+    if statement is not None:
+        thread.execute(statement)
+    call("resume", depth=1)
+    maker.execute("SELECT id FROM items")
+    rows = maker.fetchall()
+    with pytest.raises(psycopg2.Error, match="transaction that began in a test which is over"):
+        thread.execute("SELECT id FROM items")
+    thread.connection.rollback()
+    finished = call("finish", test="a fixture", by_a_child=False, is_over=False)
+    thread.execute("SELECT id FROM items")
+    thread.connection.rollback()
+
+    assert rows == [(1,)]
+    assert finished["errors"] == []
+    assert sandbox.finish()["errors"] == []
+
+
+def _connected(sandbox: Sandbox) -> psycopg2.extensions.cursor:
+    connection = sandbox.stack.enter_context(psycopg2.connect(**sandbox.dsn))
+    return connection.cursor()
