@@ -298,9 +298,11 @@ class Backend:
     # -- the server ---------------------------------------------------------------------------
 
     def send_statement(
-        self, statement: Statement, request: bytes, *, is_recorded: bool = True
+        self, statement: Statement, request: bytes, *, again: bytes = b"", is_recorded: bool = True
     ) -> Outcome:
         """Let the server run *statement*, whose message is *request*; forward its answers.
+
+        *again* parses right before it what a simple query ends, and nobody hears of that.
 
         Raises:
             StatementFailed: it failed.
@@ -309,9 +311,16 @@ class Backend:
             self.record(statement)
         transaction = self.current()
         server = transaction.server
+        self.control.check_level(statement)
         self.objects.before(transaction, statement)
+
+        def send() -> Outcome:
+            if again:
+                server.queue_messages(again)
+            return server.converse(request, self.forward)
+
         try:
-            outcome = self.perform(statement, lambda: server.converse(request, self.forward))
+            outcome = self.perform(statement, send)
         except StatementFailed:
             self.objects.failed(statement)
             raise
