@@ -356,11 +356,19 @@ class Backend:
         if outcome.error is not None:
             response = self._explained(outcome.error, statement, transaction)
             raise StatementFailed(response, parsed=outcome.parsed)
+        self._take_notes(transaction, statement, outcome)
+        return outcome
+
+    def _take_notes(
+        self, transaction: TestTransaction, statement: Statement, outcome: Outcome
+    ) -> None:
+        """Take what *statement* has written down for the endpoint to do."""
         if self._tells or statement.writes_notifications_down:
             self._tells = False
             if outcome.copy_in is None:
                 self.notifications.gather(transaction.server)
-        return outcome
+        if statement.ends_sessions:
+            self.client.endpoint.end_clients(self.own_state.ended(transaction))
 
     def _larger_locks(self, statement: Statement) -> LargerLocks | None:
         """Return the locks around *statement*, if it may take any that can't be read from it."""
