@@ -98,31 +98,39 @@ def workers(server: str, tests: int, *, count: int) -> Table:
 
 def asynchronous(server: str, tests: int, *, count: int) -> Table:
     """Compare the sandbox with the recipe on an asynchronous session."""
-    found = turns([ASYNC_RECIPE, ASYNC_KIT], tests, server=server, count=count)
-    recipe = found[ASYNC_RECIPE.name]
-    ratio = median_ratio(_per_test(found[ASYNC_KIT.name]), _per_test(recipe))
-    return Table(
-        "asynchronous",
-        f"Time per asynchronous test, {tests} tests, {count} turns",
-        ("isolation", "ms per test", "against the recipe", "whole run, s"),
-        tuple(_row(name, runs, recipe) for name, runs in found.items()),
-        ((f"asynchronous sandbox / recipe, {tests} tests", ratio, 1.0),),
+    return _beside(
+        ASYNC_KIT,
+        ASYNC_RECIPE,
+        turns([ASYNC_RECIPE, ASYNC_KIT], tests, server=server, count=count),
+        ("asynchronous", f"Time per asynchronous test, {tests} tests, {count} turns"),
+        (f"asynchronous sandbox / recipe, {tests} tests", 1.0),
     )
 
 
 def findings(server: str, tests: int, *, count: int) -> Table:
     """Compare tests with the search for what was never committed, and without it."""
-    found = turns([WITHOUT_FINDINGS, KIT], tests, server=server, count=count)
-    ratio = median_ratio(_per_test(found[KIT.name]), _per_test(found[WITHOUT_FINDINGS.name]))
+    return _beside(
+        KIT,
+        WITHOUT_FINDINGS,
+        turns([WITHOUT_FINDINGS, KIT], tests, server=server, count=count),
+        ("findings", f"The search for what was never committed, {tests} tests, {count} turns"),
+        (f"with the search / without, {tests} tests", 1.02),
+    )
+
+
+def _beside(
+    kit: Contender,
+    floor: Contender,
+    found: dict[str, list[Figures]],
+    title: tuple[str, str],
+    target: tuple[str, float],
+) -> Table:
+    ratio = median_ratio(_per_test(found[kit.name]), _per_test(found[floor.name]))
     return Table(
-        "findings",
-        f"The search for what was never committed, {tests} tests, {count} turns",
-        ("run", "ms per test", "whole run, s"),
-        tuple(
-            (name, f"{statistics.median(_per_test(runs)):.2f}", _median(_whole(runs)))
-            for name, runs in found.items()
-        ),
-        ((f"with the search / without, {tests} tests", ratio, 1.02),),
+        *title,
+        ("run", "ms per test", "ratio", "whole run, s"),
+        tuple(_row(name, runs, found[floor.name]) for name, runs in found.items()),
+        ((target[0], ratio, target[1]),),
     )
 
 

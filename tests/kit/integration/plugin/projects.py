@@ -107,7 +107,7 @@ class Project:
         self.path = path
         self.name = f"shop_{secrets.token_hex(4)}"
         """Its name, from which the test database's is made."""
-        self._caches = caches or self.compiled
+        self._caches = caches or self.compiled or path.parent / "caches"
         """Where its runs keep compiled modules: libraries, too, which take seconds to compile."""
 
     def write(self, files: Mapping[str, str]) -> None:
