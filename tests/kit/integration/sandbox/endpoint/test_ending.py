@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.kit.integration.sandbox.endpoint.conftest import Sandbox
-from tests.kit.integration.sandbox.endpoint.wire import Wire, errors, extended, query, rows
+from tests.kit.integration.sandbox.endpoint.wire import Wire, errors, extended, rows
 
 BY = [
     lambda client, pid: client.run(f"SELECT pg_terminate_backend({pid})"),
@@ -37,19 +37,6 @@ def test_a_client_is_ended_by_another(
     assert client.rows("SELECT id FROM items") == [("1",)]
     assert sandbox.client().rows("SELECT id FROM items") == [("1",)]
     assert sandbox.finish()["errors"] == []
-
-
-def test_what_it_had_sent_is_not_run(sandbox: Sandbox) -> None:
-    """It was too late, and nobody answers."""
-    client, victim = sandbox.client(), sandbox.client()
-    pid = victim.value("SELECT pg_backend_pid()")
-    client.send(query(f"SELECT pg_sleep(0.1), pg_terminate_backend({pid})"))
-    victim.send(query("INSERT INTO items VALUES (1)"))
-    client.until("Z")
-    heard = victim.until("E")
-
-    assert errors(heard) == ["57P01"]
-    assert client.rows("SELECT id FROM items") == []
 
 
 def test_an_application_connects_again(sandbox: Sandbox) -> None:
