@@ -17,7 +17,6 @@ LIMITS: dict[str, str] = {
     "limits.a_repeatable_snapshot": _LEVELS,
     "limits.serializable_conflicts": _LEVELS,
     "limits.levels_by_set": _LEVELS,
-    "limits.levels_of_async_drivers": _LEVELS,
     "limits.an_uncommitted_row_is_unseen": "uncommitted rows are seen; the end of the test says so",
     "locks.row_locks_of_two": _ROW_LOCKS,
     "locks.rows_that_are_skipped": _ROW_LOCKS,

@@ -298,9 +298,11 @@ class Backend:
     # -- the server ---------------------------------------------------------------------------
 
     def send_statement(
-        self, statement: Statement, request: bytes, *, is_recorded: bool = True
+        self, statement: Statement, request: bytes, *, again: bytes = b"", is_recorded: bool = True
     ) -> Outcome:
         """Let the server run *statement*, whose message is *request*; forward its answers.
+
+        *again* parses right before it what a simple query ends, and nobody hears of that.
 
         Raises:
             StatementFailed: it failed.
@@ -309,9 +311,16 @@ class Backend:
             self.record(statement)
         transaction = self.current()
         server = transaction.server
+        self.control.check_level(statement)
         self.objects.before(transaction, statement)
+
+        def send() -> Outcome:
+            if again:
+                server.queue_messages(again)
+            return server.converse(request, self.forward)
+
         try:
-            outcome = self.perform(statement, lambda: server.converse(request, self.forward))
+            outcome = self.perform(statement, send)
         except StatementFailed:
             self.objects.failed(statement)
             raise
@@ -347,11 +356,19 @@ class Backend:
         if outcome.error is not None:
             response = self._explained(outcome.error, statement, transaction)
             raise StatementFailed(response, parsed=outcome.parsed)
+        self._take_notes(transaction, statement, outcome)
+        return outcome
+
+    def _take_notes(
+        self, transaction: TestTransaction, statement: Statement, outcome: Outcome
+    ) -> None:
+        """Take what *statement* has written down for the endpoint to do."""
         if self._tells or statement.writes_notifications_down:
             self._tells = False
             if outcome.copy_in is None:
                 self.notifications.gather(transaction.server)
-        return outcome
+        if statement.ends_sessions:
+            self.client.endpoint.end_clients(self.own_state.ended(transaction))
 
     def _larger_locks(self, statement: Statement) -> LargerLocks | None:
         """Return the locks around *statement*, if it may take any that can't be read from it."""

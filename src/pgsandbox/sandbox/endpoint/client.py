@@ -204,6 +204,11 @@ class Client:
         self.waits_until = 0.0
         self._timeout = "57014", "canceling statement due to user request"
 
+    def end(self) -> None:
+        """Let it go as a server's backend goes that an administrator ends."""
+        words = "terminating connection due to administrator command"
+        self._send_away(messages.error("57P01", words, severity="FATAL"))
+
     def _send_away(self, response: bytes) -> None:
         self.connection.send(response)
         self.connection.flush()

@@ -14,7 +14,7 @@ from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted, failur
 from pgsandbox.sandbox.endpoint.notifications import payload_of
 from pgsandbox.sandbox.endpoint.server import ServerError
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
-from pgsandbox.sandbox.endpoint.transaction import modes_of
+from pgsandbox.sandbox.endpoint.transaction import READ_COMMITTED, level_of, modes_of
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
@@ -88,6 +88,8 @@ class TransactionControl:
             words = "there is already a transaction in progress"
             backend.client.connection.send(messages.warning("25001", words))
         backend.current().begin(backend.session, text)
+        if backend.lets_isolation_pass and backend.session.asked:
+            backend.session.level = backend.session.asked = ""
 
     def _end(self, statement: Statement, *, is_commit: bool) -> None:
         backend = self._backend
@@ -99,14 +101,15 @@ class TransactionControl:
                 raise needs_block(f"{word} AND CHAIN")
             send(messages.warning("25P01", "there is no transaction in progress"))
         has_failed = backend.session.has_failed
-        modes = backend.session.reads_only, backend.session.is_deferrable
+        session = backend.session
+        modes = session.reads_only, session.is_deferrable, session.level, session.asked
         if is_commit:
             self.commit()
         else:
             self.rollback()
         if chains:
             self.begin("BEGIN")
-            backend.session.reads_only, backend.session.is_deferrable = modes
+            session.reads_only, session.is_deferrable, session.level, session.asked = modes
         send(messages.complete("COMMIT" if is_commit and not has_failed else "ROLLBACK"))
 
     def commit(self) -> None:
@@ -203,6 +206,7 @@ class TransactionControl:
             word = "LOCAL" if "_" in statement.text else "TRANSACTION"
             words = f"SET {word} can only be used in transaction blocks"
             return messages.warning("25P01", words) + messages.complete("SET")
+        self._check_level_is_early(statement.text)
         reads_only, is_deferrable = modes_of(statement.text)
         if reads_only is False and session.reads_only:
             if session.depth():
@@ -217,6 +221,29 @@ class TransactionControl:
             raise failure("25001", f"SET TRANSACTION [NOT] DEFERRABLE {what}")
         transaction.set_mode(session, statement.text)
         return messages.complete("SET")
+
+    def _check_level_is_early(self, text: str) -> None:
+        session, level = self._backend.session, level_of(text)
+        if level is None or level == (session.level or READ_COMMITTED):
+            return
+        if session.has_queried or session.depth():
+            what = "be called before any query"
+            what = what if session.has_queried else "not be called in a subtransaction"
+            raise failure("25001", f"SET TRANSACTION ISOLATION LEVEL must {what}")
+
+    def check_level(self, statement: Statement) -> None:
+        """Refuse to look at rows in a transaction that asked for a snapshot of its own.
+
+        A transaction that only asked, which shows its level or ends, has missed nothing.
+
+        Raises:
+            StatementFailed: *statement* looks at rows.
+        """
+        backend = self._backend
+        asked = backend.session.asked
+        if asked and statement.text and statement.takes_snapshot:
+            error = refusals.isolation_level(asked, backend.label, backend.database.running)
+            raise StatementFailed(refusals.as_message(error))
 
     def check_block(self, statement: Statement, *, is_alone: bool) -> None:
         """Say what PostgreSQL says to what needs a transaction block, where there is none.

@@ -46,6 +46,7 @@ class CopyIn:
         Raises:
             StatementFailed: the server refused it.
         """
+        backend.control.check_level(statement)
         copy = cls(backend, statement, again or request, is_extended=again is not None)
         server = backend.current().server
 

@@ -64,6 +64,8 @@ class Endpoint:
         self._is_looking = False
         """Whether a call is answered while the server works, so that it can't be asked."""
         self._serving: Client | None = None
+        self._ended: set[int] = set()
+        """The process ids of clients that another one has ended."""
         self._cancel_at: float | None = None
         self._listeners: dict[int, socket.socket] = {}
         self._unserved: list[Client] = []
@@ -151,6 +153,8 @@ class Endpoint:
         return ready
 
     def _serve(self, client: Client) -> None:
+        if client.connection.fileno() not in self._clients:
+            return  # another one has just ended it
         if client.connection.fileno() in self._urgent_clients and client.says_who_it_is():
             self._forget_urgent(client)
         self._work_for(client, client.serve)
@@ -162,6 +166,14 @@ class Endpoint:
             work()
         finally:
             self._serving = None
+        ended, self._ended = self._ended, set()
+        for other in [each for each in self._clients.values() if each.pid in ended]:
+            other.end()
+            self._tidy(other)
+
+    def end_clients(self, pids: set[int]) -> None:
+        """End the clients of these process ids, as soon as the one that is served has its turn."""
+        self._ended |= pids
 
     def _tidy(self, client: Client) -> None:
         if client.connection.is_closed:

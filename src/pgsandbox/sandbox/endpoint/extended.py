@@ -77,6 +77,8 @@ class _Segment:
     """The client's names of portals that are bound in it."""
     ensured: list[bytes] = field(default_factory=list)
     """Names of statements that are parsed again right before."""
+    again: bytes = b""
+    """What parses an unnamed one again: sent last of all, since simple queries end it."""
     last: _Portal | None = None
     """The portal that was executed last."""
 
@@ -154,7 +156,15 @@ class ExtendedQueries:
     def forget_unnamed(self) -> None:
         """Forget what is unnamed, which ends with the next simple query (manual, 53.2.3)."""
         self._statements.pop(b"", None)
-        self._portals.pop(b"", None)
+        self._close_unnamed()
+
+    def _close_unnamed(self, *, keeping: bytes = b"") -> None:
+        """Close the unnamed portal, if it has a name on the server; not the one to be *keeping*."""
+        portal = self._portals.pop(b"", None)
+        server = self._backend.database.server
+        if portal is None or portal.name in (b"", keeping) or server is None or server.is_lost:
+            return
+        server.queue_messages(messages.close(b"P", portal.name))
 
     @property
     def skips(self) -> bool:
@@ -236,8 +246,10 @@ class ExtendedQueries:
             self._backend.database.held.pop(prepared.name, None)
             close = messages.close(b"S", prepared.name)
             self._backend.current().server.queue_messages(close)
-        self._ensure(prepared)
         server_name = self._server_name(portal, unit, prepared.statement)
+        self._ensure(prepared)  # what was sent for that name may have ended an unnamed one
+        if not portal:
+            self._close_unnamed(keeping=server_name)
         self._portals[portal] = _Portal(prepared, server_name, body[position:])
         self._segment.bound.append(portal)
         observation = self._backend.database.observation
@@ -314,6 +326,8 @@ class ExtendedQueries:
             names = portal.name + b"\0" + portal.prepared.name + b"\0"
             bound = messages.message(b"B", names + portal.bound)
             begun = bytes(segment.request) + request + messages.SYNC
+            if segment.again:
+                backend.current().server.queue_messages(segment.again)
             backend.copy = CopyIn.begun(
                 backend, statement, begun, again=replay + bound + request + messages.SYNC
             )
@@ -363,7 +377,7 @@ class ExtendedQueries:
             statement = _NOTHING
         request = bytes(segment.request) + messages.SYNC
         try:
-            self._backend.send_statement(statement, request, is_recorded=False)
+            self._backend.send_statement(statement, request, again=segment.again, is_recorded=False)
         except StatementFailed as failed:
             self._forget(segment, failed)
             raise
@@ -406,9 +420,7 @@ class ExtendedQueries:
         if prepared.body and (request := self._masked(prepared.body)) != prepared.request:
             self._flush()
             prepared.request = request
-            self._make_room(prepared)
-            self._backend.current().server.queue_messages(request)
-            self._segment.ensured.append(prepared.name)
+            self._parse_again(prepared)
             return
         if prepared.is_sql:
             self.ensure_sql(prepared.statement.name)
@@ -420,8 +432,14 @@ class ExtendedQueries:
             is_there = prepared in segment.parsed or b"" in segment.ensured
         if is_there:
             return
+        self._parse_again(prepared)
+
+    def _parse_again(self, prepared: Prepared) -> None:
         self._make_room(prepared)
-        self._backend.current().server.queue_messages(prepared.request)
+        if prepared.name:
+            self._backend.current().server.queue_messages(prepared.request)
+        else:
+            self._segment.again = prepared.request
         self._segment.ensured.append(prepared.name)
 
     def _masked(self, body: bytes) -> bytes:

@@ -17,13 +17,13 @@ from pgsandbox.sandbox.endpoint import lexer
 
 NAMED = re.compile(
     r"\b(?:pg_stat_activity|pg_locks|pg_cursors|pg_prepared_statements|pg_backend_pid"
-    r"|pg_listening_channels|pg_notify|notify|lastval|currval)\b",
+    r"|pg_listening_channels|pg_notify|notify|lastval|currval|pg_terminate_backend)\b",
     re.IGNORECASE,
 )
 """What a text has to hold for its statement to be sent in other words."""
 
 _LEFT_ALONE = re.compile(
-    r"\b(?:pg_terminate_backend|pg_cancel_backend|pg_blocking_pids|pg_stat_(?!activity)\w+)\b",
+    r"\b(?:pg_cancel_backend|pg_blocking_pids|pg_stat_(?!activity)\w+)\b",
     re.IGNORECASE,
 )
 """What takes, or gives, the process ids that the server itself knows."""
@@ -206,6 +206,9 @@ def _arguments(inside: str) -> list[str]:
 # --------------------------------------------------------------------------- calls
 
 
+_ME = "pg_catalog.pg_backend_pid()"
+
+
 def _setting(name: str) -> str:
     return f"nullif(pg_catalog.current_setting('pgsandbox.{name}', true), '')"
 
@@ -235,6 +238,23 @@ def _pid(_: str) -> str:
     return f"(SELECT {_setting('pid')}::integer AS pg_backend_pid)"
 
 
+def _ended(inside: str) -> str:
+    given = _arguments(inside)
+    if "=>" in inside or not 1 <= len(given) <= 2:
+        return f"pg_catalog.pg_terminate_backend({inside})"
+    pid, timeout = _inner(given[0]), ", ".join(["pgsandbox_pid", *given[1:]])
+    return (
+        f"(SELECT CASE WHEN {_setting('others')}::jsonb ? pgsandbox_pid::text"
+        " THEN pg_catalog.set_config('pgsandbox.ended', pg_catalog.concat("
+        "pg_catalog.current_setting('pgsandbox.ended', true), ' ', pgsandbox_pid), false)"
+        " IS NOT NULL"
+        f" WHEN pgsandbox_pid = {_setting('pid')}::integer"
+        f" THEN pg_catalog.pg_terminate_backend({_ME})"
+        f" ELSE pg_catalog.pg_terminate_backend({timeout}) END AS pg_terminate_backend"
+        f" FROM (SELECT ({pid})::integer AS pgsandbox_pid OFFSET 0) AS pgsandbox_who)"
+    )
+
+
 def _channels(_: str) -> str:
     return (
         "(SELECT pg_catalog.json_array_elements_text("
@@ -260,6 +280,7 @@ def _currval(inside: str) -> str:
 _CALLS: dict[str, Callable[[str], str]] = {
     "pg_notify": _notified,
     "pg_backend_pid": _pid,
+    "pg_terminate_backend": _ended,
     "pg_listening_channels": _channels,
     "lastval": _lastval,
     "currval": _currval,
@@ -290,7 +311,6 @@ _BEFORE_COMMANDS = frozenset({";", "begin", "then", "else", "loop", ">"})
 
 # --------------------------------------------------------------------------- views
 
-_ME = "pg_catalog.pg_backend_pid()"
 _VIEWS = {
     "pg_stat_activity": (
         "SELECT pgsandbox_a.* FROM pg_catalog.pg_stat_activity pgsandbox_a"

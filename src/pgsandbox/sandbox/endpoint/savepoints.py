@@ -375,6 +375,7 @@ class SavepointStack:
     def _finish(self, session: ClientSession) -> None:
         session.in_transaction = session.is_explicit = False
         session.reads_only = session.is_deferrable = False
+        session.level = session.asked = ""
         session.constraint_modes.clear()
         session.has_failed = session.skips_constraints = False
         session.first_write = None

@@ -45,13 +45,15 @@ class SessionStatements:
             error: PgSandboxError = refusals.not_in_transaction(statement.text, test)
             raise StatementFailed(refusals.as_message(error))
         if kind is Kind.SNAPSHOT:
-            if not backend.lets_isolation_pass:
+            if not backend.lets_isolation_pass and _IS_TAKEN_AT_ONCE.search(statement.bare):
                 error = refusals.isolation_level(statement.text.strip(), backend.label, test)
                 raise StatementFailed(refusals.as_message(error))
             if _BEGINS.match(statement.bare):
                 backend.control.begin(statement.text)
                 return messages.complete(begin_tag(statement.text))
-            return messages.complete("SET")
+            if backend.lets_isolation_pass:
+                return messages.complete("SET")
+            return backend.control.set_mode(statement, is_alone=is_alone)
         if kind is Kind.MODE:
             return backend.control.set_mode(statement, is_alone=is_alone)
         if kind in (Kind.LISTEN, Kind.UNLISTEN, Kind.NOTIFY):
@@ -164,4 +166,6 @@ def _as_bool(value: str | None) -> str | None:
 
 _LONGEST_PAYLOAD = 7999
 """Bytes that a notification may carry (PostgreSQL manual, NOTIFY)."""
+_IS_TAKEN_AT_ONCE = re.compile(r"\bSNAPSHOT\b|\bCHARACTERISTICS\b", re.IGNORECASE)
+"""What does not wait for a statement that looks at rows: another's snapshot, a session's level."""
 _BEGINS = re.compile(r"\s*(?:BEGIN|START)\b", re.IGNORECASE)

@@ -102,6 +102,10 @@ class ClientSession:
     """Whether its present transaction refuses writes."""
     is_deferrable: bool = False
     """Whether its present transaction is DEFERRABLE."""
+    level: str = ""
+    """The isolation level that its present transaction asked for, unless it is READ COMMITTED."""
+    asked: str = ""
+    """The statement that asked for a snapshot which the transaction can't have."""
     has_queried: bool = False
     """Whether its present transaction has taken a snapshot, after which modes are fixed."""
     in_transaction: bool = False
@@ -140,6 +144,7 @@ class ClientSession:
     def take_over(self, other: ClientSession) -> None:
         """Stand where *other* does, without anything to undo."""
         self.reads_only, self.is_deferrable = other.reads_only, other.is_deferrable
+        self.level, self.asked = other.level, other.asked
         self.in_transaction, self.is_explicit = other.in_transaction, other.is_explicit
         self.has_failed = other.has_failed
         names = [each.given_name for each in other.savepoints if each.given_name is not None]
@@ -149,6 +154,7 @@ class ClientSession:
         """Stand outside of a transaction."""
         self.in_transaction = self.is_explicit = self.has_failed = False
         self.reads_only = self.is_deferrable = False
+        self.level = self.asked = ""
         self.constraint_modes.clear()
         self.savepoints.clear()
 

@@ -122,8 +122,8 @@ class SessionSettings:
         On a connection of its own the server would not know them. Here it does, once anybody has
         set them, and says that they are empty.
         """
-        if session.is_deferrable:
-            text = _DEFERRABLE.sub("default_transaction_deferrable", text)
+        for name in modes_shown(session, text):
+            text = _MODES[name].sub(f"default_{name}", text)
         placeholders = self._server.placeholders
         if not placeholders or not _READS_CUSTOM.search(text) or _DEFINES.search(text):
             return text  # what is defined outlives the moment, and is others' as well
@@ -277,7 +277,14 @@ def _assignments(values: Mapping[str, str | None], untouched: Mapping[str, str |
 
 
 _LAST = "_0123456789abcdefghijklmnopqrstuvwxyz"
-_DEFERRABLE = re.compile(r"\btransaction_deferrable\b(?!\s*=)", re.IGNORECASE)
+_MODES = {
+    "transaction_deferrable": re.compile(r"\btransaction_deferrable\b(?!\s*=)", re.IGNORECASE),
+    "transaction_isolation": re.compile(
+        r"\btransaction_isolation\b(?!\s*=)|(?<=\bSHOW\s)\s*TRANSACTION\s+ISOLATION\s+LEVEL\b",
+        re.IGNORECASE,
+    ),
+}
+"""Where a text reads a mode of its transaction."""
 _READS_CUSTOM = re.compile(
     r"(?P<before>\bcurrent_setting\s*\(\s*E?'|\bSHOW\s+)(?P<name>[A-Za-z_][\w$]*\.[\w.$]+)",
     re.IGNORECASE,
@@ -290,7 +297,18 @@ _ROLES = ("session_authorization", "role")
 @lru_cache(maxsize=2048)
 def reads_custom(text: str) -> bool:
     """Whether *text* reads a parameter by its name that the server may have to read by another."""
-    return (_READS_CUSTOM.search(text) or _DEFERRABLE.search(text)) is not None
+    patterns = (_READS_CUSTOM, *_MODES.values())
+    return any(pattern.search(text) for pattern in patterns)
+
+
+def modes_shown(session: ClientSession, text: str) -> dict[str, str]:
+    """Return the modes that *text* reads which the transaction of *session* has for itself."""
+    found = {}
+    if session.is_deferrable and _MODES["transaction_deferrable"].search(text):
+        found["transaction_deferrable"] = "on"
+    if session.level and _MODES["transaction_isolation"].search(text):
+        found["transaction_isolation"] = session.level
+    return found
 
 
 @lru_cache(maxsize=2048)

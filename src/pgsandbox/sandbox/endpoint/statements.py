@@ -176,6 +176,12 @@ class Statement:
         return other is not None and "pgsandbox.notified" in other.text
 
     @cached_property
+    def ends_sessions(self) -> bool:
+        """Whether it writes down which clients it ends, in the words that it is sent in."""
+        other = self._in_other_words if self.names_own_state else None
+        return other is not None and "pgsandbox.ended" in other.text
+
+    @cached_property
     def writes_in_catalog_functions(self) -> bool:
         """Whether a read calls a function of PostgreSQL's own that writes what rolls back."""
         return not self.is_ordinary and _WRITING_FUNCTIONS.search(self.bare) is not None
@@ -401,6 +407,7 @@ _OF_ORDINARY = dict.fromkeys(
         "names_sequence_state",
         "names_own_state",
         "writes_notifications_down",
+        "ends_sessions",
         "writes_in_catalog_functions",
         "sets_constraints",
         "is_set_local",

@@ -13,7 +13,7 @@ from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
 
-_PIDS = frozenset({"pg_backend_pid", "pg_stat_activity", "pg_locks"})
+_PIDS = frozenset({"pg_backend_pid", "pg_stat_activity", "pg_locks", "pg_terminate_backend"})
 
 
 class OwnState:
@@ -31,6 +31,9 @@ class OwnState:
             values["pid"] = backend.client.pid
         if "pg_stat_activity" in names:
             values["clients"] = [self._described(each) for each in backend.database.backends]
+        if "pg_terminate_backend" in names:
+            others = (each.client.pid for each in backend.database.backends if each is not backend)
+            values["others"] = [str(pid) for pid in others]
         if "pg_locks" in names:
             values["locks"] = backend.database.advisory.listed()
         if "pg_prepared_statements" in names:
@@ -45,6 +48,14 @@ class OwnState:
                 for name, value in values.items()
             )
             transaction.server.queue(f"SELECT {calls}")
+
+    def ended(self, transaction: TestTransaction) -> set[int]:
+        """Return the process ids of the clients that the statement before has ended."""
+        server = transaction.server
+        written = server.rows("SELECT current_setting('pgsandbox.ended', true)")[0][0]
+        if written:
+            server.queue("SELECT set_config('pgsandbox.ended', '', false)")
+        return {int(pid) for pid in (written or "").split()}
 
     def _described(self, other: Backend) -> dict[str, object]:
         transaction = other.database.transaction

@@ -20,7 +20,7 @@ from pgsandbox.sandbox.endpoint.outer import IDS, OuterTransaction
 from pgsandbox.sandbox.endpoint.savepoints import SavepointStack
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerConnection, ServerError, ServerLost
 from pgsandbox.sandbox.endpoint.sessions import Ask, ClientSession, Executed, Run, Steps
-from pgsandbox.sandbox.endpoint.settings import SessionSettings, Setting
+from pgsandbox.sandbox.endpoint.settings import SessionSettings, Setting, modes_shown
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 
 
@@ -149,9 +149,10 @@ class TestTransaction:
 
     def _begin_mode(self, session: ClientSession, statement: Statement) -> str:
         """Let the coming statement have the modes of its transaction; return what ends that."""
-        if session.is_deferrable and "deferrable" in statement.text.lower():
-            # No subtransaction can have this mode, which means something to SERIALIZABLE only.
-            self.server.queue(f"SAVEPOINT {_MODE}; SET LOCAL default_transaction_deferrable = on")
+        shown = modes_shown(session, statement.text)
+        if shown:  # no subtransaction can have them, so it shows what it is told in other words
+            locals_ = "; ".join(f"SET LOCAL default_{each} = '{shown[each]}'" for each in shown)
+            self.server.queue(f"SAVEPOINT {_MODE}; {locals_}")
             return f"ROLLBACK TO SAVEPOINT {_MODE}; RELEASE SAVEPOINT {_MODE}"
         if session.reads_only:
             self.server.queue(f"SAVEPOINT {_MODE}; SET TRANSACTION READ ONLY")
@@ -191,6 +192,8 @@ class TestTransaction:
                 for name in ("read_only", "deferrable")
             )
             session.reads_only, session.is_deferrable = modes
+            level = self.settings.value(session, "default_transaction_isolation")
+            session.level = level if level == READ_UNCOMMITTED else ""
 
     def _sent(self, send: Callable[[], Outcome]) -> Outcome:
         try:
@@ -253,6 +256,9 @@ class TestTransaction:
         reads_only, is_deferrable = modes_of(text)
         session.reads_only = session.reads_only if reads_only is None else reads_only
         session.is_deferrable = session.is_deferrable if is_deferrable is None else is_deferrable
+        if (level := level_of(text)) is not None:
+            session.level = "" if level == READ_COMMITTED else level
+            session.asked = text.strip() if level in _OWN_SNAPSHOTS else ""
 
     def commit(self, session: ClientSession) -> None:
         """Let what *session* did since its transaction began stand for the rest of the test.
@@ -544,6 +550,19 @@ def modes_of(text: str) -> tuple[bool | None, bool | None]:
     return reads_only[-1] if reads_only else None, deferrable[-1] if deferrable else None
 
 
+def level_of(text: str) -> str | None:
+    """Return the isolation level that *text* asks for, in the words that SHOW has for it."""
+    found = _LEVEL.findall(text)
+    return " ".join(found[-1].lower().split()) if found else None
+
+
+READ_COMMITTED = "read committed"
+READ_UNCOMMITTED = "read uncommitted"  # which PostgreSQL runs as the former (manual, 13.2)
+_OWN_SNAPSHOTS = frozenset({"repeatable read", "serializable"})
+_LEVEL = re.compile(
+    r"\bISOLATION\s+LEVEL\s+(SERIALIZABLE|REPEATABLE\s+READ|READ\s+(?:UN)?COMMITTED)\b",
+    re.IGNORECASE,
+)
 _MODE = "pgsandbox_mode"
 _ON = re.compile(r"(?:=|\bTO)\s*'?(?:on|true|yes|1|t|y)\b", re.IGNORECASE)
 _READ_MODE = re.compile(r"\bREAD\s+(ONLY|WRITE)\b")

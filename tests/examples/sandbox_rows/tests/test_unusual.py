@@ -36,10 +36,7 @@ def connection(pg):
         "create database made_by_test",
         "alter system set work_mem = '8MB'",
         "do $$ begin insert into items (name) values ('lamp'); commit; end $$",
-        "set transaction isolation level serializable",
-        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
         "set session characteristics as transaction isolation level serializable",
-        "begin isolation level serializable",
         "/* a comment */ vacuum -- and another",
     ],
 )

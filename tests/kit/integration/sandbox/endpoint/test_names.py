@@ -116,6 +116,23 @@ def test_an_unnamed_statement_lasts_until_the_next(sandbox: Sandbox) -> None:
     assert rows(one.ask(bind("", "", "2") + execute() + SYNC)) == [("3",)]
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT pg_backend_pid() > 0",
+        "SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+        "SELECT count(*) = 0 FROM pg_prepared_statements",
+    ],
+)
+def test_an_unnamed_statement_may_ask_for_its_own_session(sandbox: Sandbox, sql: str) -> None:
+    """What it is told by simple queries before does not end it: asyncpg without its cache."""
+    client = sandbox.client()
+    client.ask(parse(sql) + describe("S") + SYNC)
+
+    assert rows(client.ask(parse(sql) + bind() + execute("", 1) + SYNC)) == [("t",)]
+    assert rows(client.ask(bind() + execute() + SYNC)) == [("t",)]
+
+
 def test_a_statement_outlives_its_test(sandbox: Sandbox) -> None:
     """A pool keeps its connections, and drivers their statements."""
     client = sandbox.client()
@@ -192,6 +209,21 @@ def test_portals_of_one_name_are_their_clients(sandbox: Sandbox) -> None:
     ]
 
     assert found == [[str(n * 100 + each) for each in (2, 3, 4, 5)] for n in range(3)]
+
+
+@pytest.mark.parametrize("and_then", [b"", parse("SELECT 1") + bind() + execute() + SYNC])
+def test_an_unnamed_portal_ends_with_the_next_query(sandbox: Sandbox, and_then: bytes) -> None:
+    """Also if rows are left in it, as asyncpg's fetchrow leaves them: it keeps no table in use."""
+    one, other = sandbox.client(), sandbox.client()
+    other.run("CREATE TABLE made AS SELECT 1 AS a UNION SELECT 2")
+    one.run("BEGIN")
+    heard = one.ask(parse("SELECT * FROM made") + bind() + execute("", 1) + SYNC)
+    if and_then:
+        one.ask(and_then)
+    one.run("COMMIT")
+
+    assert len(rows(heard)) == 1
+    assert errors(other.run("DROP TABLE made")) == []
 
 
 def test_unnamed_portals_are_their_clients(sandbox: Sandbox) -> None:

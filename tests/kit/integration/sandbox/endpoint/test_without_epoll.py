@@ -65,6 +65,7 @@ def test_many_clients_come_and_go(sandbox: Sandbox) -> None:
 def test_a_client_of_an_unknown_process_is_named_so(sandbox: Sandbox) -> None:
     """In the words of a refusal."""
     client = sandbox.client()
-    heard = client.run("BEGIN ISOLATION LEVEL SERIALIZABLE")
+    client.run("BEGIN ISOLATION LEVEL SERIALIZABLE")
+    heard = client.run("SELECT 1")
 
     assert "a process that does not say which" in str([each.fields for each in heard])

@@ -22,7 +22,7 @@ def sent(text: str) -> str:
         "SELECT notify FROM settings",
         "SELECT app.pg_backend_pid()",
         "CREATE VIEW mine AS SELECT pg_backend_pid()",
-        "SELECT pg_terminate_backend(pg_backend_pid())",
+        "SELECT pg_cancel_backend(pg_backend_pid())",
         "SELECT * FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
     ],
 )
