@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
+import contextlib
+import fnmatch
 import os
+import tomllib
 from pathlib import Path
 
 from pgsandbox.cli.init import first_test
@@ -34,7 +38,7 @@ class _Decision:
             *self._packages(),
             *self._conftest(),
         ]
-        test = self.folder / "test_first.py"
+        test = self._test_file()
         if not test.exists() and not self.reached.obstacle:
             lines, notes = first_test.lines(self.looked, self.reached.side)
             self.notes += notes
@@ -42,6 +46,36 @@ class _Decision:
         there = self._there()
         written = [each for each in proposals if each.is_addition or not each.path.exists()]
         return Plan(written, there, list(dict.fromkeys(self.notes)), self.reached.obstacle, test)
+
+    def _test_file(self) -> Path:
+        """Return the file of the first test, by a name that pytest collects in this project."""
+        patterns = self._python_files()
+        return self.folder / next(
+            (
+                name
+                for name in ("test_first.py", "first_test.py", "tests_first.py", "first_tests.py")
+                if any(fnmatch.fnmatch(name, each) for each in patterns)
+            ),
+            "test_first.py",
+        )
+
+    def _python_files(self) -> list[str]:
+        found = self._pytest_file()
+        if found is None:
+            return ["test_*.py"]
+        file, header = found
+        given: str | list[str] | None = None
+        if file.suffix == ".toml":
+            # Not the project's own where the tests have one.
+            document = tomllib.loads(file.read_text("utf-8"))
+            options = document.get("tool", {}).get("pytest", {}).get("ini_options", {})
+            given = options.get("python_files")
+        else:
+            parser = configparser.ConfigParser(interpolation=None, strict=False)
+            with contextlib.suppress(configparser.Error):
+                parser.read(file, "utf-8")
+                given = parser.get(header.strip("[]"), "python_files", fallback=None)
+        return given.split() if isinstance(given, str) else list(given or ["test_*.py"])
 
     # -- the files ----------------------------------------------------------------------------
 
@@ -215,7 +249,7 @@ class _Decision:
             lacking = [name for name in wanted if f"def {name}(" not in text]
             said = f"; it lacks the fixture {', '.join(lacking)}" if lacking else ""
             found.append(f"{looked.shown(conftest)} is there{said}")
-        test = self.folder / "test_first.py"
+        test = self._test_file()
         if test.exists():
             found.append(f"{looked.shown(test)} is there")
         return found
