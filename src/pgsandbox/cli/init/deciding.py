@@ -197,7 +197,8 @@ class _Decision:
 
     def _conftest(self) -> list[Proposal]:
         file = self.folder / "conftest.py"
-        if not self.reached.conftest and not self.reached.environ:
+        own = self._own_fixtures()
+        if not self.reached.conftest and not self.reached.environ and not own:
             return []
         lines = [Line('"""The application, as the integration tests meet it."""'), Line("")]
         if self.reached.environ:
@@ -220,6 +221,9 @@ class _Decision:
                 lines += [Line("")] if first and self.reached.conftest else []
                 lines.append(Line(text, why))
                 first = False
+        if own and self.reached.environ:
+            lines.append(Line(""))
+        lines += own
         rest = self.reached.conftest[len(imports) :]
         note = "  # noqa: E402" if self.reached.environ else ""
         if imports:
@@ -229,6 +233,24 @@ class _Decision:
             ]
         lines += rest
         return [Proposal(file, lines, "the smallest conftest for this kind of project")]
+
+    def _own_fixtures(self) -> list[Line]:
+        """Return the imports that bring back what a conftest above hides from the first test."""
+        hidden = {
+            name: f"{self.looked.shown(file)}:{function.lineno}"
+            for file, names in self.looked.suite.conftests.items()
+            if file.parent in self.folder.parents
+            for name, function in names.fixtures.items()
+            if name in _MODULES
+        }
+        codes = "E402, F401" if self.reached.environ else "F401"
+        return [
+            Line(
+                f"from pgsandbox.plugin.{_MODULES[name]} import {name}  # noqa: {codes}",
+                f"{place} hides it",
+            )
+            for name, place in sorted(hidden.items())
+        ]
 
     def _there(self) -> list[str]:
         looked, found = self.looked, []
@@ -254,6 +276,9 @@ class _Decision:
             found.append(f"{looked.shown(test)} is there")
         return found
 
+
+_MODULES = {"async_db_session": "async_fixtures", "db_session": "fixtures"}
+"""The fixtures that a first test may ask for, with the module of ``pgsandbox.plugin`` each."""
 
 _PYTEST = (
     ("pytest.ini", "[pytest]"),

@@ -344,6 +344,27 @@ def test_the_first_test_has_a_name_that_pytest_collects(
     assert f"tests/integration/{name}" in [each["path"] for each in found["files"]]
 
 
+def test_a_fixture_that_is_hidden_from_the_first_test_is_brought_back(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A conftest of the root acts on every folder, so that none can be chosen to avoid it."""
+    hides = """
+        import pytest
+
+        @pytest.fixture
+        def db_session():
+            raise RuntimeError("the suite's own")
+    """
+    root = written({**_PLAIN, "conftest.py": hides})
+    code = main(["init", "--yes"])
+    said = capsys.readouterr().out
+
+    assert code == 0, said
+    assert "conftest.py:4 hides it" in said
+    conftest = (root / "tests/integration/conftest.py").read_text()
+    assert "from pgsandbox.plugin.fixtures import db_session  # noqa: E402, F401\n" in conftest
+
+
 def test_the_client_runs_the_lifespan_where_there_is_one(
     written: Written, capsys: pytest.CaptureFixture[str]
 ) -> None:
