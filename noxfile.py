@@ -116,10 +116,16 @@ def matrix(session: nox.Session, sqlalchemy: str) -> None:
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """What ``all`` leaves out: the same tests in other orders, on workers, on older servers."""
+    """What ``all`` leaves out: the same tests in other orders, on workers, on older servers.
+
+    Then the tests that run pytest in a project, each run with an interpreter of its own: in ``all``
+    they are forks of one that has made its imports.
+    """
     install(session, *FOR_TESTS)
     install_checkout(session)
     session.run("pytest", *workers(), "-m", "nightly", *session.posargs)
+    words = ("-m", "not nightly", "tests/kit/integration", *session.posargs)
+    session.run("pytest", *workers(), *words, env={"KIT_TESTS_FRESH": "1"})
 
 
 @nox.session

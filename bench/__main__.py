@@ -53,6 +53,8 @@ def _tables(url: str, *, is_short: bool) -> list[Table]:
         rows.isolation(url, 500, count=5, is_long=False),
         rows.isolation(url, 2000, count=2, is_long=False),
         rows.workers(url, 2000, count=2),
+        rows.asynchronous(url, 500, count=5),
+        rows.findings(url, 500, count=5),
         rows.without_database(url, 2000, count=3),
         rows.plugin_import(count=20),
         rows.second_run(url, count=5),

@@ -20,6 +20,20 @@ PYTEST_POSTGRESQL = Contender("pytest-postgresql", "pytest_postgresql", plugin="
 
 REUSE = Contender("pgsandbox, --pg-reuse", "kit", plugin="pgsandbox", options=("--pg-reuse",))
 
+WITHOUT_FINDINGS = Contender(
+    "pgsandbox, uncommitted = ignore", "without_findings", plugin="pgsandbox"
+)
+
+_ASYNC = {
+    "file": "test_async_orders.py",
+    "options": (
+        *("-p", "pytest_asyncio.plugin"),
+        *("-o", "asyncio_default_fixture_loop_scope=session"),
+    ),
+}
+ASYNC_KIT = Contender("pgsandbox, sandbox, asyncpg", "async_kit", plugin="pgsandbox", **_ASYNC)
+ASYNC_RECIPE = Contender("hand-written recipe, asyncpg", "async_recipe", **_ASYNC)
+
 NO_DATABASE = Contender("with the plugin", "kit", plugin="pgsandbox", file="test_nothing.py")
 PLAIN = Contender("plain pytest", "recipe", file="test_nothing.py")
 
@@ -46,7 +60,7 @@ def isolation(server: str, tests: int, *, count: int, is_long: bool) -> Table:
     contenders += [CREATE_DROP, PYTEST_POSTGRESQL, CLONE] if is_long else []
     found = turns(contenders, tests, server=server, count=count)
     ratio = median_ratio(_per_test(found[KIT.name]), _per_test(found[RECIPE.name]))
-    targets = [(f"sandbox / recipe, {tests} tests", ratio, 1.05)]
+    targets = [(f"sandbox / recipe, {tests} tests", ratio, 1.0)]
     if is_long:
         share = median_ratio(_per_test(found[CLONE.name]), _per_test(found[PYTEST_POSTGRESQL.name]))
         targets.append((f"clone / pytest-postgresql, {tests} tests", share, 0.2))
@@ -79,6 +93,44 @@ def workers(server: str, tests: int, *, count: int) -> Table:
                 1 / 0.95,
             ),
         ),
+    )
+
+
+def asynchronous(server: str, tests: int, *, count: int) -> Table:
+    """Compare the sandbox with the recipe on an asynchronous session."""
+    return _beside(
+        ASYNC_KIT,
+        ASYNC_RECIPE,
+        turns([ASYNC_RECIPE, ASYNC_KIT], tests, server=server, count=count),
+        ("asynchronous", f"Time per asynchronous test, {tests} tests, {count} turns"),
+        (f"asynchronous sandbox / recipe, {tests} tests", 1.0),
+    )
+
+
+def findings(server: str, tests: int, *, count: int) -> Table:
+    """Compare tests with the search for what was never committed, and without it."""
+    return _beside(
+        KIT,
+        WITHOUT_FINDINGS,
+        turns([WITHOUT_FINDINGS, KIT], tests, server=server, count=count),
+        ("findings", f"The search for what was never committed, {tests} tests, {count} turns"),
+        (f"with the search / without, {tests} tests", 1.02),
+    )
+
+
+def _beside(
+    kit: Contender,
+    floor: Contender,
+    found: dict[str, list[Figures]],
+    title: tuple[str, str],
+    target: tuple[str, float],
+) -> Table:
+    ratio = median_ratio(_per_test(found[kit.name]), _per_test(found[floor.name]))
+    return Table(
+        *title,
+        ("run", "ms per test", "ratio", "whole run, s"),
+        tuple(_row(name, runs, found[floor.name]) for name, runs in found.items()),
+        ((target[0], ratio, target[1]),),
     )
 
 

@@ -199,7 +199,7 @@ class Beside:
 
 def run_beside_threads(folder: Path, tests: int, *, driver: str = "psycopg2") -> Beside:
     """Run so many *tests* of a project in *folder* beside its threads."""
-    project = Project(folder / "project", folder / "caches")
+    project = Project(folder / "project")
     project.write(
         {
             "models.py": MODELS.replace("(unique=True)", "()"),

@@ -45,7 +45,7 @@ class Stage:
         path = self.folder / name
         if not path.exists():
             shutil.copytree(EXAMPLES / "behaviours", path)
-        project = Project(path, self.folder / "caches")
+        project = Project(path)
         record = self.folder / f"{name}.jsonl"
         record.unlink(missing_ok=True)
         given = [f"--side={side}", f"--record={record}", f"--patience={self.patience}"]

@@ -7,7 +7,18 @@ from collections.abc import Iterator
 import pytest
 
 from bench.measuring import Contender, run
-from bench.rows import CLONE, CREATE_DROP, KIT, NO_DATABASE, PLAIN, RECIPE, TRUNCATE
+from bench.rows import (
+    ASYNC_KIT,
+    ASYNC_RECIPE,
+    CLONE,
+    CREATE_DROP,
+    KIT,
+    NO_DATABASE,
+    PLAIN,
+    RECIPE,
+    TRUNCATE,
+    WITHOUT_FINDINGS,
+)
 from pgsandbox import servers
 
 
@@ -26,7 +37,16 @@ def server() -> Iterator[str]:
         RECIPE,
         *(
             pytest.param(each, marks=pytest.mark.nightly)
-            for each in (CLONE, TRUNCATE, CREATE_DROP, NO_DATABASE, PLAIN)
+            for each in (
+                ASYNC_KIT,
+                ASYNC_RECIPE,
+                CLONE,
+                TRUNCATE,
+                CREATE_DROP,
+                NO_DATABASE,
+                PLAIN,
+                WITHOUT_FINDINGS,
+            )
         ),
     ],
     ids=lambda contender: f"{contender.folder}-{contender.file}",

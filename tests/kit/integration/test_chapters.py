@@ -52,7 +52,7 @@ def copy_of(name: str, factory: pytest.TempPathFactory) -> Project:
     """The example *name*, outside of the checkout."""
     path = factory.mktemp("example") / name
     shutil.copytree(EXAMPLES / name, path)
-    return Project(path, factory.mktemp("caches"))
+    return Project(path)
 
 
 @pytest.fixture(scope="module")

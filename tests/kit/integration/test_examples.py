@@ -17,12 +17,11 @@ MakeExample = Callable[[str], Project]
 @pytest.fixture(scope="module")
 def make_example(tmp_path_factory: pytest.TempPathFactory) -> MakeExample:
     """Copies an example to a directory of its own."""
-    caches = tmp_path_factory.mktemp("caches")
 
     def make(name: str) -> Project:
         path = tmp_path_factory.mktemp("example") / name
         shutil.copytree(EXAMPLES / name, path)
-        return Project(path, caches)
+        return Project(path)
 
     return make
 

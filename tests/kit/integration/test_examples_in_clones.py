@@ -41,10 +41,10 @@ _OF_THE_SANDBOX = {
 """Tests whose subject is the one transaction of the sandbox."""
 
 
-def _run(name: str, isolation: str, path: Path, caches: Path, *arguments: str, **env: str) -> None:
+def _run(name: str, isolation: str, path: Path, *arguments: str, **env: str) -> None:
     shutil.copytree(EXAMPLES / name, path)
     (path / "everywhere.py").write_text(_PLUGIN)
-    project = Project(path, caches)
+    project = Project(path)
     others = _OF_THE_SANDBOX.get(name, []) if isolation == "clone" else []
     selected = ["-k", " and ".join(f"not {each}" for each in others)] if others else []
     found = os.pathsep.join([project.environ()["PYTHONPATH"], str(path)])
@@ -65,22 +65,20 @@ ISOLATIONS = pytest.mark.parametrize("isolation", ["clone", pytest.param("sandbo
 @pytest.mark.parametrize("driver", ["psycopg2", pytest.param("psycopg", marks=NIGHTLY)])
 @pytest.mark.parametrize("name", ["library", "quickstart", "scopes", "tutorial"])
 def test_an_example_runs_in_a_clone_too(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, name: str, driver: str, isolation: str
+    tmp_path: Path, name: str, driver: str, isolation: str
 ) -> None:
     """Factories and sessions, with the drivers that block."""
-    caches = tmp_path_factory.getbasetemp() / "caches"
     url = f"--pg-url=postgresql+{driver}://dev@127.0.0.1:9/{name}_{driver}"
 
-    _run(name, isolation, tmp_path / name, caches, url)
+    _run(name, isolation, tmp_path / name, url)
 
 
 @ISOLATIONS
 @pytest.mark.parametrize("driver", ["asyncpg", pytest.param("psycopg", marks=NIGHTLY)])
 def test_the_asynchronous_example_runs_in_a_clone_too(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, driver: str, isolation: str
+    tmp_path: Path, driver: str, isolation: str
 ) -> None:
     """The same with the drivers that are awaited, on one event loop after the other."""
-    caches = tmp_path_factory.getbasetemp() / "caches"
     plugins = ("-p", "pytest_asyncio.plugin", "-p", "anyio")
 
-    _run("asynchronous", isolation, tmp_path / "tickets", caches, *plugins, TICKETS_DRIVER=driver)
+    _run("asynchronous", isolation, tmp_path / "tickets", *plugins, TICKETS_DRIVER=driver)

@@ -82,14 +82,8 @@ def shop(external: External) -> Shop:
 Run = Callable[..., Outcome]
 
 
-@pytest.fixture(scope="module")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the runs keep compiled modules."""
-    return tmp_path_factory.mktemp("caches")
-
-
 @pytest.fixture
-def run(tmp_path: Path, shop: Shop, caches: Path) -> Run:
+def run(tmp_path: Path, shop: Shop) -> Run:
     """Run a copy of an example, with lines added to its pyproject.toml."""
 
     def run(name: str, settings: str = "") -> Outcome:
@@ -97,7 +91,7 @@ def run(tmp_path: Path, shop: Shop, caches: Path) -> Run:
         shutil.copytree(EXAMPLES / name, path)
         with (path / "pyproject.toml").open("a") as file:
             file.write(f"\n{settings}")
-        return Project(path, caches).run(DATABASE_URL=shop.url)
+        return Project(path).run(DATABASE_URL=shop.url)
 
     return run
 
@@ -145,13 +139,13 @@ def test_after_nothing_reaches_the_development_database(run: Run, shop: Shop) ->
     assert sessions == 1
 
 
-def test_after_the_old_fixture_can_do_no_harm(shop: Shop, tmp_path: Path, caches: Path) -> None:
+def test_after_the_old_fixture_can_do_no_harm(shop: Shop, tmp_path: Path) -> None:
     """Somebody copies it back: every test is in error, and nothing is emptied."""
     shutil.copytree(EXAMPLES / "purging" / "after", tmp_path / "copied")
     shutil.copy(
         EXAMPLES / "purging" / "before" / "tests" / "conftest.py", tmp_path / "copied/tests"
     )
-    outcome = Project(tmp_path / "copied", caches).run(DATABASE_URL=shop.url)
+    outcome = Project(tmp_path / "copied").run(DATABASE_URL=shop.url)
     sessions = shop.sessions()
 
     assert outcome.counts == {"errors": 1}

@@ -58,7 +58,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project ``refusals``, outside of the checkout."""
     path = tmp_path_factory.mktemp("example") / "refusals"
     shutil.copytree(EXAMPLES / "refusals", path)
-    project = Project(path, tmp_path_factory.mktemp("caches"))
+    project = Project(path)
     settings = path / "pyproject.toml"
     settings.write_text(settings.read_text().replace('"shop"', f'"{project.name}"'))
     return project

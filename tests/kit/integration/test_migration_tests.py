@@ -25,7 +25,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """A run of the example outside of the checkout."""
     path = tmp_path_factory.mktemp("example") / "migrating"
     shutil.copytree(EXAMPLES / "migrating", path)
-    return Project(path, tmp_path_factory.mktemp("caches")).run("-p", "no:randomly")
+    return Project(path).run("-p", "no:randomly")
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -51,6 +51,6 @@ def test_a_project_without_migrations(tmp_path: Path) -> None:
     file = path / "tests" / "integration" / "test_migrations.py"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("from pgsandbox.plugin.migration_tests import test_migrations_have_one_head\n")
-    outcome = Project(path, tmp_path / "caches").run("-k", "one_head")
+    outcome = Project(path).run("-k", "one_head")
 
     assert "ConfigurationError: There are no migrations to check." in outcome.out

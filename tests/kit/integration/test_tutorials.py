@@ -18,8 +18,8 @@ Step = Callable[..., Outcome]
 class Tutorial(Project):
     """A folder to which the files of an example come one by one."""
 
-    def __init__(self, path: Path, caches: Path, example: str) -> None:
-        super().__init__(path, caches)
+    def __init__(self, path: Path, example: str) -> None:
+        super().__init__(path)
         self._example = EXAMPLES / example
 
     def add(self, *files: str, under: str = "") -> None:
@@ -47,13 +47,13 @@ def shown(run: Outcome) -> str:
 @pytest.fixture(scope="module")
 def from_nothing(tmp_path_factory: pytest.TempPathFactory) -> Tutorial:
     """An empty folder."""
-    return Tutorial(tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("caches"), "tutorial")
+    return Tutorial(tmp_path_factory.mktemp("empty"), "tutorial")
 
 
 @pytest.fixture(scope="module")
 def established(tmp_path_factory: pytest.TempPathFactory) -> Tutorial:
     """A Flask project that has no test."""
-    project = Tutorial(tmp_path_factory.mktemp("flask"), tmp_path_factory.mktemp("caches"), "flask")
+    project = Tutorial(tmp_path_factory.mktemp("flask"), "flask")
     project.configure("")
     for name in ("__init__.py", "models.py", "projects.py"):
         project.add(f"myapp/{name}")
@@ -63,8 +63,7 @@ def established(tmp_path_factory: pytest.TempPathFactory) -> Tutorial:
 @pytest.fixture(scope="module")
 def asynchronous(tmp_path_factory: pytest.TempPathFactory) -> Tutorial:
     """A FastAPI project that has no test."""
-    path, caches = tmp_path_factory.mktemp("fastapi"), tmp_path_factory.mktemp("caches")
-    project = Tutorial(path, caches, "fastapi")
+    project = Tutorial(tmp_path_factory.mktemp("fastapi"), "fastapi")
     project.configure("")
     for name in ("__init__.py", "app.py", "database.py", "models.py"):
         project.add(f"bookings/{name}")

@@ -67,7 +67,7 @@ def test_the_ready_made_test_says_the_same(
     """In the sandbox, where the application's own session is in the same transaction."""
     file = project / "tests/integration/test_every_factory.py"
     shutil.copy(EXAMPLES / "factories/tests/integration/test_every_factory.py", file)
-    outcome = Project(project, tmp_path / "caches").run("-p", "no:randomly")
+    outcome = Project(project).run("-p", "no:randomly")
     file.unlink()
     section = outcome.section("test_factories_make_what_the_models_say")
     codes = [line.split()[1] for line in checked.stdout.splitlines() if line.startswith("tests/")]
@@ -152,6 +152,6 @@ def test_the_ready_made_test_passes_on_every_driver(driver: str, tmp_path: Path)
     settings = path / "pyproject.toml"
     url = f'url = "postgresql+{driver}://app@localhost/shop"\n'
     settings.write_text(settings.read_text() + url)
-    outcome = Project(path, tmp_path / "caches").run("-p", "no:randomly")
+    outcome = Project(path).run("-p", "no:randomly")
 
     assert outcome.counts == {"passed": 1}

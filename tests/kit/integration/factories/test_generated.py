@@ -96,6 +96,6 @@ def test_a_place_for_the_reader(tmp_path: Path) -> None:
 
 def test_the_ready_made_test_passes(shop: Path, tmp_path: Path) -> None:
     """One import switches it on."""
-    outcome = Project(shop, tmp_path / "caches").run("-p", "no:randomly")
+    outcome = Project(shop).run("-p", "no:randomly")
 
     assert outcome.counts == {"passed": 1}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import pytest
 
@@ -31,27 +30,18 @@ def external() -> Iterator[External]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the runs keep compiled modules; workers of pytest-xdist share them."""
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if base.name.startswith("popen-") else base) / "caches"
-
-
 @pytest.fixture(scope="module")
-def bare_project(tmp_path_factory: pytest.TempPathFactory, caches: Path) -> Project:
+def bare_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A directory without any file."""
-    return Project(tmp_path_factory.mktemp("project"), caches)
+    return Project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="session")
-def make_project(
-    tmp_path_factory: pytest.TempPathFactory, caches: Path, server: Server
-) -> MakeProject:
+def make_project(tmp_path_factory: pytest.TempPathFactory, server: Server) -> MakeProject:
     """Write a project that uses pgsandbox: its files, its settings, its lines for pytest."""
 
     def make(files: Mapping[str, str], settings: str = "", ini: str = "") -> Project:
-        project = Project(tmp_path_factory.mktemp("project"), caches)
+        project = Project(tmp_path_factory.mktemp("project"))
         project.write({"models.py": MODELS, **files})
         project.configure(f'[tool.pgsandbox]\nmetadata = "models:Base"\n{settings}', ini)
         return project

@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import ClassVar
 
 import psycopg2
 import pytest
@@ -22,6 +23,7 @@ from psycopg2 import sql
 
 import pgsandbox
 from pgsandbox.servers import Server
+from tests.kit import forks
 
 SECRET = "tr0ub4dor"
 """The password in every URL that these projects use; no message may show it."""
@@ -98,11 +100,15 @@ class Outcome:
 class Project:
     """A project below a directory of its own, whose database has a name that no other has."""
 
-    def __init__(self, path: Path, caches: Path) -> None:
+    compiled: ClassVar[Path | None] = None
+    """Where all projects of a run of the kit's tests keep compiled modules."""
+
+    def __init__(self, path: Path, caches: Path | None = None) -> None:
         self.path = path
         self.name = f"shop_{secrets.token_hex(4)}"
         """Its name, from which the test database's is made."""
-        self._caches = caches
+        self._caches = caches or self.compiled or path.parent / "caches"
+        """Where its runs keep compiled modules: libraries, too, which take seconds to compile."""
 
     def write(self, files: Mapping[str, str]) -> None:
         """Write *files*, text by path, with the project's name for each ``<name>``."""
@@ -117,12 +123,29 @@ class Project:
         self.write({"pyproject.toml": text})
 
     def run(
-        self, *arguments: str, seconds: float = 60, below: str = ".", **environ: str
+        self,
+        *arguments: str,
+        seconds: float = 60,
+        below: str = ".",
+        is_fresh: bool = False,
+        **environ: str,
     ) -> Outcome:
-        """Run pytest with *arguments* and *environ* to its end, in the directory *below*."""
+        """Run pytest with *arguments* and *environ* to its end, in the directory *below*.
+
+        It is a fork of a process that has made most imports, unless its interpreter *is fresh*.
+        """
         began = time.monotonic()
-        process = self.start(*arguments, below=below, **environ)
-        return self.finish(process, began, seconds=seconds)
+        words = ("pytest", "-p", _PLUGIN, *arguments)
+        environment = self.environ() | environ
+        run = forks.run_fresh if is_fresh else forks.run
+        try:
+            done = run(*words, cwd=self.path / below, environ=environment, seconds=seconds)
+        except subprocess.TimeoutExpired as late:
+            pytest.fail(
+                f"the run did not end within {seconds} s:\n{late.stdout!s}\n{late.stderr!s}"
+            )
+        print(f"{done.stdout}\n{done.stderr}")  # for whoever reads why a test of ours failed
+        return Outcome(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
 
     def finish(
         self, process: subprocess.Popen[str], began: float = 0.0, *, seconds: float = 60

@@ -49,7 +49,7 @@ def plain(bare_project: Project) -> Project:
 @pytest.fixture(scope="module")
 def outcome(plain: Project) -> Outcome:
     """Its run, with the plugin loaded."""
-    return plain.run("-p", "no:cacheprovider")
+    return plain.run("-p", "no:cacheprovider", is_fresh=True)
 
 
 def test_nothing_is_added(outcome: Outcome) -> None:
@@ -59,7 +59,8 @@ def test_nothing_is_added(outcome: Outcome) -> None:
 
 def test_nothing_is_said(outcome: Outcome, plain: Project) -> None:
     """The output is that of a run without the plugin, but for pytest's own list of plugins."""
-    without = plain.run("-p", "no:cacheprovider", "-p", "no:pgsandbox", "-p", "no:pgsandbox.plugin")
+    off = ("-p", "no:pgsandbox", "-p", "no:pgsandbox.plugin")
+    without = plain.run("-p", "no:cacheprovider", *off, is_fresh=True)
 
     assert _lines(outcome) == _lines(without)
     assert outcome.err == without.err == ""

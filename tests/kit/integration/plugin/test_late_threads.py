@@ -364,13 +364,14 @@ def test_what_others_are_refused_fails_no_test(make_project: MakeProject) -> Non
     assert outcome.counts.get("passed", 0) >= 19
 
 
-def test_tests_beside_threads_pass(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tests", [60, pytest.param(300, marks=pytest.mark.nightly)])
+def test_tests_beside_threads_pass(tmp_path: Path, tests: int) -> None:
     """Reads in a loop, rollbacks while a test ends, late writes: the short version of 10,000."""
-    found = run_beside_threads(tmp_path, 300)
+    found = run_beside_threads(tmp_path, tests)
 
     assert found.is_well, found.text
     assert found.counts["reads"] > 0
-    assert found.counts["rollback"] == 300
+    assert found.counts["rollback"] == tests
 
 
 @pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])

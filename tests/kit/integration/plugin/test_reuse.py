@@ -98,7 +98,7 @@ class Runs:
     project: Project
     url: str
 
-    def run(self, *arguments: str, **environ: str) -> Outcome:
+    def run(self, *arguments: str, is_fresh: bool = False, **environ: str) -> Outcome:
         """One more run, which passes."""
         outcome = self.project.run(
             "--pg-reuse",
@@ -106,6 +106,7 @@ class Runs:
             "-p",
             "no:randomly",
             *arguments,
+            is_fresh=is_fresh,
             TEST_DATABASE_URL=self.url,
             **environ,
         )
@@ -156,9 +157,9 @@ def migrated(make_runs: Callable[..., Runs]) -> Runs:
 
 def test_the_second_run_builds_nothing(seeded: Runs) -> None:
     """Nor does one of two workers, which find what a single process has built."""
-    first = seeded.run()
+    first = seeded.run(is_fresh=True)
     before = seeded.builds
-    again = seeded.run()
+    again = seeded.run(is_fresh=True)
     seeded.run("-p", "xdist", "-n", "2")
 
     assert said(again, "rows:") == said(first, "rows:") != []

@@ -61,10 +61,10 @@ def shop(external: External) -> Shop:
 
 
 @pytest.fixture
-def project(tmp_path: Path, caches: Path) -> Project:
+def project(tmp_path: Path) -> Project:
     """A configured project whose one test empties the development database."""
     (tmp_path / "shop").mkdir()
-    project = Project(tmp_path / "shop", caches)
+    project = Project(tmp_path / "shop")
     project.write(_SHOP)
     return project
 
@@ -170,10 +170,10 @@ def test_a_table_that_is_nearly_ours_stops_the_run(
 
 
 @pytest.fixture
-def insisting(tmp_path: Path, caches: Path) -> Project:
+def insisting(tmp_path: Path) -> Project:
     """The example that insists on the plugin, in both ways."""
     shutil.copytree(EXAMPLES / "insisting", tmp_path / "insisting")
-    return Project(tmp_path / "insisting", caches)
+    return Project(tmp_path / "insisting")
 
 
 def _run(project: Project, shop: Shop, *arguments: str, **environ: str) -> str:

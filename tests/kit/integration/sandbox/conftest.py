@@ -106,12 +106,11 @@ def run_rows(tmp_path_factory: pytest.TempPathFactory, development: Development)
     The engines are made at import time from settings that lead to the development databases, and
     the test databases are made on the same server.
     """
-    caches = tmp_path_factory.mktemp("caches")
 
     def run(driver: str, *arguments: str, project: str = "sandbox_rows") -> Cases:
         path = tmp_path_factory.mktemp("sandbox") / project
         shutil.copytree(EXAMPLES / project, path)
-        Project(path, caches).run(
+        Project(path).run(
             "--junitxml=report.xml",
             *arguments,
             seconds=180,

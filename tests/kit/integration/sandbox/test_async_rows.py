@@ -172,7 +172,7 @@ def example(driver: str, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 def _run(
     path: Path, tmp_path_factory: pytest.TempPathFactory, driver: str, *arguments: str
 ) -> Outcome:
-    project = Project(path, tmp_path_factory.mktemp("caches"))
+    project = Project(path)
     environ = {"TICKETS_DRIVER": driver, "PYTHONWARNINGS": "error", "PYTHONASYNCIODEBUG": "1"}
     return project.run("--pg-server=embedded", *PLUGINS, *arguments, **environ)
 

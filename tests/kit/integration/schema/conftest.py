@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tests.kit.integration.databases.conftest import running_server
-from tests.kit.integration.plugin.conftest import caches, make_project, server
+from tests.kit.integration.plugin.conftest import make_project, server
 
-__all__ = ["caches", "make_project", "running_server", "server"]
+__all__ = ["make_project", "running_server", "server"]

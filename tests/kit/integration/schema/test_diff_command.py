@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pgsandbox.servers import Server
+from tests.kit import forks
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Project, databases
 from tests.kit.integration.recorded import EXAMPLES, normalised, recorded
@@ -95,14 +94,11 @@ class Outcome:
     """What the command did."""
 
     def __init__(self, project: Project, *arguments: str, below: str = ".") -> None:
-        run = subprocess.run(
-            [sys.executable, "-m", "pgsandbox", "schema", "diff", *arguments],
+        run = forks.run(
+            *("pgsandbox", "schema", "diff", *arguments),
             cwd=Path(project.path, below),
-            env=project.environ(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
+            environ=project.environ(),
+            seconds=60,
         )
         self.code, self.out, self.err = run.returncode, run.stdout, run.stderr
 

@@ -12,6 +12,7 @@ from alembic import command
 from alembic.config import Config
 
 from pgsandbox.servers import Server
+from tests.kit import forks
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import SECRET, Project, databases, execute
 
@@ -42,14 +43,11 @@ NOBODY = f"dev:{SECRET}@127.0.0.1:1/<name>"
 
 def diff(project: Project) -> subprocess.CompletedProcess[str]:
     """Run ``pgsandbox schema diff`` in *project*."""
-    return subprocess.run(
-        [sys.executable, "-m", "pgsandbox", "schema", "diff"],
+    return forks.run(
+        *("pgsandbox", "schema", "diff"),
         cwd=project.path,
-        env=project.environ(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        environ=project.environ(),
+        seconds=60,
     )
 
 

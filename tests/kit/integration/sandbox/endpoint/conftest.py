@@ -15,10 +15,10 @@ import pytest
 from pgsandbox import servers
 from pgsandbox.sandbox.endpoint_process import PORT, EndpointProcess
 from pgsandbox.servers import Server
-from tests.kit.integration.plugin.conftest import caches, make_project
+from tests.kit.integration.plugin.conftest import make_project
 from tests.kit.integration.sandbox.endpoint.wire import Wire
 
-__all__ = ["caches", "make_project", "server"]
+__all__ = ["make_project", "server"]
 
 TABLES = """
     CREATE TABLE items (id integer PRIMARY KEY, name text NOT NULL DEFAULT '');

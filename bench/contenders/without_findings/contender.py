@@ -1,0 +1,1 @@
+"""The kit needs nothing but its four lines of configuration."""

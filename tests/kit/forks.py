@@ -1,0 +1,242 @@
+"""Python programs that begin with the imports done: forks of a process that has made them.
+
+``python -m pytest`` takes a second of one processor before it looks at a test, nearly all of it for
+imports, and the kit's tests start it a thousand times. Here one process imports what every run of
+them needs, does nothing else, and is forked for each: the fork gets the directory, the environment
+and the arguments of the program that it is to be, and ends as that program does.
+
+What a fork can't show is how a fresh interpreter begins. `run` starts one where the environment
+says something to Python itself, and always where ``KIT_TESTS_FRESH`` is set, as it is in
+``nox -s nightly``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import random
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+FRESH = "KIT_TESTS_FRESH"
+
+_IMPORTED = (
+    *("pytest", "_pytest.assertion.rewrite", "_pytest.legacypath", "_pytest.pytester_assertions"),
+    *(
+        "_pytest.stepwise",
+        "_pytest.junitxml",
+        "_pytest.faulthandler",
+        "_pytest.unraisableexception",
+    ),
+    *("psycopg2", "psycopg2.extras", "sqlalchemy.orm", "sqlalchemy.dialects.postgresql.psycopg2"),
+    *("pgsandbox.plugin.active", "pgsandbox.plugin.fixtures"),
+)
+"""What every run of the kit's plugin imports; nothing that it imports at need only."""
+_ROOT = Path(__file__).parents[2]
+_OURS_TO_SET = frozenset({"PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"})
+
+
+class Forks:
+    """The process that is forked, from the first run to the end of this one."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                cwd=_ROOT,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        self._socket = ours
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        atexit.register(self.close)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process has started it and may ask it."""
+        return self._pid == os.getpid() and self._process.poll() is None
+
+    def run(
+        self,
+        command: Sequence[str],
+        cwd: Path,
+        environ: Mapping[str, str],
+        files: tuple[TextIO, TextIO],
+        seconds: float,
+    ) -> int:
+        """Return the exit code of a fork; *command* is a module and its arguments.
+
+        Raises:
+            TimeoutError: it did not end in time, and was killed with its process group.
+        """
+        with self._lock:
+            asked = json.dumps([list(command), str(cwd), dict(environ)]).encode()
+            socket.send_fds(self._socket, [b"%10d" % len(asked)], [each.fileno() for each in files])
+            self._socket.sendall(asked)
+            self._socket.settimeout(5)
+            pid = int(_exactly(self._socket, 10))
+            self._socket.settimeout(seconds)
+            try:
+                return int(_exactly(self._socket, 10))
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+                self._socket.settimeout(5)
+                _exactly(self._socket, 10)
+                raise
+
+    def close(self) -> None:
+        """End it."""
+        if self._pid == os.getpid():
+            self._socket.close()
+            self._process.wait()
+
+
+_forks: list[Forks] = []
+
+
+def run(
+    module: str,
+    *arguments: str,
+    cwd: Path,
+    environ: Mapping[str, str],
+    seconds: float,
+) -> subprocess.CompletedProcess[str]:
+    """Return what ``python -m`` *module* has said, and how it has ended, in a process of its own.
+
+    Raises:
+        subprocess.TimeoutExpired: it did not end in time, and was killed.
+    """
+    command = [module, *arguments]
+    if FRESH in os.environ or any(
+        environ.get(name) != os.environ.get(name)  # which the forked process began with
+        for name in {*environ, *os.environ}
+        if name.startswith("PYTHON") and name not in _OURS_TO_SET
+    ):
+        return run_fresh(*command, cwd=cwd, environ=environ, seconds=seconds)
+    if not _forks or not _forks[0].is_ours:
+        _forks[:] = [Forks()]
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as out,
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as err,
+    ):
+        code: int | None = None
+        with contextlib.suppress(TimeoutError):
+            code = _forks[0].run(command, cwd, environ, (out, err), seconds)
+        said = [each.read() for each in (out, err) if each.seek(0) == 0]
+    if code is None:
+        raise subprocess.TimeoutExpired(command, seconds, *said)
+    return subprocess.CompletedProcess(command, code, *said)
+
+
+def run_fresh(
+    *command: str, cwd: Path, environ: Mapping[str, str], seconds: float
+) -> subprocess.CompletedProcess[str]:
+    """Return the same of a process with an interpreter of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=cwd,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired as late:
+        os.killpg(process.pid, signal.SIGKILL)
+        late.output, late.stderr = process.communicate()
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+# ---------------------------------------------------------------------- in the process itself
+
+
+def serve(asked: socket.socket) -> tuple[list[str], str, dict[str, str], list[int]] | None:
+    """Fork for each request; return the request in the fork, and None at the end."""
+    while True:
+        header, files, _, _ = socket.recv_fds(asked, 10, 2)
+        if not header:
+            return None
+        header += _exactly(asked, 10 - len(header)) if len(header) < 10 else b""
+        command, cwd, environ = json.loads(_exactly(asked, int(header)))
+        pid = os.fork()
+        if pid == 0:
+            asked.close()
+            return command, cwd, environ, files
+        for each in files:
+            os.close(each)
+        asked.sendall(b"%10d" % pid)
+        _, status = os.waitpid(pid, 0)
+        asked.sendall(b"%10d" % os.waitstatus_to_exitcode(status))
+
+
+def become(command: list[str], cwd: str, environ: dict[str, str], files: list[int]) -> None:
+    """Let this process be as ``python -m`` *command* would find itself."""
+    os.setsid()
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environ)
+    for descriptor, ours in zip(files, (1, 2), strict=True):
+        os.dup2(descriptor, ours)
+        os.close(descriptor)
+    random.seed()
+    sys.argv = ["-m", *command[1:]]
+    sys.orig_argv = [sys.executable, "-m", *command]
+    sys.path[:0] = [cwd, *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.pycache_prefix = environ.get("PYTHONPYCACHEPREFIX")
+    sys.dont_write_bytecode = bool(environ.get("PYTHONDONTWRITEBYTECODE"))
+    sys.path_importer_cache.clear()
+    importlib.invalidate_caches()
+
+
+def _exactly(source: socket.socket, count: int) -> bytes:
+    received = b""
+    while len(received) < count:
+        part = source.recv(count - len(received))
+        if not part:
+            raise ConnectionError("the process that is forked has ended")
+        received += part
+    return received
+
+
+def _prepare() -> None:
+    for name in _IMPORTED:
+        importlib.import_module(name)
+    from _pytest.assertion.rewrite import AssertionRewritingHook
+
+    # pytest warns of a plugin that was imported before it could rewrite its assertions.
+    for name in ("pgsandbox", "pgsandbox.plugin", "asyncio"):
+        loader: Any = AssertionRewritingHook.__new__(AssertionRewritingHook)
+        sys.modules[name].__loader__ = loader
+    # No program that is run here should find this project's tests.
+    del sys.path[0]
+    for name in [each for each in sys.modules if each.partition(".")[0] == "tests"]:
+        del sys.modules[name]
+    gc.collect()
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    _prepare()
+    request = serve(socket.socket(fileno=int(sys.argv[1])))
+    if request is not None:
+        become(*request)
+        runpy.run_module(request[0][0], run_name="__main__", alter_sys=True)
