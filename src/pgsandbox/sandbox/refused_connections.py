@@ -153,7 +153,8 @@ def _foreign(attempt: Attempt, remedy: str) -> ForeignDatabase:
             Fact("test database", homes or "none yet"),
             *(each for each in attempt.settings if each.name != "paths"),
         ],
-        remedy=superfluous.remedy(maker) if maker else remedy,
+        # The engine may be the application's own, and wants to be led to the test database still.
+        remedy=f"{superfluous.remedy(maker)} {remedy}" if maker else remedy,
     )
 
 

@@ -30,7 +30,7 @@ def maker() -> str | None:
 
     It is the outermost function of the tests' own files, with its file and line; None where no
     function of theirs names such a call or statement. An application that makes its tables when it
-    starts is none: nobody can delete that.
+    starts is none, nor is a test: nobody can delete those.
     """
     found, makes = None, False
     for frame in call_sites.frames():
@@ -39,7 +39,8 @@ def maker() -> str | None:
         if _is_of_tests(frame.f_code.co_filename):
             makes = makes or _makes(frame.f_code)
             found = frame
-    return _shown(found) if makes else None
+    is_test = found is not None and found.f_code.co_name.startswith("test")
+    return _shown(found) if makes and not is_test else None
 
 
 def facts(maker: str | None) -> list[Fact]:

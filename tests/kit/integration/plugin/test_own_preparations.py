@@ -87,6 +87,22 @@ def test_another_refusal_is_told_in_every_test(make_project: MakeProject) -> Non
     assert run.text.count("Give the application the test database's URL") == 3
 
 
+def test_a_test_that_makes_tables_is_not_told_to_be_deleted(make_project: MakeProject) -> None:
+    """It has a reason of its own, and is told where it may do so."""
+    test = """
+    from models import Base
+    from sqlalchemy import create_engine
+
+    def test_tables(db_session):
+        Base.metadata.create_all(create_engine("postgresql+psycopg2://localhost:1/other"))
+"""
+    run = make_project({"tests/integration/test_it.py": test}).run()
+
+    assert run.counts == {"failed": 1}
+    assert "Delete `" not in run.text
+    assert "Give the application the test database's URL" in run.text
+
+
 def test_a_hook_is_told_in_one_message(make_project: MakeProject) -> None:
     """And pytest does not take it for a failure of its own."""
     run = _run(make_project, _AT_START, "tests")
