@@ -27,6 +27,7 @@ from pgsandbox.plugin.pg import Pg
 from pgsandbox.plugin.reporting import RunSummary
 from pgsandbox.plugin.scopes import Scopes
 from pgsandbox.plugin.termination import Termination
+from pgsandbox.plugin.told_once import ToldOnce
 from pgsandbox.sandbox.interceptor import ConnectionInterceptor
 from pgsandbox.sandbox.repeated_queries import RepetitionWatch
 from pgsandbox.sandbox.uncommitted import Found
@@ -93,6 +94,7 @@ class ActivePlugin:
         if not any(hasattr(each, "live_server") for each in config.pluginmanager.get_plugins()):
             config.pluginmanager.register(serving_fixtures, "pgsandbox-serving-fixtures")
         config.pluginmanager.register(Forked(), "pgsandbox-forked")
+        config.pluginmanager.register(ToldOnce(), "pgsandbox-told-once")
         config.pluginmanager.register(self.scopes, "pgsandbox-scopes")
 
     # -- the run ------------------------------------------------------------------------------
@@ -318,6 +320,7 @@ class ActivePlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Enter the sandbox before the test's fixtures are set up."""
+        __tracebackhide__ = True
         began = time.perf_counter()
         self.run.interceptor.begin(item.nodeid)
         self._chosen = None
@@ -332,6 +335,7 @@ class ActivePlugin:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Fail a test that passed although its transaction did not hold."""
+        __tracebackhide__ = True
         self._tasks.begin(getattr(item, "funcargs", {}).values())
         self._left = []
         try:
@@ -375,6 +379,7 @@ class ActivePlugin:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
         """Leave the sandbox after the last of the test's fixtures is torn down."""
+        __tracebackhide__ = True
         if self.item is item:
             self.run.interceptor.wind_down()
         try:

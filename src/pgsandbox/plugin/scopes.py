@@ -80,6 +80,7 @@ class Scopes:
 
     def finish_with_test(self) -> None:
         """Finish the wider fixtures whose rows are in the database of the test that is over."""
+        __tracebackhide__ = True
         fixtures, self._of_test = self._of_test, []
         _finish(fixtures[::-1])
         if fixtures:
@@ -93,6 +94,7 @@ class Scopes:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
         """Keep what a fixture of a wider scope makes until that scope ends."""
+        __tracebackhide__ = True
         if request.scope not in _SCOPES:
             return (yield)
         try:
@@ -101,6 +103,7 @@ class Scopes:
             self._interceptor.threads.are_known()
 
     def _set_up_wider(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
+        __tracebackhide__ = True
         item = self._plugin.item
         if item is None:
             return (yield)
@@ -114,6 +117,7 @@ class Scopes:
     def _set_up(
         self, fixturedef: Any, request: Any, item: pytest.Item
     ) -> Generator[None, Any, Any]:
+        __tracebackhide__ = True
         rank = _SCOPES.index(request.scope)
         refusal = self._finish_narrower(fixturedef, request, rank, item)
         params = _params(fixturedef, item)
@@ -150,6 +154,7 @@ class Scopes:
         self, level: Level, fixturedef: Any, request: Any
     ) -> Generator[None, Any, Any]:
         """Keep it with the fixture that has called for it, and end it with that one."""
+        __tracebackhide__ = True
         fixturedef.addfinalizer(partial(self._ended, level, fixturedef))
         result = yield
         level.fixtures.append((fixturedef, request))
@@ -160,6 +165,7 @@ class Scopes:
         self, fixturedef: Any, request: Any, item: pytest.Item
     ) -> Generator[None, Any, Any]:
         """End it with the test, in whose database its rows are."""
+        __tracebackhide__ = True
         before = self._sent_to_clones()
         factories.use_session_source(self._session)
         try:
@@ -210,6 +216,7 @@ class Scopes:
 
     def _ending(self, level: Level, fixturedef: Any) -> None:
         """Before the teardown: finish the levels above, and bring the fixture's own rows back."""
+        __tracebackhide__ = True
         if level.ending is not None or level not in self._standing:
             return
         level.ending = fixturedef
@@ -223,6 +230,7 @@ class Scopes:
 
     def _ended(self, level: Level, fixturedef: Any) -> None:
         """After the teardown: roll back its rows."""
+        __tracebackhide__ = True
         if level.ending is not fixturedef:
             return
         errors = self._fixture_data.end(level)
@@ -233,6 +241,7 @@ class Scopes:
 
 def _finish(fixtures: list[tuple[Any, Any]]) -> None:
     """Finish all of *fixtures*, as pytest does; raise the first error when that is done."""
+    __tracebackhide__ = True
     failed = None
     for fixturedef, request in fixtures:
         try:

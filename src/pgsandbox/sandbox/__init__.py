@@ -12,6 +12,7 @@ In the test process:
 * ``driver_connections``: whose a driver's connection is, and where it goes;
 * ``rewriting``: where a connection goes instead, in the words of each driver;
 * ``driver_hooks``: the drivers' own ``connect``, watched;
+* ``superfluous``: the tests' own fixture that makes or drops what pgsandbox makes;
 * ``refused_connections``: what is said to a connection that may not be made;
 * ``explanation``: what the endpoint said, as the cause of a driver's error;
 * ``endpoint_process``: the endpoint as a process that is told things and asked;

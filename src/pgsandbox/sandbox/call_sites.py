@@ -66,10 +66,10 @@ def place() -> str:
     likely to be known: not SQLAlchemy's, not a driver's, not a web framework's.
     """
     library = None
-    for frame in _frames():
-        package = _package_of(frame)
-        if package in _RUNNERS:
+    for frame in frames():
+        if is_of_a_runner(frame):
             break
+        package = _package_of(frame)
         if package in _LIBRARIES:
             continue
         if not is_installed(frame.f_code.co_filename):
@@ -80,6 +80,11 @@ def place() -> str:
     thread = threading.current_thread()
     is_main = thread is threading.main_thread()
     return "an unknown place" if is_main else f'the thread "{thread.name}"{_OF_A_LIBRARY}'
+
+
+def is_of_a_runner(frame: Any) -> bool:
+    """Whether *frame* is pytest's, so that no test's own code is further outwards."""
+    return _package_of(frame) in _RUNNERS
 
 
 def is_of_a_library(place: str) -> bool:
@@ -121,7 +126,7 @@ def relative(filename: str) -> str:
     return os.path.relpath(filename)
 
 
-def _frames() -> Iterator[Any]:
+def frames() -> Iterator[Any]:
     """Yield the callers' frames, outwards; past a greenlet's, those of whoever switched to it.
 
     SQLAlchemy runs its synchronous code below an async engine in a greenlet.

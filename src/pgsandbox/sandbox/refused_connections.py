@@ -15,7 +15,7 @@ from pgsandbox.errors import (
     ForeignDatabase,
     GuardError,
 )
-from pgsandbox.sandbox import call_sites
+from pgsandbox.sandbox import call_sites, superfluous
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,18 @@ def url_of(driver: str | None, target: guard.Target) -> URL:
 
 def not_requested(attempt: Attempt) -> DatabaseNotRequested:
     """Refuse a connection while no test runs that asked for the database."""
+    maker = superfluous.maker()
     return DatabaseNotRequested(
         "A connection to PostgreSQL was opened where no running test has asked for the "
         "database, so it was refused.",
-        facts=[*attempt.facts(), *(each for each in attempt.settings if each.name == "paths")],
-        remedy=(
+        facts=[
+            *attempt.facts(),
+            *superfluous.facts(maker),
+            *(each for each in attempt.settings if each.name == "paths"),
+        ],
+        remedy=superfluous.remedy(maker)
+        if maker
+        else (
             "If a test is to use the database, let it request the fixture db_session, mark "
             "it with @pytest.mark.pgsandbox, or put it below one of the folders of the "
             "setting `paths`. Code that connects at import time, during collection or in "
@@ -134,6 +141,7 @@ def of_another_kind(attempt: Attempt, *, is_requested: bool) -> GuardError:
 
 
 def _foreign(attempt: Attempt, remedy: str) -> ForeignDatabase:
+    maker = superfluous.maker()
     homes = ", ".join(url.render_as_string() for url in attempt.databases)
     name = attempt.url.database or attempt.url.render_as_string()
     return ForeignDatabase(
@@ -141,10 +149,12 @@ def _foreign(attempt: Attempt, remedy: str) -> ForeignDatabase:
         "refused before it was made.",
         facts=[
             *attempt.facts(),
+            *superfluous.facts(maker),
             Fact("test database", homes or "none yet"),
             *(each for each in attempt.settings if each.name != "paths"),
         ],
-        remedy=remedy,
+        # The engine may be the application's own, and wants to be led to the test database still.
+        remedy=f"{superfluous.remedy(maker)} {remedy}" if maker else remedy,
     )
 
 

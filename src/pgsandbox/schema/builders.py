@@ -24,10 +24,10 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
-from sqlalchemy.schema import CreateSchema
 
 from pgsandbox import guard
 from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError, SchemaNotBuilt
+from pgsandbox.schema.creating import create_all
 from pgsandbox.schema.logs import logging_kept
 from pgsandbox.schema.rendering import rendered
 
@@ -81,10 +81,7 @@ class MetadataBuilder:
         with connected(url) as connection:
             _create_extensions(connection, self.extensions)
             with _blaming(connection, "the models' metadata", _REMEDY_FOR_METADATA):
-                for metadata in self.metadata:
-                    for name in _schemas_of(metadata):
-                        connection.execute(CreateSchema(name, if_not_exists=True))
-                    metadata.create_all(connection)
+                create_all(connection, self.metadata)
                 connection.commit()
             _plant(connection, self.seed)
 
@@ -225,11 +222,6 @@ def _create_extensions(connection: Connection, extensions: Sequence[str]) -> Non
             connection.commit()
 
 
-def _schemas_of(metadata: MetaData) -> list[str]:
-    names = {table.schema for table in metadata.tables.values() if table.schema}
-    return sorted(names | ({metadata.schema} if metadata.schema else set()))
-
-
 def _plant(connection: Connection, seed: Seed | None) -> None:
     if seed is None:
         return
@@ -297,9 +289,14 @@ def _with_driver_of(config: Config, url: URL) -> URL:
 
 
 def _anchor(config: Config, directory: Path) -> None:
-    """Let a relative ``script_location`` start where the ini file is, not where pytest is run."""
+    """Let a relative ``script_location`` start where the ini file is, not where pytest is run.
+
+    Alembic starts it where it is called, which for ``-c conf/alembic.ini`` is a folder above.
+    """
     place = config.get_main_option("script_location") or ""
     if place and ":" not in place:  # which would be a package's resource
+        above = (each for each in (directory, *directory.parents) if (each / place).is_dir())
+        directory = next(above, directory)
         config.set_main_option("script_location", str(directory / place).replace("%", "%%"))
 
 
@@ -359,6 +356,9 @@ def _facts_of(error: Exception) -> Iterator[Fact]:
             yield Fact("statement", _shortened(error.statement))
     else:
         yield Fact("error", _shortened(f"{type(error).__name__}: {error}"))
+    others = getattr(error, "__notes__", [])
+    if others:
+        yield Fact("and also", _shortened("\n".join(others)))
     place = _place_of(error)
     if place:
         yield Fact("raised at", place)

@@ -101,9 +101,12 @@ def _written_and_run(looked: Looked, plan: Plan, may_change: bool) -> tuple[Ran,
 def _reason(output: str) -> str:
     """Return the line of pytest's that says most."""
     said = re.search(r"^(?:E +|ERROR[: ]+)?((?:\w+\.)*[A-Z]\w+: \S.*)$", output, re.MULTILINE)
-    server = re.search(r"^ +server said +(\S.*)$", output, re.MULTILINE)
-    parts = [match[1] for match in (said, server) if match]
-    return " The server said: ".join(parts) or "its output has the reason."
+    facts = (("server said", "The server said"), ("error", "The error"), ("raised at", "Raised at"))
+    parts = [said[1]] if said else []
+    for name, words in facts:
+        found = re.search(rf"^ +{name} {{2,}}(\S.*)$", output, re.MULTILINE)
+        parts += [f"{words}: {found[1]}"] if found else []
+    return " ".join(parts) or "its output has the reason."
 
 
 def _asked() -> bool:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
+import contextlib
+import fnmatch
 import os
+import tomllib
 from pathlib import Path
 
 from pgsandbox.cli.init import first_test
@@ -34,7 +38,7 @@ class _Decision:
             *self._packages(),
             *self._conftest(),
         ]
-        test = self.folder / "test_first.py"
+        test = self._test_file()
         if not test.exists() and not self.reached.obstacle:
             lines, notes = first_test.lines(self.looked, self.reached.side)
             self.notes += notes
@@ -42,6 +46,36 @@ class _Decision:
         there = self._there()
         written = [each for each in proposals if each.is_addition or not each.path.exists()]
         return Plan(written, there, list(dict.fromkeys(self.notes)), self.reached.obstacle, test)
+
+    def _test_file(self) -> Path:
+        """Return the file of the first test, by a name that pytest collects in this project."""
+        patterns = self._python_files()
+        return self.folder / next(
+            (
+                name
+                for name in ("test_first.py", "first_test.py", "tests_first.py", "first_tests.py")
+                if any(fnmatch.fnmatch(name, each) for each in patterns)
+            ),
+            "test_first.py",
+        )
+
+    def _python_files(self) -> list[str]:
+        found = self._pytest_file()
+        if found is None:
+            return ["test_*.py"]
+        file, header = found
+        given: str | list[str] | None = None
+        if file.suffix == ".toml":
+            # Not the project's own where the tests have one.
+            document = tomllib.loads(file.read_text("utf-8"))
+            options = document.get("tool", {}).get("pytest", {}).get("ini_options", {})
+            given = options.get("python_files")
+        else:
+            parser = configparser.ConfigParser(interpolation=None, strict=False)
+            with contextlib.suppress(configparser.Error):
+                parser.read(file, "utf-8")
+                given = parser.get(header.strip("[]"), "python_files", fallback=None)
+        return given.split() if isinstance(given, str) else list(given or ["test_*.py"])
 
     # -- the files ----------------------------------------------------------------------------
 
@@ -163,7 +197,8 @@ class _Decision:
 
     def _conftest(self) -> list[Proposal]:
         file = self.folder / "conftest.py"
-        if not self.reached.conftest and not self.reached.environ:
+        own = self._own_fixtures()
+        if not self.reached.conftest and not self.reached.environ and not own:
             return []
         lines = [Line('"""The application, as the integration tests meet it."""'), Line("")]
         if self.reached.environ:
@@ -186,6 +221,9 @@ class _Decision:
                 lines += [Line("")] if first and self.reached.conftest else []
                 lines.append(Line(text, why))
                 first = False
+        if own and self.reached.environ:
+            lines.append(Line(""))
+        lines += own
         rest = self.reached.conftest[len(imports) :]
         note = "  # noqa: E402" if self.reached.environ else ""
         if imports:
@@ -195,6 +233,24 @@ class _Decision:
             ]
         lines += rest
         return [Proposal(file, lines, "the smallest conftest for this kind of project")]
+
+    def _own_fixtures(self) -> list[Line]:
+        """Return the imports that bring back what a conftest above hides from the first test."""
+        hidden = {
+            name: f"{self.looked.shown(file)}:{function.lineno}"
+            for file, names in self.looked.suite.conftests.items()
+            if file.parent in self.folder.parents
+            for name, function in names.fixtures.items()
+            if name in _MODULES
+        }
+        codes = "E402, F401" if self.reached.environ else "F401"
+        return [
+            Line(
+                f"from pgsandbox.plugin.{_MODULES[name]} import {name}  # noqa: {codes}",
+                f"{place} hides it",
+            )
+            for name, place in sorted(hidden.items())
+        ]
 
     def _there(self) -> list[str]:
         looked, found = self.looked, []
@@ -215,11 +271,14 @@ class _Decision:
             lacking = [name for name in wanted if f"def {name}(" not in text]
             said = f"; it lacks the fixture {', '.join(lacking)}" if lacking else ""
             found.append(f"{looked.shown(conftest)} is there{said}")
-        test = self.folder / "test_first.py"
+        test = self._test_file()
         if test.exists():
             found.append(f"{looked.shown(test)} is there")
         return found
 
+
+_MODULES = {"async_db_session": "async_fixtures", "db_session": "fixtures"}
+"""The fixtures that a first test may ask for, with the module of ``pgsandbox.plugin`` each."""
 
 _PYTEST = (
     ("pytest.ini", "[pytest]"),

@@ -38,6 +38,9 @@ def seen(root: Path, references: Sequence[str], others: Sequence[str]) -> dict[s
     }
 
 
+_LONGEST = 400
+
+
 def failure(root: Path, error: BaseException) -> dict[str, Any]:
     """Return what ``Imported`` holds where *error* stopped the import."""
     cause: BaseException = error
@@ -49,8 +52,9 @@ def failure(root: Path, error: BaseException) -> dict[str, Any]:
         file = Path(frame.filename)
         if file.is_relative_to(root) and "site-packages" not in file.parts:
             place = f"{file.relative_to(root).as_posix()}:{frame.lineno}"
-    first = (str(cause).strip() or "no message").splitlines()[0]
-    said = f"{type(cause).__name__}: {first}"
+    # What a validator of settings says stands in the lines after the first.
+    lines = (str(cause).strip() or "no message").splitlines()
+    said = f"{type(cause).__name__}: {' '.join(' '.join(lines).split())[:_LONGEST]}"
     return {"missing": missing, "error": guard.masked(said), "place": place}
 
 

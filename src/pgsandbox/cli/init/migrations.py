@@ -60,8 +60,10 @@ def _environment(root: Path, file: Path) -> Environment:
 def _sections(root: Path, folder: Path) -> list[tuple[Path, str]]:
     """Return the ini files, each with its section, that name *folder* as their environment."""
     places = [each for each in (folder, *folder.parents) if each.is_relative_to(root)]
+    near = (ini for place in places for ini in sorted(place.glob("*.ini")))
     found = []
-    for ini in (ini for place in places for ini in sorted(place.glob("*.ini"))):
+    # One may also stand in a folder for configuration, which ``alembic -c`` names.
+    for ini in dict.fromkeys([*near, *sorted(root.glob("*/*.ini"))]):
         parser = configparser.ConfigParser(interpolation=None, strict=False)
         try:
             parser.read(ini, "utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -264,12 +265,26 @@ class _Reaching:
             Line(f"from {module} import {name}", self._at(app)),
             *_BLANK,
             Line("@pytest.fixture"),
-            Line("def client():", "the requests of your tests; `with` would run the lifespan, too"),
-            Line(f"    return TestClient({made})"),
+            *_client(made, app),
         ]
 
     def _at(self, app: FoundApplication) -> str:
         return f"{self.looked.shown(app.path)}:{app.line}"
+
+
+def _client(made: str, app: FoundApplication) -> list[Line]:
+    head = "def client():"
+    text = app.path.read_text("utf-8", errors="replace")
+    if not re.search(r"\blifespan\s*=|\bon_event\(|\badd_event_handler\(", text):
+        return [
+            Line(head, "the requests of your tests"),
+            Line(f"    return TestClient({made})"),
+        ]
+    return [
+        Line(head, "the requests of your tests"),
+        Line(f"    with TestClient({made}) as client:", "`with` runs its lifespan"),
+        Line("        yield client"),
+    ]
 
 
 def _argument(app: FoundApplication) -> str:

@@ -316,7 +316,69 @@ def test_migrations_that_do_not_run_are_left_out(
 
     assert code == 0
     assert "With the migrations it was not green: SchemaNotBuilt" in said
+    assert "The error: RuntimeError: these were written for SQLite" in said
     assert "schema" not in (root / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"pytest.ini": "[pytest]\npython_files = *_test.py\n"}, "first_test.py"),
+        ({"setup.cfg": "[tool:pytest]\npython_files = check_*.py test_*.py\n"}, "test_first.py"),
+        (
+            {"pyproject.toml": '[tool.pytest.ini_options]\npython_files = ["tests_*.py"]\n'},
+            "tests_first.py",
+        ),
+    ],
+    ids=["ini", "cfg", "toml"],
+)
+def test_the_first_test_has_a_name_that_pytest_collects(
+    written: Written, capsys: pytest.CaptureFixture[str], settings: Files, name: str
+) -> None:
+    """Or it would be green once, when it is named, and never run again."""
+    plain = {each: text for each, text in _PLAIN.items() if each != "setup.cfg"}
+    written({**plain, **settings})
+    main(["init", "--json", "--dry-run"])
+    found = json.loads(capsys.readouterr().out)
+
+    assert f"tests/integration/{name}" in [each["path"] for each in found["files"]]
+
+
+def test_a_fixture_that_is_hidden_from_the_first_test_is_brought_back(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A conftest of the root acts on every folder, so that none can be chosen to avoid it."""
+    hides = """
+        import pytest
+
+        @pytest.fixture
+        def db_session():
+            raise RuntimeError("the suite's own")
+    """
+    root = written({**_PLAIN, "conftest.py": hides})
+    code = main(["init", "--yes"])
+    said = capsys.readouterr().out
+
+    assert code == 0, said
+    assert "conftest.py:4 hides it" in said
+    conftest = (root / "tests/integration/conftest.py").read_text()
+    assert "from pgsandbox.plugin.fixtures import db_session  # noqa: E402, F401\n" in conftest
+
+
+def test_the_client_runs_the_lifespan_where_there_is_one(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What an application sets up when it starts is there for the first request."""
+    main_py = _FASTAPI["backend/app/main.py"].replace("FastAPI()", "FastAPI(lifespan=None)")
+    written({**_FASTAPI, "backend/app/main.py": main_py})
+    main(["init", "--dry-run"])
+    with_lifespan = capsys.readouterr().out
+    written(_FASTAPI)
+    main(["init", "--dry-run"])
+    without = capsys.readouterr().out
+
+    assert "with TestClient(app) as client:" in with_lifespan
+    assert "return TestClient(app)" in without
 
 
 def test_the_tutorial_shows_what_it_prints(

@@ -99,3 +99,62 @@ def test_everything_that_the_settings_name(make_project: MakeProject, extension:
     outcome = project.run()
 
     assert (outcome.code, outcome.counts) == (0, {"passed": 6})
+
+
+_PROBLEMS = """
+from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
+
+
+class Geometry(UserDefinedType):
+    cache_ok = True
+
+    def get_col_spec(self):
+        return "geometry"
+
+
+class Citext(Geometry):
+    def get_col_spec(self):
+        return "citext"
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Place(Base):
+    __tablename__ = "a_places"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    where = mapped_column(Geometry)
+
+
+class Visit(Base):
+    __tablename__ = "b_visits"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    place_id: Mapped[int] = mapped_column(ForeignKey("a_places.id"))
+
+
+class Guest(Base):
+    __tablename__ = "c_guests"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email = mapped_column(Citext)
+
+
+class Bill(Base):
+    __tablename__ = "d_bills"
+    __table_args__ = (CheckConstraint("is_even(id)"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+"""
+
+
+def test_all_that_stands_in_the_way_is_told_at_once(make_project: MakeProject) -> None:
+    """Each problem stands there once, and none that only follows from another."""
+    test = {"tests/integration/test_it.py": "def test_it(db_session): pass\n"}
+    run = make_project({"models.py": _PROBLEMS, **test}).run()
+
+    assert run.code == 4
+    assert run.text.count('type "geometry" does not exist') == 1
+    assert run.text.count('type "citext" does not exist') == 1
+    assert run.text.count("function is_even(integer) does not exist") == 1
+    assert 'relation "a_places" does not exist' not in run.text

@@ -164,6 +164,18 @@ def test_an_environment_of_their_own(project: Project, env: str) -> None:
     assert outcome.err == ""
 
 
+def test_an_ini_file_in_a_folder_of_its_own(project: Project) -> None:
+    """Its relative place starts where ``alembic -c conf/alembic.ini`` is called."""
+    (project.path / "conf").mkdir()
+    (project.path / "alembic.ini").rename(project.path / "conf/alembic.ini")
+    project.configure(
+        f'[tool.pgsandbox]\nmetadata = "models:Base"\n{_SETTINGS}migrations = "conf/alembic.ini"'
+    )
+    outcome = project.run()
+
+    assert (outcome.code, outcome.counts) == (0, {"passed": 4})
+
+
 def test_the_ini_file_from_below(project: Project) -> None:
     """An ini file's relative place starts at the file, wherever pytest is run; in workers, too."""
     project.configure(

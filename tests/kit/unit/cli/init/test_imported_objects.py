@@ -176,4 +176,5 @@ def test_a_failure_names_the_line_of_the_project(project: Project) -> None:
     assert found["place"] == "shop_of_a_test.py:3"
     assert found["error"].startswith("ValueError: postgresql://")
     assert "secret" not in found["error"]
-    assert "and more" not in found["error"]
+    assert found["error"].endswith("and more")
+    assert "\n" not in found["error"]

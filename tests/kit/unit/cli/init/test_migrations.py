@@ -30,8 +30,15 @@ REVISION = 'revision = "1"\n'
             },
             "migrations",
         ),
+        (
+            {
+                "conf/alembic.ini": "[alembic]\nscript_location = shop/migrations\n",
+                "shop/migrations/env.py": ENV,
+            },
+            "conf/alembic.ini",
+        ),
     ],
-    ids=["ini", "here", "section", "flask-migrate"],
+    ids=["ini", "here", "section", "flask-migrate", "conf"],
 )
 def test_an_environment_is_named_as_the_setting_wants_it(written, files, setting):
     """The ini file, its section, or the directory of Flask-Migrate."""
