@@ -6,7 +6,6 @@ then is the name of the fixture to delete, and not how a connection is redirecte
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from types import CodeType
@@ -75,4 +74,4 @@ def _makes(code: CodeType) -> bool:
 
 def _shown(frame: Any) -> str:
     code = frame.f_code
-    return f"`{code.co_name}` at {os.path.relpath(code.co_filename)}:{code.co_firstlineno}"
+    return f"`{code.co_name}` at {call_sites.relative(code.co_filename)}:{code.co_firstlineno}"

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from sqlalchemy.engine import URL
 
-from pgsandbox.connections import Connection
+from pgsandbox.connections import Connection, NoAnswer
 from pgsandbox.errors import (
     Fact,
     LoginRefused,
@@ -134,8 +134,11 @@ def _attempt(url: URL, seconds: float) -> Connection | Exception | None:
         found = outcome.get(timeout=max(seconds, 0.01))
     except queue.Empty:
         return None
-    # libpq's limit may end first, and its error would be taken for a refusal.
-    return None if isinstance(found, Exception) and _TIMED_OUT in str(found) else found
+    # Both limits of the log-in's own may end first; their errors are no refusals.
+    is_late = isinstance(found, NoAnswer) or (
+        isinstance(found, Exception) and _TIMED_OUT in str(found)
+    )
+    return None if is_late else found
 
 
 def _ask(target: URL, seconds: float) -> probing.Answer:

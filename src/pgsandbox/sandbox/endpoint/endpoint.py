@@ -166,10 +166,11 @@ class Endpoint:
             work()
         finally:
             self._serving = None
-        ended, self._ended = self._ended, set()
-        for other in [each for each in self._clients.values() if each.pid in ended]:
-            other.end()
-            self._tidy(other)
+        if self._ended:
+            ended, self._ended = self._ended, set()
+            for other in [each for each in self._clients.values() if each.pid in ended]:
+                other.end()
+                self._tidy(other)
 
     def end_clients(self, pids: set[int]) -> None:
         """End the clients of these process ids, as soon as the one that is served has its turn."""

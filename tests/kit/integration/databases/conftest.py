@@ -195,15 +195,16 @@ def maker(server: LocalServer) -> LocalServer:
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], Any]], Any]:
     """Call something until it returns something true, and return that; fail after a while."""
+    return until
 
-    def wait_until(ask: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + SECONDS
-        while not (answer := ask()):
-            assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.01)
-        return answer
 
-    return wait_until
+def until(ask: Callable[[], Any]) -> Any:
+    """Return what *ask* returns as soon as that is true; fail after a while."""
+    deadline = time.monotonic() + SECONDS
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+    return answer
 
 
 @dataclass

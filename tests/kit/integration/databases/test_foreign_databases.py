@@ -32,7 +32,7 @@ from pgsandbox.databases.limits import DEFAULT_LIMITS
 from pgsandbox.databases.templates import Template
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.guard import Mark
-from tests.kit.integration.databases.conftest import PROGRAMS
+from tests.kit.integration.databases.conftest import PROGRAMS, until
 from tests.kit.integration.databases.test_admin import FOREIGN, made, pasted, unmarked
 
 
@@ -42,7 +42,8 @@ def owned(server, name):
         entry = pg_database.find(connection, name)
         mark = Mark(database=name, oid=entry.oid, server=entry.server)
     leases = Leases(server)
-    return OwnedDatabase(name, server, leases.take(name), mark)
+    lease = until(lambda: leases.take(name))  # the server may still be ending who held it before
+    return OwnedDatabase(name, server, lease, mark)
 
 
 @dataclass

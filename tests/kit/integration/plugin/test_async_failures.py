@@ -61,10 +61,11 @@ _FILES = {
                 await one.rollback()
                 await other.commit()
 
-        async def in_turn(name):
+        async def in_turn(name, have_looked):
             async with Session() as session:
                 if await session.scalar(select(Item.id).where(Item.name == name)):
                     return "found"
+                await have_looked.wait()
                 session.add(Item(name=name))
                 try:
                     await session.commit()
@@ -74,7 +75,8 @@ _FILES = {
                 return "made"
 
         async def test_one_of_two_tasks_is_refused(pg):
-            said = await asyncio.gather(in_turn("tea"), in_turn("tea"))
+            have_looked = asyncio.Barrier(2)
+            said = await asyncio.gather(*(in_turn("tea", have_looked) for _ in range(2)))
             assert sorted(said) == ["made", "taken"]
             async with Session() as session:
                 assert (await session.scalars(select(Item.name))).all() == ["tea"]
