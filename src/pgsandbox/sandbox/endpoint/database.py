@@ -281,9 +281,13 @@ class TestDatabaseSession:
         transaction, self.transaction = self.transaction, None
         if transaction is None:
             return
-        mine = [each for each in self.backends if each.transaction is transaction]
+        written = [
+            each
+            for each in self.backends
+            if each.transaction is transaction and each.session in transaction.writers
+        ]
         self._end(transaction)
-        for backend in mine:
+        for backend in written:  # who has only read may go on in what comes next
             backend.is_cut = backend.session.is_explicit
 
     def settle(self) -> list[PgSandboxError]:

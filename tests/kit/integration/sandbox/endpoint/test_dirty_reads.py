@@ -8,9 +8,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.kit.integration.sandbox.endpoint.conftest import Sandbox
+from tests.kit.integration.sandbox.endpoint.conftest import Sandbox, vacuum
 
 Connect = Callable[[], psycopg.Connection[Any]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_tables(database: tuple[str, str]) -> None:
+    """Large tables are not looked through."""
+    vacuum(database)
 
 
 @pytest.fixture
