@@ -37,6 +37,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _IPC_RMID = 0
 _LIMIT_OF_STOPPING = 10
+_LIMIT_OF_INITDB = 120
 _LONGEST_NOTE = 4096
 _SIGNALS = frozenset({signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD})
 
@@ -204,7 +205,8 @@ def _end_orphans() -> None:
 
 def _wait_for_the_last(folder: Path) -> None:
     """Wait for what still holds the server's lock: the initdb of a starter that was killed."""
-    deadline = time.monotonic() + _LIMIT_OF_STOPPING
+    # On a busy machine it takes long, and what it writes after the folder went would stay.
+    deadline = time.monotonic() + _LIMIT_OF_INITDB
     fd = os.open(folder / "server", os.O_RDWR)
     while time.monotonic() < deadline:
         try:
