@@ -147,7 +147,19 @@ def run_fresh(
     *command: str, cwd: Path, environ: Mapping[str, str], seconds: float
 ) -> subprocess.CompletedProcess[str]:
     """Return the same of a process with an interpreter of its own."""
-    process = subprocess.Popen(
+    process = start_fresh(*command, cwd=cwd, environ=environ)
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired as late:
+        os.killpg(process.pid, signal.SIGKILL)
+        late.output, late.stderr = process.communicate()
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def start_fresh(*command: str, cwd: Path, environ: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start ``python -m`` *command* with an interpreter and a process group of its own."""
+    return subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=cwd,
         env=environ,
@@ -157,13 +169,6 @@ def run_fresh(
         text=True,
         start_new_session=True,
     )
-    try:
-        out, err = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired as late:
-        os.killpg(process.pid, signal.SIGKILL)
-        late.output, late.stderr = process.communicate()
-        raise
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 # ---------------------------------------------------------------------- in the process itself

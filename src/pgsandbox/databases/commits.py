@@ -64,8 +64,10 @@ def have_changed_shared(
         return None
     with limited(connection, "write the log of", "*", limits) as cursor:
         # A commit that is waited for brings all before it into the files; what comes after it may
-        # be in memory only, and in the file still what was there before.
-        cursor.execute("begin; set local synchronous_commit = on; select pg_current_xact_id()")
+        # be in memory only, and in the file still what was there before. Without a record of its
+        # own before that of the commit, no commit is waited for.
+        cursor.execute("begin; set local synchronous_commit = on")
+        cursor.execute("select pg_catalog.pg_logical_emit_message(true, 'pgsandbox', '')")
         cursor.execute("commit")
         cursor.execute(_WRITTEN)
         ((until, timeline),) = cursor.fetchall()

@@ -27,7 +27,7 @@ class ToldOnce:
         try:
             return (yield)
         except GuardError as error:
-            raise _usage_error(error) from error
+            raise pytest.UsageError(f"{type(error).__name__}: {error}") from error
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -48,7 +48,3 @@ class ToldOnce:
 
 def _maker(error: GuardError) -> str | None:
     return next((each.value for each in error.facts if each.name == superfluous.FACT), None)
-
-
-def _usage_error(error: GuardError) -> pytest.UsageError:
-    return pytest.UsageError(f"{type(error).__name__}: {error}")

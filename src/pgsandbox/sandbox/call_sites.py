@@ -13,6 +13,7 @@ import sysconfig
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import PurePath
 from typing import Any
 
 from sqlalchemy.engine import Dialect, Engine
@@ -100,6 +101,12 @@ def is_own(filename: str) -> bool:
 def is_library(package: str, filename: str) -> bool:
     """Whether code of *package* is none of the caller's own."""
     return package in _LIBRARIES or is_installed(filename)
+
+
+def is_named_as_test(filename: str) -> bool:
+    """Whether the file's name is one that pytest looks for: a test's, or a conftest's."""
+    stem = PurePath(filename).stem
+    return stem == "conftest" or stem.startswith("test_") or stem.endswith("_test")
 
 
 @functools.cache

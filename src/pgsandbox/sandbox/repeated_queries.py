@@ -170,8 +170,7 @@ def is_of_the_application(place: str) -> bool:
     An Alembic environment reads the catalog table by table, and is none of it either.
     """
     path = PurePath(place.rpartition(":")[0])
-    stem = path.stem
-    is_named = stem in ("conftest", "env") or stem.startswith("test_") or stem.endswith("_test")
+    is_named = path.stem == "env" or call_sites.is_named_as_test(path.name)
     return bool(path.suffix) and not is_named and _TESTS.isdisjoint(path.parts[:-1])
 
 

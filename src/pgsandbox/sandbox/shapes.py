@@ -51,12 +51,12 @@ class _Tables:
 
     def __init__(self, text: str) -> None:
         self.found: set[str] = set()
+        tokens = [each for each in lexer.tokens(text) if each.kind != "comment"]
+        self._kinds = [each.kind for each in tokens]
         self._words = [
             _folded(text[begin:end]) if kind in ("word", "quoted") else kind
-            for kind, begin, end in lexer.tokens(text)
-            if kind != "comment"
+            for kind, begin, end in tokens
         ]
-        self._kinds = [each.kind for each in lexer.tokens(text) if each.kind != "comment"]
         self._named = self._with_queries()
         self._walk()
 

@@ -194,7 +194,7 @@ class StatementPlaces:
             return False
         path = PurePath(filename)
         stem = path.stem
-        if stem == "conftest" or stem.startswith("test_") or stem.endswith(("_test", "_tests")):
+        if call_sites.is_named_as_test(filename) or stem.endswith("_tests"):
             return True
         if stem in ("tests", "test") or any(path.is_relative_to(each) for each in self._tests):
             return True

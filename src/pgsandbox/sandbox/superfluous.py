@@ -58,10 +58,8 @@ def remedy(maker: str) -> str:
 
 
 def _is_of_tests(filename: str) -> bool:
-    path = Path(filename)
-    name = path.name
-    is_named_so = name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py")
-    return call_sites.is_own(filename) and (is_named_so or "tests" in path.parts[-4:-1])
+    is_of_tests = call_sites.is_named_as_test(filename) or "tests" in Path(filename).parts[-4:-1]
+    return call_sites.is_own(filename) and is_of_tests
 
 
 def _makes(code: CodeType) -> bool:

@@ -135,8 +135,7 @@ class Endpoint:
                 )
             for client in ready:
                 self._serve(client)
-            if self.database.advisory.waiting:
-                self._look_after_waiting()
+            self._look_after_waiting()
         self.close()
 
     def _ready(self, events: Iterable[tuple[int, int]]) -> list[Client]:
@@ -202,8 +201,6 @@ class Endpoint:
     def _timeout(self) -> float:
         if self._unserved or self._calls:
             return 0.0
-        if not self.database.advisory.waiting:
-            return -1
         deadlines = [each.waits_until for each in self._waiting() if each.waits_until is not None]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else -1
 

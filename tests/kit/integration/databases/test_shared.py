@@ -135,6 +135,30 @@ def test_the_log_is_read_across_its_files(shop, connection):
     clone.drop()
 
 
+@pytest.fixture
+def late_writer(shop):
+    """The server, whose log stays in memory for ten seconds unless a commit waits for its file."""
+    shop.run("alter system set wal_writer_delay = '10s'")
+    shop.run("alter system set synchronous_commit = off")
+    shop.run("select pg_reload_conf()")
+    yield shop
+    shop.run("alter system reset wal_writer_delay")
+    shop.run("alter system reset synchronous_commit")
+    shop.run("select pg_reload_conf()")
+
+
+def test_a_commit_that_nobody_waited_for_is_found(late_writer, connection):
+    """Its record is not in the log's files when the test ends."""
+    clone = claim(late_writer, "clone")
+    for number in range(10):
+        before = shared_state(connection)
+        late_writer.run(f"create role intruder_{number}", database=clone.name)
+        found = changes(connection, before, clones=[clone.mark.oid])
+
+        assert [each.name for each in found] == [f"intruder_{number}"]
+    clone.drop()
+
+
 def test_a_file_of_the_log_that_is_gone_proves_nothing(shop, connection):
     """Then whoever has the right to it may have done it."""
     clone = claim(shop, "clone")

@@ -7,7 +7,6 @@ import re
 import secrets
 import signal
 import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Mapping
@@ -59,6 +58,8 @@ _ANNOUNCED = any(each.name == "pgsandbox" for each in entry_points(group="pytest
 _PLUGIN = "pgsandbox" if _ANNOUNCED else "pgsandbox.plugin"
 _OF_A_RUN = re.compile(
     "PYTEST_|PGSANDBOX_(?!BINDIR|RUNDIR)|PG[A-Z]+$|PYTHONDONTWRITEBYTECODE|.*DATABASE_URL"
+    # By these, pytest prints summaries in full, and colours.
+    "|(CI|BUILD_NUMBER|FORCE_COLOR|NO_COLOR|PY_COLORS)$"
 )
 
 
@@ -162,16 +163,9 @@ class Project:
 
     def start(self, *arguments: str, below: str = ".", **environ: str) -> subprocess.Popen[str]:
         """Start pytest, in a process group of its own."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-p", _PLUGIN, *arguments],
-            cwd=self.path / below,
-            env=self.environ() | environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        words = ("pytest", "-p", _PLUGIN, *arguments)
+        environment = self.environ() | environ
+        return forks.start_fresh(*words, cwd=self.path / below, environ=environment)
 
     def environ(self) -> dict[str, str]:
         """The environment of a shell in which nobody has set anything for tests."""
