@@ -24,6 +24,7 @@ from pgsandbox.plugin.held_values import held_by
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
 from pgsandbox.plugin.pending_tasks import PendingTasks
 from pgsandbox.plugin.pg import Pg
+from pgsandbox.plugin.refused_hooks import RefusedHooks
 from pgsandbox.plugin.reporting import RunSummary
 from pgsandbox.plugin.scopes import Scopes
 from pgsandbox.plugin.termination import Termination
@@ -94,7 +95,10 @@ class ActivePlugin:
         if not any(hasattr(each, "live_server") for each in config.pluginmanager.get_plugins()):
             config.pluginmanager.register(serving_fixtures, "pgsandbox-serving-fixtures")
         config.pluginmanager.register(Forked(), "pgsandbox-forked")
-        config.pluginmanager.register(ToldOnce(), "pgsandbox-told-once")
+        places = self.run.interceptor.places
+        config.pluginmanager.register(ToldOnce(places), "pgsandbox-told-once")
+        hooks = RefusedHooks(config, self._summary, places)
+        config.pluginmanager.register(hooks, "pgsandbox-refused-hooks")
         config.pluginmanager.register(self.scopes, "pgsandbox-scopes")
 
     # -- the run ------------------------------------------------------------------------------
