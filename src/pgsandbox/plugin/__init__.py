@@ -68,7 +68,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption(setting.flag, dest=setting.dest, default=None, help=setting.meaning, **more)
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl  # pytest-env and others that set variables come first; pytest itself comes last
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Install the interceptor before a conftest of the project can make a connection."""
     _activate(early_config, early_config.known_args_namespace)

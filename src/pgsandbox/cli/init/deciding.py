@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import configparser
-import contextlib
 import fnmatch
 import os
-import tomllib
 from pathlib import Path
 
 from pgsandbox.cli.init import first_test
 from pgsandbox.cli.init.looking import Looked, is_in_the_way, is_installed
 from pgsandbox.cli.init.proposals import Line, Plan, Proposal
+from pgsandbox.cli.init.pytest_settings import settings_file, settings_in
 from pgsandbox.cli.init.reaching import reach
 from pgsandbox.lint.names import Names
 
@@ -63,18 +61,7 @@ class _Decision:
         found = self._pytest_file()
         if found is None:
             return ["test_*.py"]
-        file, header = found
-        given: str | list[str] | None = None
-        if file.suffix == ".toml":
-            # Not the project's own where the tests have one.
-            document = tomllib.loads(file.read_text("utf-8"))
-            options = document.get("tool", {}).get("pytest", {}).get("ini_options", {})
-            given = options.get("python_files")
-        else:
-            parser = configparser.ConfigParser(interpolation=None, strict=False)
-            with contextlib.suppress(configparser.Error):
-                parser.read(file, "utf-8")
-                given = parser.get(header.strip("[]"), "python_files", fallback=None)
+        given = settings_in(*found).get("python_files")
         return given.split() if isinstance(given, str) else list(given or ["test_*.py"])
 
     # -- the files ----------------------------------------------------------------------------
@@ -145,16 +132,7 @@ class _Decision:
         return lines
 
     def _pytest_file(self) -> tuple[Path, str] | None:
-        """Return the file that pytest takes its settings from for the tests, and their header."""
-        for folder in (self.folder, *self.folder.parents):
-            for name, header in _PYTEST:
-                file = folder / name
-                text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
-                if header in text.splitlines():
-                    return file, header
-            if folder == self.looked.root:
-                break
-        return None
+        return settings_file(self.folder, self.looked.root)
 
     def _pythonpath(self, seen_from: Path) -> str:
         """Return the path from there by which the project is imported; nothing if it is known."""
@@ -279,14 +257,6 @@ class _Decision:
 
 _MODULES = {"async_db_session": "async_fixtures", "db_session": "fixtures"}
 """The fixtures that a first test may ask for, with the module of ``pgsandbox.plugin`` each."""
-
-_PYTEST = (
-    ("pytest.ini", "[pytest]"),
-    ("pyproject.toml", "[tool.pytest.ini_options]"),
-    ("tox.ini", "[pytest]"),
-    ("setup.cfg", "[tool:pytest]"),
-)
-"""The files that pytest looks into, in its order, each with the header of its settings."""
 
 
 def _revisions(number: int) -> str:

@@ -7,17 +7,18 @@ import importlib.util
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pgsandbox import lint
-from pgsandbox.cli.init import applications, migrations
+from pgsandbox.cli.init import applications, migrations, pytest_env
 from pgsandbox.cli.init.applications import FoundApplication, Variable
 from pgsandbox.cli.init.importing import Imported, imported
 from pgsandbox.cli.init.migrations import Environment
 from pgsandbox.cli.init.models import Owner, Sources, metadata_references
 from pgsandbox.cli.init.places import files_below, root_of, start_of
+from pgsandbox.cli.init.pytest_env import GivenVariable, given_variables
 from pgsandbox.lint.names import KIT_FIXTURES, Names, spelt
 from pgsandbox.reports import Finding, Report, in_order
 
@@ -82,10 +83,20 @@ class Looked:
     """Its tests."""
     document: Mapping[str, Any] = field(default_factory=dict)
     """Its pyproject.toml, read."""
+    given: Sequence[GivenVariable] = ()
+    """The environment variables that the tests have from pytest-env."""
     drivers: Sequence[str] = ()
     """The drivers that this environment has."""
     plugins: Sequence[str] = ()
     """The plugins of pytest that this environment has."""
+
+    def given_for(self, name: str) -> GivenVariable | None:
+        """Return what pytest-env gives the tests by that *name*."""
+        return next((each for each in self.given if each.name == name), None)
+
+    def place_of(self, given: GivenVariable) -> str:
+        """Return the file and the line that give a variable."""
+        return f"{self.shown(given.path)}:{given.line}"
 
     def shown(self, path: Path | None) -> str:
         """Return *path* as people read it."""
@@ -106,9 +117,16 @@ def look(given: Path) -> Looked:
     variables = applications.variables(sources)
     document = _document(root)
     drivers = [each for each in _DRIVERS if importlib.util.find_spec(each)]
-    seen, left_out, environ = _imported(
-        root, start, metadata, application, variables, sources, drivers
+    variables_given = given_variables(root)
+    in_tests = (
+        {each.name: each.value for each in variables_given} if pytest_env.is_installed() else {}
     )
+    seen, left_out, environ = _imported(
+        root, start, metadata, application, variables, sources, drivers, in_tests
+    )
+    suite = _suite(root, start, files, sources, document)
+    if in_tests:
+        suite = replace(suite, report=_with_given(suite.report, root, variables_given))
     return Looked(
         root,
         start,
@@ -122,8 +140,9 @@ def look(given: Path) -> Looked:
         seen,
         left_out,
         environ,
-        _suite(root, start, files, sources, document),
+        suite,
         document,
+        variables_given,
         drivers,
         sorted({each.name for each in importlib.metadata.entry_points(group="pytest11")}),
     )
@@ -150,6 +169,7 @@ def _imported(
     variables: Sequence[Variable],
     sources: Sources,
     drivers: Sequence[str],
+    in_tests: Mapping[str, str],
 ) -> tuple[Imported, str, dict[str, str]]:
     """Import the models and the application's module, and return what made the latter fail."""
     environ: dict[str, str] = {}
@@ -162,11 +182,11 @@ def _imported(
     url = placeholder(root, sources, drivers)
     seen = Imported()
     for _ in range(_TRIES):
-        seen = imported(root, (start, root), metadata, others, environ)
+        seen = imported(root, (start, root), metadata, others, {**in_tests, **environ})
         is_of_url = "None" in seen.error or "parse" in seen.error or "url" in seen.error.lower()
         if not seen.error:
             break
-        new = [name for name in seen.missing if name not in environ]
+        new = [name for name in seen.missing if name not in environ and name not in in_tests]
         if not new and is_of_url:
             new = [each.name for each in variables if each.name not in environ][:1]
         if not new:
@@ -222,6 +242,22 @@ def _suite(
         findings.extend(_hiding(root, file, names))
     modules = sum(file.name != "conftest.py" and "test" in file.name for file in tests)
     return Suite(Report(in_order(findings), report.summary), conftests, modules)
+
+
+def _with_given(report: Report, root: Path, given: Sequence[GivenVariable]) -> Report:
+    """Add what pytest-env leads elsewhere."""
+    findings = [
+        Finding(
+            "pytest-env",
+            f"gives the tests {each.masked}, which is no PostgreSQL and will be refused",
+            path=each.path.relative_to(root).as_posix(),
+            line=each.line,
+            remedy="Delete the line, or give it a URL of PostgreSQL.",
+        )
+        for each in given
+        if each.is_database and not each.is_postgresql
+    ]
+    return Report(in_order([*report.findings, *findings]), report.summary)
 
 
 def _hiding(root: Path, file: Path, names: Names) -> list[Finding]:

@@ -302,3 +302,24 @@ def test_a_conftest_that_connects(make_project: MakeProject) -> None:
     assert re.search(r"running +pytest loads the project's conftest files", outcome.text)
     assert "tests/conftest.py:4" in outcome.text
     assert SECRET not in outcome.text
+
+
+def test_variables_that_a_plugin_sets_are_read(make_project: MakeProject) -> None:
+    """pytest-env and pytest-dotenv set them before any conftest is loaded, as we begin."""
+    sets = f"""
+        import os
+
+        import pytest
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_load_initial_conftests():
+            os.environ["TEST_DATABASE_URL"] = "postgresql+psycopg2://dev:{SECRET}@127.0.0.1:1/x"
+    """
+    # By `addopts`, it is registered before us, so that its hook comes after ours of the same rank.
+    project = make_project({**_TEST, "sets.py": sets})
+    text = (project.path / "pyproject.toml").read_text()
+    strict = 'addopts = ["--strict-markers"'
+    (project.path / "pyproject.toml").write_text(text.replace(strict, f'{strict}, "-p", "sets"'))
+
+    assert _is_one_message(run := project.run(is_fresh=True)), run.text
+    assert "ServerUnreachable: Nothing answers at 127.0.0.1:1." in run.text
