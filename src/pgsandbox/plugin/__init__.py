@@ -17,6 +17,7 @@ more happens: no marker, no fixture, no output.
 * ``held_values``: what a test's fixtures hold;
 * ``coverage``: what the tests have done to the schemas, collected;
 * ``scopes``: fixtures of wider scopes, whose rows stand beneath the tests;
+* ``hidden_fixtures``: fixtures of others that are named like ours;
 * ``refused_hooks``: hooks of conftest files around the tests, told by a message what was refused;
 * ``told_once``: a suite that makes or drops databases by itself, and is told so once;
 * ``forked``: a child that a test has forked, and that comes back into pytest;

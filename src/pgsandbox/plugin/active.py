@@ -16,7 +16,7 @@ from pgsandbox import factories
 from pgsandbox.config import Settings
 from pgsandbox.config.kinds import Repetitions
 from pgsandbox.errors import ConfigurationError, PgSandboxError
-from pgsandbox.plugin import async_fixtures, fixtures, reporting, serving_fixtures
+from pgsandbox.plugin import async_fixtures, fixtures, hidden_fixtures, reporting, serving_fixtures
 from pgsandbox.plugin.coverage import Collector
 from pgsandbox.plugin.engines import Engines
 from pgsandbox.plugin.forked import Forked
@@ -35,13 +35,7 @@ from pgsandbox.sandbox.uncommitted import Found
 from pgsandbox.schema import coverage
 from pgsandbox.wiring import Run
 
-_FIXTURES = frozenset(
-    {
-        *("db_session", "db_connection", "db_engine", "pg"),
-        *("async_db_session", "async_db_engine", "pgsandbox_live_server"),
-        "db_clock",
-    }
-)
+_FIXTURES = hidden_fixtures.NAMES | {"pgsandbox_live_server"}
 _LOOKS = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow", "setupplan")
 """Options with which pytest shows something and runs no test."""
 
@@ -141,6 +135,8 @@ class ActivePlugin:
             choices = [self._choice(item) for item in session.items]
         except ConfigurationError as error:
             raise self._usage_error(error) from error
+        if not self.is_controller:
+            self._summary.notes.extend(hidden_fixtures.lines(session.items))
         if any(choice.is_requested for choice in choices):
             self._start()
             clones = sum(choice.isolation == "clone" for choice in choices)

@@ -9,6 +9,7 @@ one test. It changes no line that is there.
 * ``places``: the project's root and files;
 * ``pytest_settings``: the settings of pytest itself;
 * ``pytest_env``: the environment variables that pytest-env gives the tests;
+* ``fixture_names``: fixtures that are named like ours;
 * ``models``: what maps tables, read as text;
 * ``migrations``: Alembic environments;
 * ``applications``: Flask or FastAPI, and where they are configured;

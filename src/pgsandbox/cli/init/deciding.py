@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from pgsandbox.cli.init import first_test
+from pgsandbox.cli.init.fixture_names import hides
 from pgsandbox.cli.init.looking import Looked, is_in_the_way, is_installed
 from pgsandbox.cli.init.proposals import Line, Plan, Proposal
 from pgsandbox.cli.init.pytest_settings import settings_file, settings_in
@@ -219,7 +220,7 @@ class _Decision:
             for file, names in self.looked.suite.conftests.items()
             if file.parent in self.folder.parents
             for name, function in names.fixtures.items()
-            if name in _MODULES
+            if name in _MODULES and hides(names, name)
         }
         codes = "E402, F401" if self.reached.environ else "F401"
         return [

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from pgsandbox import lint
-from pgsandbox.cli.init import applications, migrations, pytest_env
+from pgsandbox.cli.init import applications, fixture_names, migrations, pytest_env
 from pgsandbox.cli.init.applications import FoundApplication, Variable
 from pgsandbox.cli.init.importing import Imported, imported
 from pgsandbox.cli.init.migrations import Environment
 from pgsandbox.cli.init.models import Owner, Sources, metadata_references
 from pgsandbox.cli.init.places import files_below, root_of, start_of
 from pgsandbox.cli.init.pytest_env import GivenVariable, given_variables
-from pgsandbox.lint.names import KIT_FIXTURES, Names, spelt
+from pgsandbox.lint.names import Names, spelt
 from pgsandbox.reports import Finding, Report, in_order
 
 _DRIVERS = ("psycopg2", "psycopg", "asyncpg", "pg8000", "aiosqlite")
@@ -238,8 +238,8 @@ def _suite(
         if file.name == "conftest.py" and (names := sources.application.names_of(file)) is not None
     }
     findings = [each for each in report.findings if each.code in _WANTED]
-    for file, names in conftests.items():
-        findings.extend(_hiding(root, file, names))
+    findings.extend(fixture_names.hiding(root, conftests))
+    findings.extend(fixture_names.hidden())
     modules = sum(file.name != "conftest.py" and "test" in file.name for file in tests)
     return Suite(Report(in_order(findings), report.summary), conftests, modules)
 
@@ -260,24 +260,10 @@ def _with_given(report: Report, root: Path, given: Sequence[GivenVariable]) -> R
     return Report(in_order([*report.findings, *findings]), report.summary)
 
 
-def _hiding(root: Path, file: Path, names: Names) -> list[Finding]:
-    return [
-        Finding(
-            "fixture",
-            f"the fixture {name} hides the one of pgsandbox below {file.parent.name or '.'}/",
-            path=file.relative_to(root).as_posix(),
-            line=function.lineno,
-            remedy="Rename it, or delete it where a test is to have pgsandbox's.",
-        )
-        for name, function in names.fixtures.items()
-        if name in KIT_FIXTURES
-    ]
-
-
 def is_in_the_way(names: Names) -> bool:
     """Whether a conftest.py's fixtures would act on every test below it, or hide the kit's."""
     for name, function in names.fixtures.items():
-        if name in KIT_FIXTURES:
+        if fixture_names.hides(names, name):
             return True
         for decorator in function.decorator_list:
             words = [
