@@ -120,17 +120,27 @@ class _Decision:
             Line('schema = "migrations"', "tests meet the tables that production has"),
             Line(f"migrations = {_toml(chosen.setting)}", _revisions(chosen.revisions)),
         ]
-        if chosen.needs_application and app is not None and not app.needs_arguments:
-            lines.append(
-                Line(f"app = {_toml(app.reference)}", "its env.py asks for the current application")
-            )
-        elif chosen.needs_application:
+        if not chosen.needs_application:
+            return lines
+        if app is None or app.needs_arguments:
+            why = "the factory needs arguments" if app else "no application was found"
             self.notes.append(
-                f"{chosen.setting}/env.py needs an application and the factory needs arguments: "
+                f"{chosen.setting}/env.py needs an application and {why}: "
                 "override the fixture pgsandbox_app to build the schema from the migrations."
             )
             return []
-        return lines
+        if looked.factory_failure:
+            self.notes.append(
+                f"{chosen.setting}/env.py needs an application, and {app.reference} can't be "
+                f"called without arguments: {looked.factory_failure}. So the tables come from the "
+                "models. Mend that, or name a function of your tests in `app` that returns the "
+                f'application; then set schema = "migrations", migrations = "{chosen.setting}".'
+            )
+            return []
+        return [
+            *lines,
+            Line(f"app = {_toml(app.reference)}", "its env.py asks for the current application"),
+        ]
 
     def _pytest_file(self) -> tuple[Path, str] | None:
         return settings_file(self.folder, self.looked.root)

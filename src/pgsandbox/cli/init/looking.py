@@ -90,6 +90,12 @@ class Looked:
     plugins: Sequence[str] = ()
     """The plugins of pytest that this environment has."""
 
+    @property
+    def factory_failure(self) -> str:
+        """Why the application's factory can't be called, and where; nothing where it can."""
+        place = self.imported.factory_place
+        return f"{self.imported.factory_error}{f' ({place})' if place else ''}"
+
     def given_for(self, name: str) -> GivenVariable | None:
         """Return what pytest-env gives the tests by that *name*."""
         return next((each for each in self.given if each.name == name), None)
@@ -117,12 +123,20 @@ def look(given: Path) -> Looked:
     variables = applications.variables(sources)
     document = _document(root)
     drivers = [each for each in _DRIVERS if importlib.util.find_spec(each)]
+    environments = migrations.environments(root)
     variables_given = given_variables(root)
     in_tests = (
         {each.name: each.value for each in variables_given} if pytest_env.is_installed() else {}
     )
     seen, left_out, environ = _imported(
-        root, start, metadata, application, variables, sources, drivers, in_tests
+        (root, start),
+        metadata,
+        application,
+        _is_called(application, environments),
+        variables,
+        sources,
+        drivers,
+        in_tests,
     )
     suite = _suite(root, start, files, sources, document)
     if in_tests:
@@ -136,7 +150,7 @@ def look(given: Path) -> Looked:
         models,
         application,
         variables,
-        migrations.environments(root),
+        environments,
         seen,
         left_out,
         environ,
@@ -162,10 +176,10 @@ def placeholder(root: Path, sources: Sources, drivers: Sequence[str]) -> str:
 
 
 def _imported(
-    root: Path,
-    start: Path,
+    places: tuple[Path, Path],
     metadata: Sequence[str],
     application: FoundApplication | None,
+    is_called: bool,
     variables: Sequence[Variable],
     sources: Sources,
     drivers: Sequence[str],
@@ -177,27 +191,42 @@ def _imported(
     if not metadata:
         return Imported(error="no model was found, so nothing was imported"), "", environ
     others = []
+    factory = told = ""
     if application is not None:
         others = [application.reference.partition(":")[0]]
+        factory = application.reference if is_called else ""
+    root, start = places
     url = placeholder(root, sources, drivers)
     seen = Imported()
     for _ in range(_TRIES):
-        seen = imported(root, (start, root), metadata, others, {**in_tests, **environ})
-        is_of_url = "None" in seen.error or "parse" in seen.error or "url" in seen.error.lower()
-        if not seen.error:
+        seen = imported(root, (start, root), metadata, others, {**in_tests, **environ}, factory)
+        if seen.has_ended and factory:
+            factory, told = "", seen.error.replace("importing", "calling it")
+            continue
+        why = seen.error or seen.factory_error
+        is_of_url = "None" in why or "parse" in why or "url" in why.lower()
+        if not why:
             break
         new = [name for name in seen.missing if name not in environ and name not in in_tests]
         if not new and is_of_url:
             new = [each.name for each in variables if each.name not in environ][:1]
         if not new:
-            if not others:
+            if not others or not seen.error:
                 break
-            others = []  # the models alone are enough for a first test
+            others, factory = [], ""  # the models alone are enough for a first test
             left_out = f"{seen.error} ({seen.place})" if seen.place else seen.error
             continue
         for name in new:
             environ[name] = _value_for(name, url, [each.name for each in variables])
-    return seen, left_out, environ
+    return (replace(seen, factory_error=told) if told else seen), left_out, environ
+
+
+def _is_called(application: FoundApplication | None, environments: Sequence[Environment]) -> bool:
+    """Whether the tests will call the factory as it is, without arguments."""
+    if application is None or not application.is_factory or application.needs_arguments:
+        return False
+    is_migrated = any(each.needs_application and each.revisions for each in environments[:1])
+    return application.framework == "fastapi" or is_migrated
 
 
 def _value_for(name: str, url: str, variables: Sequence[str]) -> str:

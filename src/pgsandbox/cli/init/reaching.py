@@ -301,6 +301,16 @@ class _Reaching:
         module, _, name = app.reference.partition(":")
         made = f"{name}()" if app.is_factory else name
         if app.needs_arguments:
+            self.reached.notes.append(
+                f"{app.reference} needs arguments that nobody could guess: write the fixture "
+                "client in conftest.py."
+            )
+            return
+        if self.looked.factory_failure:
+            self.reached.notes.append(
+                f"{app.reference} can't be called without arguments: "
+                f"{self.looked.factory_failure}. So there is no fixture client yet."
+            )
             return
         self.reached.conftest = [
             Line("from fastapi.testclient import TestClient"),

@@ -345,6 +345,85 @@ def test_the_first_test_has_a_name_that_pytest_collects(
     assert f"tests/integration/{name}" in [each["path"] for each in found["files"]]
 
 
+_MIGRATED = {
+    "shop/models.py": _FLASK_MODELS,
+    "migrations/env.py": """
+        from alembic import context
+        from flask import current_app
+
+        def run_migrations_online():
+            assert current_app.name
+            context.configure(connection=context.config.attributes["connection"])
+            with context.begin_transaction():
+                context.run_migrations()
+
+        run_migrations_online()
+    """,
+    "migrations/versions/1_first.py": """
+        from alembic import op
+
+        revision, down_revision = "1", None
+
+        def upgrade():
+            op.execute('create table "user" (id serial primary key, name varchar(3) not null)')
+    """,
+}
+_FACTORY = """
+    import os
+
+    from flask import Flask
+    from shop.models import db
+
+    def create_app(settings=None):
+        app = Flask("shop")
+        {line}
+        app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["DATABASE_URL"]
+        app.config.update(settings or {{}})
+        db.init_app(app)
+        return app
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [("", 0), ("os.environ['SHOP_SECRET']", 0)],
+    ids=["at once", "with a variable"],
+)
+def test_a_factory_that_can_be_called_is_the_setting_app(
+    written: Written, capsys: pytest.CaptureFixture[str], line: str, code: int
+) -> None:
+    """Its variables are given to it, and the tables come from the migrations."""
+    root = written({**_MIGRATED, "shop/__init__.py": _FACTORY.format(line=line)})
+
+    assert main(["init", "--yes"]) == code, capsys.readouterr().out
+    assert 'app = "shop:create_app"' in (root / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("raise RuntimeError('no license')", "RuntimeError: no license (shop/__init__.py:8)"),
+        ("os._exit(3)", "calling it ended the process"),
+    ],
+    ids=["fails", "exits"],
+)
+def test_a_factory_that_fails_is_told_and_not_written(
+    written: Written, capsys: pytest.CaptureFixture[str], line: str, said: str
+) -> None:
+    """The first test is green from the models, and the note says what to mend."""
+    root = written({**_MIGRATED, "shop/__init__.py": _FACTORY.format(line=line)})
+    main(["init", "--json", "--dry-run"])
+    found = json.loads(capsys.readouterr().out)
+    (lines,) = (each["lines"] for each in found["files"] if each["path"] == "pyproject.toml")
+    notes = " ".join(found["notes"])
+
+    assert "shop:create_app can't be called without arguments: " in notes
+    assert said in notes
+    assert "app = " not in str(lines)
+    assert "schema = " not in str(lines)
+    assert not (root / "pyproject.toml").exists()
+
+
 _PYTEST_ENV = {
     # What pytest-env does, for projects whose environment has none.
     "site/pytest_env.py": """
