@@ -405,7 +405,7 @@ class ActivePlugin:
             self.run.interceptor.mark_reported(call.excinfo.value)
         self._has_failed = self._has_failed or report.failed
         if report.failed and self.item is item and call.excinfo is not None:
-            verbosity = self.config.get_verbosity()
+            verbosity = self.config.getoption("verbose")  # get_verbosity() is new in pytest 8
             failure = call.excinfo.value
             report.sections.extend(reporting.sections(self.run, failure, verbosity))
         if report.failed and call.excinfo is not None:
