@@ -73,6 +73,25 @@ class SavepointStack:
         for savepoint in _closed_at_end(session.savepoints) or [Savepoint("", session)]:
             yield from self._push(savepoint)
 
+    def put_on_top(self, session: ClientSession, statement: Statement) -> str | None:
+        """Do what `begin_statement` does, if the server need not be asked; return the SQL for it.
+
+        None means that nothing was done: the server must be asked, or somebody must hear something.
+        """
+        if self._heard() is not None:
+            return None
+        if session.savepoints:
+            mine = session.savepoints[-1]
+            if mine.buried or mine is not self.savepoints[-1]:
+                return None
+            if statement.kind is Kind.READ and mine.locked_rows and not mine.wrote:
+                return None
+            return None if statement.kind is Kind.LOCKING_READ and mine.unclear else ""
+        if self.constraints.are_deferrable or any(each.unclear for each in self.savepoints):
+            return None
+        (command,) = self._push(Savepoint("", session))
+        return command.sql
+
     def statement_succeeded(
         self, session: ClientSession, statement: Statement, *, is_clear: bool = False
     ) -> None:

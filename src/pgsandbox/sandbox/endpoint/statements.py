@@ -111,7 +111,13 @@ class Statement:
     @cached_property
     def is_ordinary(self) -> bool:
         """Whether no word of it can belong to anything that the questions below are about."""
-        is_ordinary = _UNUSUAL.search(self.words) is None
+        words = self.words
+        updated = _UPDATE.match(words)
+        if updated is None:
+            is_ordinary = _UNUSUAL.search(words) is None
+        else:
+            table, after = updated[1], updated.end()
+            is_ordinary = not (_UNUSUAL.search(table) or _UNUSUAL.search(words, after))
         if is_ordinary:
             self.__dict__.update(_OF_ORDINARY)  # it need not be asked
         return is_ordinary
@@ -394,11 +400,13 @@ _WRITING_FUNCTIONS = re.compile(
     re.IGNORECASE,
 )
 _UNUSUAL = re.compile(
-    r"advisory|temp|val\s*\(|pg_|txid|lo_|lowrite|dblink|_to_xml|constraints|\blocal\b|set"
+    r"advisory|temp|val\s*\(|pg_|txid|lo_|lowrite|dblink|_to_xml|constraints|\blocal\b|\b(?:re)?set"
     r"|notify|inet_|\b(?:create|alter|drop|do|call|show|backend)\b",
     re.IGNORECASE,
 )
 """What stands in every text for which one of the questions about a statement is answered by yes."""
+_UPDATE = re.compile(r"\s*UPDATE\s+((?:[\w$.]|\"[^\"]*\")+)\s+SET\b", re.IGNORECASE)
+"""The beginning of an UPDATE, in whose SET no parameter is set."""
 _OF_ORDINARY = dict.fromkeys(
     (
         "may_define",

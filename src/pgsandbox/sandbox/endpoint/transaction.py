@@ -18,7 +18,13 @@ from pgsandbox.sandbox.endpoint.ledger import Held
 from pgsandbox.sandbox.endpoint.observation import Unobserved
 from pgsandbox.sandbox.endpoint.outer import IDS, OuterTransaction
 from pgsandbox.sandbox.endpoint.savepoints import SavepointStack
-from pgsandbox.sandbox.endpoint.server import Outcome, ServerConnection, ServerError, ServerLost
+from pgsandbox.sandbox.endpoint.server import (
+    Forward,
+    Outcome,
+    ServerConnection,
+    ServerError,
+    ServerLost,
+)
 from pgsandbox.sandbox.endpoint.sessions import Ask, ClientSession, Executed, Run, Steps
 from pgsandbox.sandbox.endpoint.settings import SessionSettings, Setting, modes_shown
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
@@ -147,6 +153,28 @@ class TestTransaction:
             self.fail(session, statement)
         return outcome
 
+    def is_calm(self, session: ClientSession) -> bool:
+        """Whether an ordinary statement of *session* needs nothing but a savepoint to be held."""
+        return (
+            session.is_explicit
+            and not (session.has_failed or session.reads_only or session.is_deferrable)
+            and not (session.level or session.asked or session.constraint_modes)
+            and not (self.is_finished or self.is_frozen or self._broken is not None)
+            and not (self._constraint_modes != () or self._are_constraints_stale)
+            and not (self.clock.moves or self.observation.looks)
+            and not self.server.placeholders
+            and self.settings.is_in_force(session)
+        )
+
+    def converse(self, session: ClientSession, request: bytes, forward: Forward) -> Outcome:
+        """Send *request*, an ordinary statement in a calm moment; forward what answers it.
+
+        Raises:
+            SandboxLost: the connection to the server is gone.
+        """
+        session.has_queried = True
+        return self._sent(lambda: self.server.converse(request, forward))
+
     def _begin_mode(self, session: ClientSession, statement: Statement) -> str:
         """Let the coming statement have the modes of its transaction; return what ends that."""
         shown = modes_shown(session, statement.text)
@@ -206,6 +234,22 @@ class TestTransaction:
     def _succeed(
         self, session: ClientSession, statement: Statement, hidden: tuple[Setting, ...]
     ) -> None:
+        self.succeeded(session, statement)
+        if statement.sets_constraints:
+            self._has_set_constraints = True
+            session.constraint_modes.append((session.depth(), statement.text))
+            self._constraint_modes = (*(self._constraint_modes or ()), statement.text)
+        if statement.may_define:
+            self.has_defined = self._are_constraints_stale = True
+            self.definitions += 1
+        self.settings.learn(session, statement.sets, hidden)
+
+    def succeeded(self, session: ClientSession, statement: Statement) -> None:
+        """Remember what *statement*, which succeeded, leaves to undo.
+
+        Raises:
+            SandboxError: it has ended the transaction on the server.
+        """
         if not self.server.is_in_transaction:
             raise self._outer_ended(statement)
         is_clear = (
@@ -215,14 +259,6 @@ class TestTransaction:
             and not statement.writes_in_catalog_functions
         )
         self.stack.statement_succeeded(session, statement, is_clear=is_clear)
-        if statement.sets_constraints:
-            self._has_set_constraints = True
-            session.constraint_modes.append((session.depth(), statement.text))
-            self._constraint_modes = (*(self._constraint_modes or ()), statement.text)
-        if statement.may_define:
-            self.has_defined = self._are_constraints_stale = True
-            self.definitions += 1
-        self.settings.learn(session, statement.sets, hidden)
 
     def fail(self, session: ClientSession, statement: Statement) -> None:
         """After *statement* failed: everybody else goes on, *session* can only roll back."""
