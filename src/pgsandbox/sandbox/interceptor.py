@@ -89,6 +89,8 @@ class ConnectionInterceptor:
         """Databases whose connections go to a test database instead of being refused."""
         self.running = "no test is running"
         """What a message says of the present moment: a test's node id, or a phase."""
+        self._is_winding_down = False
+        """Whether the endpoints know that the test's body is over."""
         self.is_requested = False
         """Whether the running test asked for the database."""
         self.refused: list[PgSandboxError] = []
@@ -191,6 +193,7 @@ class ConnectionInterceptor:
     def enter(self, test: str, *, looks_for_uncommitted: bool = True) -> None:
         """From now on connections belong to *test*, which asked for the database."""
         self.running, self.is_requested = test, True
+        self._is_winding_down = False
         self.refused.clear()
         self.refused_to_others.clear()
         self.places.begin()
@@ -200,6 +203,7 @@ class ConnectionInterceptor:
     def say(self, running: str, *, is_requested: bool) -> None:
         """Let messages name *running*, and let connections pass or not."""
         self.running, self.is_requested = running, is_requested
+        self._is_winding_down = False
         for database in self.databases:
             database.say(running, is_requested=is_requested)
 
@@ -225,12 +229,17 @@ class ConnectionInterceptor:
 
         A statement that a thread still runs after *timeout* seconds is cancelled.
         """
+        if self._is_winding_down and timeout:
+            return
+        self._is_winding_down = True
         for database in self.databases:
             database.wind_down(timeout)
 
     def verdict(self) -> list[PgSandboxError]:
         """Return what must make the test fail as it stands, at the end of its body."""
-        return [error for each in self.databases for error in each.verdict()]
+        found = [error for each in self.databases for error in each.verdict()]
+        self._is_winding_down = True
+        return found
 
     def uncommitted(self, find_held: Callable[[], Iterable[Any]]) -> list[Found]:
         """Return what the application has not committed, at the end of the test's body.
@@ -283,7 +292,7 @@ class ConnectionInterceptor:
             error for each in self.databases for error in each.finish(self.running, is_over=is_over)
         ]
         self.fixture_data.restore()
-        self.is_requested = before
+        self.is_requested, self._is_winding_down = before, False
         return errors
 
     def arrange_with(self, engine: Engine, *, shares_with: Engine | None = None) -> None:

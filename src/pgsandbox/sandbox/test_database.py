@@ -277,7 +277,10 @@ class TestDatabase:
         self._tell("wind_down", patience=timeout)
 
     def verdict(self, timeout: float = 10.0) -> list[PgSandboxError]:
-        """Return what must make the test fail as it stands, at the end of its body."""
+        """Return what must make the test fail as it stands, at the end of its body.
+
+        What its fixtures' teardown rolls back, nobody looks at; see `wind_down`.
+        """
         try:
             said = self._ask("verdict", patience=timeout) or {"errors": [], "seen": None}
         except SandboxLost as error:

@@ -27,7 +27,7 @@ from pgsandbox.sandbox.endpoint.notifications import (
     Notifications,
 )
 from pgsandbox.sandbox.endpoint.objects import SessionObjects
-from pgsandbox.sandbox.endpoint.ordinary import OrdinaryQueries
+from pgsandbox.sandbox.endpoint.ordinary import OrdinaryStatements
 from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
 from pgsandbox.sandbox.endpoint.session_statements import SessionStatements
@@ -105,7 +105,7 @@ class Backend:
         self.objects = SessionObjects(self)
         self.own_state = OwnState(self)
         self.simple = SimpleQueries(self)
-        self._ordinary = OrdinaryQueries(self)
+        self.ordinary = OrdinaryStatements(self)
         self.control = TransactionControl(self)
         self.statements = SessionStatements(self)
 
@@ -148,7 +148,7 @@ class Backend:
         if kind in (b"Q", b"F") and self.extended.skips:
             return  # up to its next Sync the client is not listened to
         if kind == b"Q":
-            if self._ordinary.take(body):
+            if self.ordinary.take(body):
                 return
             if _PING.fullmatch(body) and self._is_idle():
                 send(_ONE)

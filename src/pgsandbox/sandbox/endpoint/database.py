@@ -71,6 +71,8 @@ class TestDatabaseSession:
         self.routines = NotifyingRoutines()
         self.sequence_values = SequenceValues()
         self._was_cancelled = False
+        self._is_winding_down = False
+        """Whether the running test's body is over."""
         self.is_bereft = False
         """Whether what stood is gone, because its transaction ended."""
         self.is_in_doubt = False
@@ -153,7 +155,13 @@ class TestDatabaseSession:
 
     def enter(self, test: str) -> None:
         """From now on statements belong to *test*, which asked for the database."""
-        self.running, self.is_requested, self._was_cancelled = test, True, False
+        self._was_cancelled = False
+        self.say(test, is_requested=True)
+
+    def say(self, running: str, *, is_requested: bool) -> None:
+        """From now on statements belong to *running*, and are refused unless *is_requested*."""
+        self.running, self.is_requested = running, is_requested
+        self._is_winding_down = False
 
     def transaction_for(self, backend: Backend) -> TestTransaction:
         """Return the running test's transaction, begun at the test's first statement.
@@ -184,6 +192,8 @@ class TestDatabaseSession:
         )
         transaction.clock = self.clock
         self.clock.begun()
+        if self._is_winding_down:
+            transaction.wind_down()
         transaction.observation = self.observation or transaction.observation
         if beneath is None:
             self._constraints = transaction.constraints
@@ -330,6 +340,7 @@ class TestDatabaseSession:
 
     def wind_down(self) -> None:
         """The test's body is over: what its fixtures' teardown rolls back, nobody looks at."""
+        self._is_winding_down = True
         if self.transaction is not None:
             self.transaction.wind_down()
 
@@ -364,7 +375,7 @@ class TestDatabaseSession:
         A test that sent nothing is looked at, too: something may have connected past the endpoint.
         """
         transaction, self.transaction = self.transaction, None
-        self._sent = []
+        self._sent, self._is_winding_down = [], False
         if is_over:
             self.is_requested = False
         server = self.server

@@ -435,14 +435,16 @@ class Endpoint:
         self.database.looks_for_uncommitted = looks_for_uncommitted
 
     def do_say(self, running: str, is_requested: bool) -> None:
-        self.database.running, self.database.is_requested = running, is_requested
+        self.database.say(running, is_requested=is_requested)
 
     def do_wind_down(self) -> None:
         self.database.wind_down()
 
     def do_verdict(self) -> dict[str, Any]:
         errors = _as_list(self.database.verdict())
-        return {"errors": errors, "seen": story.seen(self.database)}
+        seen = story.seen(self.database)
+        self.database.wind_down()
+        return {"errors": errors, "seen": seen}
 
     def do_seen(self) -> dict[str, Any] | None:
         return story.seen(self.database)

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import messages, refusals
-from pgsandbox.sandbox.endpoint.server import Outcome
+from pgsandbox.sandbox.endpoint.failures import StatementFailed
 from pgsandbox.sandbox.endpoint.statements import PLAIN, Kind, Statement, split
-from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
@@ -29,8 +28,8 @@ _OF_ROWS = re.compile(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECAS
 _READY = messages.ready(messages.IN_TRANSACTION)
 
 
-class OrdinaryQueries:
-    """Those simple queries of one client that can go the short way."""
+class OrdinaryStatements:
+    """Those statements of one client that can go the short way."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -41,39 +40,44 @@ class OrdinaryQueries:
         ReadyForQuery belongs to the answer.
         """
         backend = self._backend
-        transaction = backend.transaction
-        if transaction is None or not transaction.is_calm(backend.session) or not backend.is_calm:
+        if not self._is_calm():
             return False
         text = messages.string(body)[0].decode("utf-8", "surrogateescape")
-        statement = self._ordinary(text)
-        if statement is None or not self._is_held(transaction, statement):
+        if not _OF_ROWS.match(text):
             return False
+        found = split(text, has_escapes=backend.has_escapes)
+        if len(found) != 1 or not self._can_hold(found[0]):
+            return False
+        (statement,) = found
         backend.extended.forget_unnamed()
-        transaction.record(backend.session, statement.text)
         try:
-            request = messages.message(b"Q", body)
-            outcome = transaction.converse(backend.session, request, backend.forward)
-        except PgSandboxError as error:
-            self._failed(refusals.as_message(error))
-            return True
-        self._answered(transaction, statement, outcome)
+            if self.send(statement, messages.message(b"Q", body), is_last=True):
+                return True
+        except StatementFailed as failed:
+            backend.failed(failed.response)
+            backend.end_of_unit()
+        backend.ready()
         return True
 
-    def _ordinary(self, text: str) -> Statement | None:
-        """Return *text* as a statement, if it is one, and ordinary."""
-        if not _OF_ROWS.match(text):
-            return None
-        found = split(text, has_escapes=self._backend.has_escapes)
-        if len(found) != 1:
-            return None
-        (statement,) = found
-        is_ordinary = statement.kind in PLAIN and not statement.offset and statement.is_ordinary
-        return statement if is_ordinary else None
+    def can_hold(self, statement: Statement) -> bool:
+        """Whether *statement*, which is sent next, can go the short way; the server is ready then.
 
-    def _is_held(self, transaction: TestTransaction, statement: Statement) -> bool:
+        An empty one stands for messages that run nothing.
+        """
+        is_of_rows = not statement.text or _OF_ROWS.match(statement.text) is not None
+        return is_of_rows and self._is_calm() and self._can_hold(statement)
+
+    def _is_calm(self) -> bool:
+        backend = self._backend
+        transaction = backend.transaction
+        return transaction is not None and transaction.is_calm(backend.session) and backend.is_calm
+
+    def _can_hold(self, statement: Statement) -> bool:
         """Put the client on top of the savepoints, if that takes no question to the server."""
+        if statement.kind not in PLAIN or statement.offset or not statement.is_ordinary:
+            return False
         backend, session = self._backend, self._backend.session
-        database = backend.database
+        database, transaction = backend.database, backend.current()
         if (
             statement.kind is not Kind.WRITE
             and database.looks_for_uncommitted
@@ -90,27 +94,34 @@ class OrdinaryQueries:
             transaction.server.queue(sql)
         return True
 
-    def _answered(
-        self, transaction: TestTransaction, statement: Statement, outcome: Outcome
-    ) -> None:
-        backend, session = self._backend, self._backend.session
+    def send(self, statement: Statement, request: bytes, *, is_last: bool) -> bool:
+        """Let the server run *statement*, for which `can_hold` is true; forward its answers.
+
+        If it *is_last* before ReadyForQuery, the client may be told that, too; return whether.
+
+        Raises:
+            StatementFailed: it failed.
+        """
+        backend = self._backend
+        transaction, session = backend.current(), backend.session
+        if statement.text:
+            transaction.record(session, statement.text)
+        try:
+            outcome = transaction.converse(session, request, backend.forward)
+        except PgSandboxError as error:
+            raise StatementFailed(refusals.as_message(error)) from error
         if outcome.error is not None:
             transaction.fail(session, statement)
             transaction.answered(session, outcome)
             backend.objects.failed(statement)
-            self._failed(backend.explained(outcome.error, statement, transaction))
-            return
+            response = backend.explained(outcome.error, statement, transaction)
+            raise StatementFailed(response, parsed=outcome.parsed)
         # The client goes on while the books are kept, unless there is more to tell it.
-        is_told = transaction.server.is_in_transaction and not backend.has_reports
+        is_told = is_last and transaction.server.is_in_transaction and not backend.has_reports
         if is_told:
             backend.client.connection.send(_READY)
             backend.client.connection.flush()
         transaction.succeeded(session, statement)
-        transaction.answered(session, outcome)
-        if not is_told:
-            backend.ready()
-
-    def _failed(self, response: bytes) -> None:
-        self._backend.failed(response)
-        self._backend.end_of_unit()
-        self._backend.ready()
+        if session.unanswered:
+            transaction.answered(session, outcome)
+        return is_told
