@@ -444,7 +444,7 @@ class Backend:
         """Let the client have *data* of the server; wait where it does not take it."""
         connection = self.client.connection
         connection.send(bytes(data))
-        if len(connection.outgoing) > _PATIENCE_IN_BYTES:
+        if len(connection.outgoing) > _MOST_UNSENT:
             self.client.endpoint.wait_for_reader(self.client)
 
     def current(self) -> TestTransaction:
@@ -671,7 +671,7 @@ def _nobody(_: bytes | memoryview) -> None:
     """Drop what the client does not wait for."""
 
 
-_PATIENCE_IN_BYTES = 1024 * 1024
+_MOST_UNSENT = 1024 * 1024
 """How much of an answer waits for a client that does not read it before the server waits."""
 _UNDEFINED = "42704"
 _OF_PARSER = frozenset({"scanner_yyerror", "base_yyparse", "base_yylex"})

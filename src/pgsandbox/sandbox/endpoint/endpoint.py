@@ -233,7 +233,7 @@ class Endpoint:
         serving = self._serving
         if serving is not None and serving.connection.has_unsent:
             serving.connection.flush()  # notices, say, of a statement that goes on
-        events = self._urgent.poll(self._patience(server))
+        events = self._urgent.poll(self._time_left(server))
         if len(events) == 1 and events[0][0] == fd:
             return
         self._cancel_from(fd for fd, _ in events)
@@ -246,7 +246,7 @@ class Endpoint:
             self.database.cancelled()
             server.cancel()
 
-    def _patience(self, server: ServerConnection) -> float:
+    def _time_left(self, server: ServerConnection) -> float:
         moments = [each for each in (server.deadline, self._cancel_at) if each is not None]
         return max(0.0, min(moments) - time.monotonic()) + 0.001 if moments else -1
 
@@ -356,8 +356,8 @@ class Endpoint:
                 break
             number, method, arguments = json.loads(self._inbox[4 : 4 + length])
             del self._inbox[: 4 + length]
-            if "patience" in arguments:
-                self._cancel_at = time.monotonic() + arguments.pop("patience")
+            if "cancel_after" in arguments:
+                self._cancel_at = time.monotonic() + arguments.pop("cancel_after")
             self._calls.append((number, method, arguments))
 
     def _run_calls(self) -> None:
@@ -412,7 +412,7 @@ class Endpoint:
 
     def do_close(self) -> bool:
         self.database.close()
-        return self.database.is_bereft
+        return self.database.has_lost_data
 
     def do_listen_on_tcp(self, password: str) -> int:
         self.password = password
@@ -437,13 +437,13 @@ class Endpoint:
     def do_say(self, running: str, is_requested: bool) -> None:
         self.database.say(running, is_requested=is_requested)
 
-    def do_wind_down(self) -> None:
-        self.database.wind_down()
+    def do_begin_teardown(self) -> None:
+        self.database.begin_teardown()
 
-    def do_verdict(self) -> dict[str, Any]:
-        errors = _as_list(self.database.verdict())
+    def do_check(self) -> dict[str, Any]:
+        errors = _as_list(self.database.check())
         seen = story.seen(self.database)
-        self.database.wind_down()
+        self.database.begin_teardown()
         return {"errors": errors, "seen": seen}
 
     def do_seen(self) -> dict[str, Any] | None:
@@ -468,7 +468,7 @@ class Endpoint:
         return {
             "errors": _as_list(found),
             "is_in_doubt": database.is_in_doubt,
-            "is_bereft": database.is_bereft,
+            "has_lost_data": database.has_lost_data,
             "was_used": used,
             "committed": story.committed(running),
             "undone": [each.client.token for each in database.backends if each.wrote_in_set_up],
@@ -499,7 +499,7 @@ class Endpoint:
             "has_transaction": database.transaction is not None,
             "executed": len(database.executed()),
             "is_in_doubt": database.is_in_doubt,
-            "is_bereft": database.is_bereft,
+            "has_lost_data": database.has_lost_data,
         }
 
     def do_executed(self, since: int) -> list[tuple[str, str]]:
@@ -539,8 +539,8 @@ class Endpoint:
     def do_resume(self, depth: int) -> None:
         self.database.resume(depth)
 
-    def do_forget_bereft(self) -> None:
-        self.database.is_bereft = False
+    def do_forget_lost_data(self) -> None:
+        self.database.has_lost_data = False
 
     def do_sessions_query(self) -> str | None:
         return self.database.sessions_query()

@@ -47,7 +47,7 @@ class SavepointStack:
         """Whether rows that nobody will undo broke a deferred constraint when last looked at."""
         self._pending: TransactionsInterleaved | None = None
         """What the next statement gets to hear, unless the rest is rolled back before."""
-        self.is_winding_down = False
+        self.is_in_teardown = False
         """Whether all is undone soon, and nobody looks at what a rollback leaves until then."""
 
     @property
@@ -312,7 +312,7 @@ class SavepointStack:
         if not may_wait or any(savepoint.buried for savepoint in others):
             for savepoint in savepoints:
                 savepoint.buried, savepoint.wrote = savepoint.buried or who, False
-            if self.is_winding_down:
+            if self.is_in_teardown:
                 return
             raise error
         for savepoint in savepoints:
@@ -333,7 +333,7 @@ class SavepointStack:
 
     def _heard(self) -> TransactionsInterleaved | None:
         """Return what whoever goes on now gets to hear."""
-        return None if self.is_winding_down else self._pending
+        return None if self.is_in_teardown else self._pending
 
     def _is_above_doomed(self, session: ClientSession) -> bool:
         return any(

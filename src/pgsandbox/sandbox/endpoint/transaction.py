@@ -94,9 +94,9 @@ class TestTransaction:
             server, beneath.settings if beneath else None
         )
 
-    def wind_down(self) -> None:
+    def begin_teardown(self) -> None:
         """The test's body is over: nobody looks at what a rollback leaves until all is undone."""
-        self.stack.is_winding_down = True
+        self.stack.is_in_teardown = True
 
     def join(self, label: str, *, is_arranging: bool) -> ClientSession:
         """Return the state of one more client of this test."""
@@ -413,7 +413,7 @@ class TestTransaction:
             self._violation(refusals.deferred(error.with_detail, self.test))
         if self._are_constraints_stale:
             self._read_constraints()
-        return self.verdict()
+        return self.check()
 
     def _settle(self, session: ClientSession) -> None:
         if session.in_transaction:
@@ -428,7 +428,7 @@ class TestTransaction:
 
     # -- the end ------------------------------------------------------------------------------
 
-    def verdict(self) -> list[PgSandboxError]:
+    def check(self) -> list[PgSandboxError]:
         """Return what must make the test fail as it stands, at the end of its body."""
         try:
             if self._broken is None and not self.server.is_lost:
