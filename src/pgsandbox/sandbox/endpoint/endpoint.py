@@ -35,6 +35,8 @@ PORT = 5432
 """The number in the name of the Unix socket."""
 
 _BACKLOG = 256
+_LOOKS_AGAIN = 1.0
+"""Seconds after which the endpoint looks whether the client that the server works for is there."""
 _AGAIN = 0.5
 """Seconds between two requests to cancel what the end of a test waits for."""
 
@@ -236,6 +238,8 @@ class Endpoint:
         events = self._urgent.poll(self._time_left(server))
         if len(events) == 1 and events[0][0] == fd:
             return
+        if not events and self._is_in_vain(serving):
+            server.cancel_for_client()
         self._cancel_from(fd for fd, _ in events)
         self._take_control()
         self._answer_looks()
@@ -248,7 +252,20 @@ class Endpoint:
 
     def _time_left(self, server: ServerConnection) -> float:
         moments = [each for each in (server.deadline, self._cancel_at) if each is not None]
-        return max(0.0, min(moments) - time.monotonic()) + 0.001 if moments else -1
+        if not moments:
+            return _LOOKS_AGAIN
+        return min(_LOOKS_AGAIN, max(0.0, min(moments) - time.monotonic()) + 0.001)
+
+    def _is_in_vain(self, serving: Client | None) -> bool:
+        """Whether the server works for a client that is gone, while others wait for their turn.
+
+        A server does not look either (``client_connection_check_interval``), but its other clients
+        do not wait.
+        """
+        if serving is None or not serving.connection.has_hung_up:
+            return False
+        own = serving.connection.fileno()
+        return any(fd in self._clients and fd != own for fd, _ in self._all.poll(0))
 
     def _only_cancel(self, client: Client) -> None:
         """Serve a new client that wants nothing but to cancel; others wait for their turn."""
