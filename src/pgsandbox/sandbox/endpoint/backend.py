@@ -312,8 +312,14 @@ class Backend:
         return messages.message(b"E", failed.body)
 
     def masked(self, text: str) -> str:
-        """Return *text* such that custom parameters which others have set are unknown to it."""
-        return self.current().settings.masked(self.session, text)
+        """Return *text* such that custom parameters which others have set are unknown to it.
+
+        The modes of the transaction, which may begin with it, are read as those of the client's.
+        """
+        transaction, session = self.current(), self.session
+        if not session.in_transaction:
+            transaction.take_default_modes(session)
+        return transaction.settings.masked(session, text)
 
     # -- the server ---------------------------------------------------------------------------
 

@@ -123,7 +123,7 @@ class TestTransaction:
         """
         self.check_usable()
         if not session.in_transaction:
-            self._take_default_modes(session)
+            self.take_default_modes(session)
         try:
             self._drive(self.stack.begin_statement(session, statement))
             self.settings.prepare(session, statement.sets, hidden)
@@ -211,7 +211,8 @@ class TestTransaction:
         except ServerError:
             self.server.queue(f"ROLLBACK TO SAVEPOINT {_MODE}; RELEASE SAVEPOINT {_MODE}")
 
-    def _take_default_modes(self, session: ClientSession) -> None:
+    def take_default_modes(self, session: ClientSession) -> None:
+        """Give the transaction that begins what *session* has set for each of its own."""
         session.has_queried = False
         self.clock.begin(session)
         if self.settings.are_touched:
@@ -283,7 +284,7 @@ class TestTransaction:
     def begin(self, session: ClientSession, text: str) -> None:
         """Begin a transaction block."""
         if not session.in_transaction:
-            self._take_default_modes(session)
+            self.take_default_modes(session)
         session.in_transaction = session.is_explicit = True
         self.set_mode(session, text)
 
