@@ -654,6 +654,7 @@ class ConnectionInterceptor:
                 with contextlib.suppress(Exception):
                     cleanup.close_session(session)
         self._sessions.clear()
+        cleanup.close_ended()
         for database in self.databases:
             database.close_forsaken()
         for pool in self._pools:
