@@ -126,19 +126,20 @@ class Endpoint:
                     self._take_control()
             if self._calls:
                 self._run_calls()
-            ready = self._ready(events)
-            for client in ready:
-                client.connection.receive()
-            # Those that are gone come first: what they have not committed, nobody sees any more.
-            # Then those that are new: what one has said that wants to cancel is read already.
-            if len(ready) > 1:
-                ready.sort(
-                    key=lambda each: (not each.connection.is_closed, each.backend is not None)
-                )
-            for client in ready:
-                self._serve(client)
+            self._serve_clients(events)
             self._look_after_waiting()
         self.close()
+
+    def _serve_clients(self, events: Iterable[tuple[int, int]]) -> None:
+        ready = self._ready(events)
+        for client in ready:
+            client.connection.receive()
+        # Those that are gone come first: what they have not committed, nobody sees any more.
+        # Then those that are new: what one has said that wants to cancel is read already.
+        if len(ready) > 1:
+            ready.sort(key=lambda each: (not each.connection.is_closed, each.backend is not None))
+        for client in ready:
+            self._serve(client)
 
     def _ready(self, events: Iterable[tuple[int, int]]) -> list[Client]:
         """Return the clients that want to be served."""
@@ -379,6 +380,8 @@ class Endpoint:
 
     def _run_calls(self) -> None:
         while self._calls:
+            if self._calls[0][1] == "check":  # what clients have done before belongs to it
+                self._serve_clients(self._all.poll(0))
             call = self._calls.popleft()
             self._cancel_at = None
             self._run_call(*call)

@@ -270,3 +270,16 @@ def test_nobody_waits_for_what_a_vanished_client_runs(
 
     assert witness.rows("SELECT id FROM items") == [("1",)]
     assert time.monotonic() - began < 10
+
+
+def test_what_was_vanished_before_belongs_to_the_check(sandbox: Sandbox, witness: Wire) -> None:
+    """Both reach an endpoint at once that was at work: the end of a client, and of the body."""
+    client, busy = sandbox.client(), sandbox.client()
+    client.run("BEGIN; INSERT INTO items VALUES (61)")
+    witness.run("INSERT INTO items VALUES (62)")
+    busy.send(query("SELECT pg_sleep(0.3)"))
+    client.vanish()
+    (error,) = sandbox.process.call("check")["errors"]
+
+    assert error["class"] == "TransactionsInterleaved"
+    assert [each["id"] for each in sandbox.finish()["errors"]] == [error["id"]]
