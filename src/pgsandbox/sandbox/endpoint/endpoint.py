@@ -37,6 +37,10 @@ PORT = 5432
 _BACKLOG = 256
 _AGAIN = 0.5
 """Seconds between two requests to cancel what the end of a test waits for."""
+_SOON = 0.1
+"""Seconds for a statement that begins when nobody has patience any more, and others wait."""
+_REQUESTS = 5
+"""How many are made, before the session is ended that heeds none: a handler may catch them."""
 
 
 class Endpoint:
@@ -67,6 +71,10 @@ class Endpoint:
         self._ended: set[int] = set()
         """The process ids of clients that another one has ended."""
         self._cancel_at: float | None = None
+        self._cancelled = 0
+        """How often that was asked for, of the statement that runs."""
+        self._end_by: float | None = None
+        """When nobody is waited for any more at the end of the test, all its phases together."""
         self._listeners: dict[int, socket.socket] = {}
         self._unserved: list[Client] = []
         """Clients that came while the server worked, and whose turn comes next."""
@@ -161,10 +169,15 @@ class Endpoint:
 
     def _work_for(self, client: Client, work: Callable[[], None]) -> None:
         self._serving = client
+        self._cancelled = 0
+        if self._end_by is not None and self._cancel_at is None:
+            self._cancel_at = max(self._end_by, time.monotonic() + _SOON)
         try:
             work()
         finally:
             self._serving = None
+            if not self._calls:
+                self._cancel_at = None
         if self._ended:
             ended, self._ended = self._ended, set()
             for other in [each for each in self._clients.values() if each.pid in ended]:
@@ -243,8 +256,24 @@ class Endpoint:
             raise ServerLost("the test run is over")
         if self._cancel_at is not None and time.monotonic() >= self._cancel_at:
             self._cancel_at = time.monotonic() + _AGAIN
+            if not self._calls and not self._somebody_waits():
+                return  # a fixture's teardown may take its time
             self.database.cancelled()
-            server.cancel()
+            self._cancelled += 1
+            if self._cancelled <= _REQUESTS:
+                server.cancel()
+            else:
+                self.database.terminate(server)
+
+    def _somebody_waits(self) -> bool:
+        """Whether another client wants its turn while the server works: the test's own, say."""
+        poll = select.poll()
+        for other in self._clients.values():
+            if other is not self._serving:
+                if other.connection.has_input:
+                    return True
+                poll.register(other.connection, select.POLLIN)
+        return bool(poll.poll(0))
 
     def _patience(self, server: ServerConnection) -> float:
         moments = [each for each in (server.deadline, self._cancel_at) if each is not None]
@@ -357,7 +386,10 @@ class Endpoint:
             number, method, arguments = json.loads(self._inbox[4 : 4 + length])
             del self._inbox[: 4 + length]
             if "patience" in arguments:
-                self._cancel_at = time.monotonic() + arguments.pop("patience")
+                now = time.monotonic()
+                wanted = now + arguments.pop("patience")
+                self._end_by = wanted if self._end_by is None else min(self._end_by, wanted)
+                self._cancel_at = max(self._end_by, now)
             self._calls.append((number, method, arguments))
 
     def _run_calls(self) -> None:
@@ -431,6 +463,7 @@ class Endpoint:
                 client.backend.set_up_done()
 
     def do_enter(self, test: str, looks_for_uncommitted: bool = True) -> None:
+        self._end_by = None
         self.database.enter(test)
         self.database.looks_for_uncommitted = looks_for_uncommitted
 
