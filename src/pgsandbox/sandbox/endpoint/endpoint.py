@@ -35,6 +35,8 @@ PORT = 5432
 """The number in the name of the Unix socket."""
 
 _BACKLOG = 256
+_LOOKS_AGAIN = 1.0
+"""Seconds after which the endpoint looks whether the client that the server works for is there."""
 _AGAIN = 0.5
 """Seconds between two requests to cancel what the end of a test waits for."""
 _SOON = 0.1
@@ -246,9 +248,11 @@ class Endpoint:
         serving = self._serving
         if serving is not None and serving.connection.has_unsent:
             serving.connection.flush()  # notices, say, of a statement that goes on
-        events = self._urgent.poll(self._patience(server))
+        events = self._urgent.poll(self._time_left(server))
         if len(events) == 1 and events[0][0] == fd:
             return
+        if not events and self._is_in_vain(serving):
+            server.cancel_for_client()
         self._cancel_from(fd for fd, _ in events)
         self._take_control()
         self._answer_looks()
@@ -275,9 +279,22 @@ class Endpoint:
                 poll.register(other.connection, select.POLLIN)
         return bool(poll.poll(0))
 
-    def _patience(self, server: ServerConnection) -> float:
+    def _time_left(self, server: ServerConnection) -> float:
         moments = [each for each in (server.deadline, self._cancel_at) if each is not None]
-        return max(0.0, min(moments) - time.monotonic()) + 0.001 if moments else -1
+        if not moments:
+            return _LOOKS_AGAIN
+        return min(_LOOKS_AGAIN, max(0.0, min(moments) - time.monotonic()) + 0.001)
+
+    def _is_in_vain(self, serving: Client | None) -> bool:
+        """Whether the server works for a client that is gone, while others wait for their turn.
+
+        A server does not look either (``client_connection_check_interval``), but its other clients
+        do not wait.
+        """
+        if serving is None or not serving.connection.has_hung_up:
+            return False
+        own = serving.connection.fileno()
+        return any(fd in self._clients and fd != own for fd, _ in self._all.poll(0))
 
     def _only_cancel(self, client: Client) -> None:
         """Serve a new client that wants nothing but to cancel; others wait for their turn."""
@@ -385,9 +402,9 @@ class Endpoint:
                 break
             number, method, arguments = json.loads(self._inbox[4 : 4 + length])
             del self._inbox[: 4 + length]
-            if "patience" in arguments:
+            if "cancel_after" in arguments:
                 now = time.monotonic()
-                wanted = now + arguments.pop("patience")
+                wanted = now + arguments.pop("cancel_after")
                 self._end_by = wanted if self._end_by is None else min(self._end_by, wanted)
                 self._cancel_at = max(self._end_by, now)
             self._calls.append((number, method, arguments))
@@ -444,7 +461,7 @@ class Endpoint:
 
     def do_close(self) -> bool:
         self.database.close()
-        return self.database.is_bereft
+        return self.database.has_lost_data
 
     def do_listen_on_tcp(self, password: str) -> int:
         self.password = password
@@ -468,14 +485,16 @@ class Endpoint:
         self.database.looks_for_uncommitted = looks_for_uncommitted
 
     def do_say(self, running: str, is_requested: bool) -> None:
-        self.database.running, self.database.is_requested = running, is_requested
+        self.database.say(running, is_requested=is_requested)
 
-    def do_wind_down(self) -> None:
-        self.database.wind_down()
+    def do_begin_teardown(self) -> None:
+        self.database.begin_teardown()
 
-    def do_verdict(self) -> dict[str, Any]:
-        errors = _as_list(self.database.verdict())
-        return {"errors": errors, "seen": story.seen(self.database)}
+    def do_check(self) -> dict[str, Any]:
+        errors = _as_list(self.database.check())
+        seen = story.seen(self.database)
+        self.database.begin_teardown()
+        return {"errors": errors, "seen": seen}
 
     def do_seen(self) -> dict[str, Any] | None:
         return story.seen(self.database)
@@ -499,7 +518,7 @@ class Endpoint:
         return {
             "errors": _as_list(found),
             "is_in_doubt": database.is_in_doubt,
-            "is_bereft": database.is_bereft,
+            "has_lost_data": database.has_lost_data,
             "was_used": used,
             "committed": story.committed(running),
             "undone": [each.client.token for each in database.backends if each.wrote_in_set_up],
@@ -530,7 +549,7 @@ class Endpoint:
             "has_transaction": database.transaction is not None,
             "executed": len(database.executed()),
             "is_in_doubt": database.is_in_doubt,
-            "is_bereft": database.is_bereft,
+            "has_lost_data": database.has_lost_data,
         }
 
     def do_executed(self, since: int) -> list[tuple[str, str]]:
@@ -570,8 +589,8 @@ class Endpoint:
     def do_resume(self, depth: int) -> None:
         self.database.resume(depth)
 
-    def do_forget_bereft(self) -> None:
-        self.database.is_bereft = False
+    def do_forget_lost_data(self) -> None:
+        self.database.has_lost_data = False
 
     def do_sessions_query(self) -> str | None:
         return self.database.sessions_query()
