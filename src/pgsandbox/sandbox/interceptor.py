@@ -361,7 +361,7 @@ class ConnectionInterceptor:
         if isinstance(what, Route):
             self._last_routes[dialect] = what
         given = rewriting.of_dialect(dialect, tuple(args), parameters, to)
-        with driver_hooks.ours():
+        with driver_hooks.ours(given):
             made = dialect.connect(**given)
         self._made[id(record)] = what
         if isinstance(what, Clone):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import refusals
 from pgsandbox.sandbox.endpoint.advisory import AdvisoryLocks
+from pgsandbox.sandbox.endpoint.authentication import NotAuthenticatedError
 from pgsandbox.sandbox.endpoint.clock import StandingClock
 from pgsandbox.sandbox.endpoint.constraints import Constraints
 from pgsandbox.sandbox.endpoint.extended import Prepared
@@ -359,6 +360,12 @@ class TestDatabaseSession:
             executed = self.transaction.executed
             text = executed[-1].text if executed else None
             self.transaction.violations.append(refusals.still_running(text, self.running))
+
+    def terminate(self, server: ServerConnection) -> None:
+        """End the session of *server*, whose statement catches that it is cancelled."""
+        failures = (OSError, ServerError, ServerLost, NotAuthenticatedError)
+        with contextlib.suppress(*failures), self._outside() as observer:
+            observer.rows(f"SELECT pg_terminate_backend({server.pid})")
 
     def check(self) -> list[PgSandboxError]:
         """Return what must make the test fail as it stands, at the end of its body."""

@@ -39,6 +39,10 @@ _LOOKS_AGAIN = 1.0
 """Seconds after which the endpoint looks whether the client that the server works for is there."""
 _AGAIN = 0.5
 """Seconds between two requests to cancel what the end of a test waits for."""
+_SOON = 0.1
+"""Seconds for a statement that begins when nobody has patience any more, and others wait."""
+_REQUESTS = 5
+"""How many are made, before the session is ended that heeds none: a handler may catch them."""
 
 
 class Endpoint:
@@ -69,6 +73,10 @@ class Endpoint:
         self._ended: set[int] = set()
         """The process ids of clients that another one has ended."""
         self._cancel_at: float | None = None
+        self._cancelled = 0
+        """How often that was asked for, of the statement that runs."""
+        self._end_by: float | None = None
+        """When nobody is waited for any more at the end of the test, all its phases together."""
         self._listeners: dict[int, socket.socket] = {}
         self._unserved: list[Client] = []
         """Clients that came while the server worked, and whose turn comes next."""
@@ -164,10 +172,15 @@ class Endpoint:
 
     def _work_for(self, client: Client, work: Callable[[], None]) -> None:
         self._serving = client
+        self._cancelled = 0
+        if self._end_by is not None and self._cancel_at is None:
+            self._cancel_at = max(self._end_by, time.monotonic() + _SOON)
         try:
             work()
         finally:
             self._serving = None
+            if not self._calls:
+                self._cancel_at = None
         if self._ended:
             ended, self._ended = self._ended, set()
             for other in [each for each in self._clients.values() if each.pid in ended]:
@@ -248,8 +261,19 @@ class Endpoint:
             raise ServerLost("the test run is over")
         if self._cancel_at is not None and time.monotonic() >= self._cancel_at:
             self._cancel_at = time.monotonic() + _AGAIN
+            if not self._calls and not self._somebody_waits(serving):
+                return  # a fixture's teardown may take its time
             self.database.cancelled()
-            server.cancel()
+            self._cancelled += 1
+            if self._cancelled <= _REQUESTS:
+                server.cancel()
+            else:
+                self.database.terminate(server)
+
+    def _somebody_waits(self, serving: Client | None) -> bool:
+        """Whether another client wants its turn while the server works: the test's own, say."""
+        others = [each for each in self._clients.values() if each is not serving]
+        return any(each.connection.has_sent for each in others)
 
     def _time_left(self, server: ServerConnection) -> float:
         moments = [each for each in (server.deadline, self._cancel_at) if each is not None]
@@ -263,10 +287,9 @@ class Endpoint:
         A server does not look either (``client_connection_check_interval``), but its other clients
         do not wait.
         """
-        if serving is None or not serving.connection.has_hung_up:
-            return False
-        own = serving.connection.fileno()
-        return any(fd in self._clients and fd != own for fd, _ in self._all.poll(0))
+        return (
+            serving is not None and serving.connection.has_hung_up and self._somebody_waits(serving)
+        )
 
     def _only_cancel(self, client: Client) -> None:
         """Serve a new client that wants nothing but to cancel; others wait for their turn."""
@@ -375,7 +398,10 @@ class Endpoint:
             number, method, arguments = json.loads(self._inbox[4 : 4 + length])
             del self._inbox[: 4 + length]
             if "cancel_after" in arguments:
-                self._cancel_at = time.monotonic() + arguments.pop("cancel_after")
+                now = time.monotonic()
+                wanted = now + arguments.pop("cancel_after")
+                self._end_by = wanted if self._end_by is None else min(self._end_by, wanted)
+                self._cancel_at = max(self._end_by, now)
             self._calls.append((number, method, arguments))
 
     def _run_calls(self) -> None:
@@ -451,10 +477,12 @@ class Endpoint:
                 client.backend.set_up_done()
 
     def do_enter(self, test: str, looks_for_uncommitted: bool = True) -> None:
+        self._end_by = None
         self.database.enter(test)
         self.database.looks_for_uncommitted = looks_for_uncommitted
 
     def do_say(self, running: str, is_requested: bool) -> None:
+        self._end_by = None
         self.database.say(running, is_requested=is_requested)
 
     def do_begin_teardown(self) -> None:
