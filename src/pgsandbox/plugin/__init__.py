@@ -17,6 +17,8 @@ more happens: no marker, no fixture, no output.
 * ``held_values``: what a test's fixtures hold;
 * ``coverage``: what the tests have done to the schemas, collected;
 * ``scopes``: fixtures of wider scopes, whose rows stand beneath the tests;
+* ``hidden_fixtures``: fixtures of others that are named like ours;
+* ``refused_hooks``: hooks of conftest files around the tests, told by a message what was refused;
 * ``told_once``: a suite that makes or drops databases by itself, and is told so once;
 * ``forked``: a child that a test has forked, and that comes back into pytest;
 * ``termination``: SIGTERM;
@@ -67,7 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption(setting.flag, dest=setting.dest, default=None, help=setting.meaning, **more)
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl  # pytest-env and others that set variables come first; pytest itself comes last
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Install the interceptor before a conftest of the project can make a connection."""
     _activate(early_config, early_config.known_args_namespace)

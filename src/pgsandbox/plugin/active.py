@@ -16,7 +16,7 @@ from pgsandbox import factories
 from pgsandbox.config import Settings
 from pgsandbox.config.kinds import Repetitions
 from pgsandbox.errors import ConfigurationError, PgSandboxError
-from pgsandbox.plugin import async_fixtures, fixtures, reporting, serving_fixtures
+from pgsandbox.plugin import async_fixtures, fixtures, hidden_fixtures, reporting, serving_fixtures
 from pgsandbox.plugin.coverage import Collector
 from pgsandbox.plugin.engines import Engines
 from pgsandbox.plugin.forked import Forked
@@ -24,6 +24,7 @@ from pgsandbox.plugin.held_values import held_by
 from pgsandbox.plugin.marker import MARKER, Choice, choice_of
 from pgsandbox.plugin.pending_tasks import PendingTasks
 from pgsandbox.plugin.pg import Pg
+from pgsandbox.plugin.refused_hooks import RefusedHooks
 from pgsandbox.plugin.reporting import RunSummary
 from pgsandbox.plugin.scopes import Scopes
 from pgsandbox.plugin.termination import Termination
@@ -34,13 +35,7 @@ from pgsandbox.sandbox.uncommitted import Found
 from pgsandbox.schema import coverage
 from pgsandbox.wiring import Run
 
-_FIXTURES = frozenset(
-    {
-        *("db_session", "db_connection", "db_engine", "pg"),
-        *("async_db_session", "async_db_engine", "pgsandbox_live_server"),
-        "db_clock",
-    }
-)
+_FIXTURES = hidden_fixtures.NAMES | {"pgsandbox_live_server"}
 _LOOKS = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow", "setupplan")
 """Options with which pytest shows something and runs no test."""
 
@@ -94,7 +89,10 @@ class ActivePlugin:
         if not any(hasattr(each, "live_server") for each in config.pluginmanager.get_plugins()):
             config.pluginmanager.register(serving_fixtures, "pgsandbox-serving-fixtures")
         config.pluginmanager.register(Forked(), "pgsandbox-forked")
-        config.pluginmanager.register(ToldOnce(), "pgsandbox-told-once")
+        places = self.run.interceptor.places
+        config.pluginmanager.register(ToldOnce(places), "pgsandbox-told-once")
+        hooks = RefusedHooks(config, self._summary, places)
+        config.pluginmanager.register(hooks, "pgsandbox-refused-hooks")
         config.pluginmanager.register(self.scopes, "pgsandbox-scopes")
 
     # -- the run ------------------------------------------------------------------------------
@@ -137,6 +135,8 @@ class ActivePlugin:
             choices = [self._choice(item) for item in session.items]
         except ConfigurationError as error:
             raise self._usage_error(error) from error
+        if not self.is_controller:
+            self._summary.notes.extend(hidden_fixtures.lines(session.items))
         if any(choice.is_requested for choice in choices):
             self._start()
             clones = sum(choice.isolation == "clone" for choice in choices)
@@ -405,7 +405,7 @@ class ActivePlugin:
             self.run.interceptor.mark_reported(call.excinfo.value)
         self._has_failed = self._has_failed or report.failed
         if report.failed and self.item is item and call.excinfo is not None:
-            verbosity = self.config.get_verbosity()
+            verbosity = self.config.getoption("verbose")  # get_verbosity() is new in pytest 8
             failure = call.excinfo.value
             report.sections.extend(reporting.sections(self.run, failure, verbosity))
         if report.failed and call.excinfo is not None:

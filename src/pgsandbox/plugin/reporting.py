@@ -84,6 +84,9 @@ class RunSummary:
     uncommitted: list[str] = field(default_factory=list)
     """Tests that passed although the application wrote without a commit, each with a line of it."""
 
+    refused_hooks: dict[str, str] = field(default_factory=dict)
+    """What hooks at the run's end were refused, by the hook if it is one to be deleted."""
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as a worker sends it."""
         return asdict(self)
@@ -103,6 +106,7 @@ class RunSummary:
         if other["coverage"]:
             several = [coverage.from_dicts(each) for each in (self.coverage, other["coverage"])]
             self.coverage = coverage.as_dicts(coverage.combined(several))
+        self.refused_hooks = {**other["refused_hooks"], **self.refused_hooks}
         self.notes.extend(note for note in other["notes"] if note not in self.notes)
 
 
@@ -278,9 +282,10 @@ def summary(reporter: pytest.TerminalReporter, totals: RunSummary) -> None:
         reporter.write_line(f"pgsandbox: a passing test has left tasks: {line}", yellow=True)
     for line in (*totals.kept, *totals.notes):
         reporter.write_line(f"pgsandbox: {line}")
-    for line in totals.problems:
+    for line in (*totals.problems, *totals.refused_hooks.values()):
         reporter.write_line(f"pgsandbox: {line}", red=True)
     totals.problems.clear()
+    totals.refused_hooks.clear()
 
 
 def coverage_summary(

@@ -10,24 +10,19 @@ from collections.abc import Generator
 
 import pytest
 
-from pgsandbox.errors import GuardError
+from pgsandbox.errors import GuardError, PgSandboxError
 from pgsandbox.sandbox import superfluous
+from pgsandbox.sandbox.explanation import refusal_behind
+from pgsandbox.sandbox.statement_places import StatementPlaces
 
 
 class ToldOnce:
-    """The hooks of conftest files that are refused, and the tests whose fixtures are."""
+    """The fixtures that are refused, and the tests that were told so."""
 
-    def __init__(self) -> None:
-        """Begin with nobody told."""
+    def __init__(self, places: StatementPlaces) -> None:
+        """Begin with nobody told; *places* knows the tests' own code."""
+        self._places = places
         self._told: dict[str, str] = {}
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionstart(self) -> Generator[None, object, object]:
-        """Say what a conftest's hook was refused as a message, and not as pytest's own failure."""
-        try:
-            return (yield)
-        except GuardError as error:
-            raise pytest.UsageError(f"{type(error).__name__}: {error}") from error
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -35,16 +30,26 @@ class ToldOnce:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Shorten the report of a test whose fixture was told already."""
         report = yield
-        error = call.excinfo.value if call.excinfo is not None else None
-        found = _maker(error) if report.failed and isinstance(error, GuardError) else None
+        if call.excinfo is None or not report.failed:
+            return report
+        failure = call.excinfo.value
+        of_statement = self._of_statement(failure)
+        error = of_statement or (failure if isinstance(failure, GuardError) else None)
+        found = superfluous.maker_of(error) if error is not None else None
         if found is None:
             return report
         first = self._told.setdefault(found, item.nodeid)
         if first != item.nodeid:
             report.longrepr = f"{type(error).__name__}: delete {found}; {first} says more."
             report.sections.clear()
+        elif of_statement is not None:
+            # The driver's error has the advice for code that is there to make databases.
+            report.longrepr = f"{type(error).__name__}: {error}"
+            report.sections.clear()
         return report
 
-
-def _maker(error: GuardError) -> str | None:
-    return next((each.value for each in error.facts if each.name == superfluous.FACT), None)
+    def _of_statement(self, failure: BaseException) -> PgSandboxError | None:
+        refused = refusal_behind(failure)
+        if refused is None:
+            return None
+        return superfluous.about_its_statement(refused, failure, self._places)

@@ -37,5 +37,16 @@ def refusal_in(raised: BaseException) -> PgSandboxError | None:
     return None
 
 
+def refusal_behind(raised: BaseException) -> PgSandboxError | None:
+    """Return what pgsandbox refused, if *raised* is that, or came of it."""
+    error: BaseException | None = raised
+    while error is not None:
+        found = error if isinstance(error, PgSandboxError) else refusal_in(error)
+        if found is not None:
+            return found
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _facts(detail: str) -> list[Fact]:
     return [Fact(*line.split(": ", 1)) for line in detail.split("\n") if ": " in line]

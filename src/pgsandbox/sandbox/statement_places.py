@@ -188,6 +188,14 @@ class StatementPlaces:
             frame = frame.f_back
         return False
 
+    def is_of_tests(self, frame: Any) -> bool:
+        """Whether *frame* is the test's: a test, a fixture, what stands beside them."""
+        return self._kind_of(frame) == _TEST
+
+    def is_of_application(self, frame: Any) -> bool:
+        """Whether *frame* is any other of the project's."""
+        return self._kind_of(frame) == _APPLICATION
+
     def is_test_file(self, filename: str) -> bool:
         """Whether *filename* is a test, a conftest, or stands beside them."""
         if call_sites.is_library("", filename):

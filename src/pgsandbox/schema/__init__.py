@@ -5,6 +5,7 @@ To build one:
 * ``logs``: logging and warnings that other people's code configures, put back;
 * ``rendering``: a MetaData as text;
 * ``creating``: the tables of a MetaData, or all that stands in their way;
+* ``missing_ini``: an env.py that reads an ini file where there is none;
 * ``builders``: extensions, tables or migrations, seed rows, in that order;
 * ``fingerprint``: what a built schema depends on, as one digest;
 * ``tracing``: what a build reads while it runs.

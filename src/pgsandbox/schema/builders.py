@@ -27,6 +27,7 @@ from sqlalchemy.pool import NullPool
 
 from pgsandbox import guard
 from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError, SchemaNotBuilt
+from pgsandbox.schema import missing_ini
 from pgsandbox.schema.creating import create_all
 from pgsandbox.schema.logs import logging_kept
 from pgsandbox.schema.rendering import rendered
@@ -130,7 +131,7 @@ class MigrationsBuilder:
         origin, output = f"the migrations in {self.location}", io.StringIO()
         with connected(url) as connection:
             _create_extensions(connection, self.extensions)
-            with _blaming(connection, origin, _REMEDY_FOR_MIGRATIONS, output):
+            with _blaming(connection, origin, self._remedy, output):
                 # Alembic is an optional dependency, needed here and nowhere else.
                 from alembic import command
 
@@ -138,6 +139,10 @@ class MigrationsBuilder:
                     command.upgrade(alembic_config(self.location, url, connection), "heads")
                 connection.commit()
             _plant(connection, self.seed)
+
+    def _remedy(self, error: Exception) -> str:
+        is_of_ini = missing_ini.is_cause(error, self.location)
+        return missing_ini.REMEDY if is_of_ini else _REMEDY_FOR_MIGRATIONS
 
 
 def without_alembic() -> ConfigurationError:
@@ -240,9 +245,7 @@ def _name_of(seed: Seed) -> str:
 def alembic_config(location: Path, url: URL, connection: Connection | None) -> Config:
     """Return the configuration of the environment at *location*, with *connection* to use."""
     if location.is_dir():
-        nearby = [location / "alembic.ini", location.parent / "alembic.ini"]
-        ini = next((file for file in nearby if file.is_file()), None)
-        config = _config(ini, location.parent)
+        config = _config(missing_ini.nearby_ini(location), location.parent)
         config.set_main_option("script_location", str(location).replace("%", "%%"))
     else:
         config = _config(*ini_section(location))
@@ -308,7 +311,10 @@ _LAST_LINES = 5
 
 @contextlib.contextmanager
 def _blaming(
-    connection: Connection, origin: str, remedy: str, output: io.StringIO | None = None
+    connection: Connection,
+    origin: str,
+    remedy: str | Callable[[Exception], str],
+    output: io.StringIO | None = None,
 ) -> Iterator[None]:
     """Raise SchemaNotBuilt for whatever goes wrong in the block, which *origin* brought about.
 
@@ -327,7 +333,7 @@ def _blaming(
                 *_facts_of(error),
                 *([Fact("output", _shortened("\n".join(said)))] if said else []),
             ],
-            remedy=_remedy_for(error) or remedy,
+            remedy=_remedy_for(error) or (remedy if isinstance(remedy, str) else remedy(error)),
         ) from error
 
 

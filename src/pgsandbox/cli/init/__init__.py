@@ -7,6 +7,9 @@ one test. It changes no line that is there.
 * ``importing``: the one step that imports the project, in a process of its own;
 * ``imported_objects``: what that process finds: tables, engines, mapped classes;
 * ``places``: the project's root and files;
+* ``pytest_settings``: the settings of pytest itself;
+* ``pytest_env``: the environment variables that pytest-env gives the tests;
+* ``fixture_names``: fixtures that are named like ours;
 * ``models``: what maps tables, read as text;
 * ``migrations``: Alembic environments;
 * ``applications``: Flask or FastAPI, and where they are configured;
@@ -144,6 +147,11 @@ def _found(looked: Looked) -> str:
         ("variable", f"{each.name}, {looked.shown(each.path)}:{each.line}")
         for each in looked.variables
     ]
+    rows += [
+        ("pytest-env", f"{each.masked}, {looked.place_of(each)}")
+        for each in looked.given
+        if each.is_database
+    ]
     rows.append(("drivers", ", ".join(looked.drivers)))
     modules, conftests = looked.suite.modules, len(looked.suite.conftests)
     rows.append(("tests", f"{_counted(modules, 'module')}, {_counted(conftests, 'conftest')}"))
@@ -209,6 +217,7 @@ def _as_dict(looked: Looked, plan: Plan, written: list[str], ran: Ran | None) ->
         "migrations": [each.setting for each in looked.environments],
         "drivers": list(looked.drivers),
         "plugins": list(looked.plugins),
+        "given": [f"{looked.place_of(each)}: {each.masked}" for each in looked.given],
         "files": [
             {
                 "path": looked.shown(each.path),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import configparser
-import contextlib
 import fnmatch
 import os
-import tomllib
 from pathlib import Path
 
 from pgsandbox.cli.init import first_test
+from pgsandbox.cli.init.fixture_names import hides
 from pgsandbox.cli.init.looking import Looked, is_in_the_way, is_installed
 from pgsandbox.cli.init.proposals import Line, Plan, Proposal
+from pgsandbox.cli.init.pytest_settings import settings_file, settings_in
 from pgsandbox.cli.init.reaching import reach
 from pgsandbox.lint.names import Names
 
@@ -63,18 +62,7 @@ class _Decision:
         found = self._pytest_file()
         if found is None:
             return ["test_*.py"]
-        file, header = found
-        given: str | list[str] | None = None
-        if file.suffix == ".toml":
-            # Not the project's own where the tests have one.
-            document = tomllib.loads(file.read_text("utf-8"))
-            options = document.get("tool", {}).get("pytest", {}).get("ini_options", {})
-            given = options.get("python_files")
-        else:
-            parser = configparser.ConfigParser(interpolation=None, strict=False)
-            with contextlib.suppress(configparser.Error):
-                parser.read(file, "utf-8")
-                given = parser.get(header.strip("[]"), "python_files", fallback=None)
+        given = settings_in(*found).get("python_files")
         return given.split() if isinstance(given, str) else list(given or ["test_*.py"])
 
     # -- the files ----------------------------------------------------------------------------
@@ -132,29 +120,30 @@ class _Decision:
             Line('schema = "migrations"', "tests meet the tables that production has"),
             Line(f"migrations = {_toml(chosen.setting)}", _revisions(chosen.revisions)),
         ]
-        if chosen.needs_application and app is not None and not app.needs_arguments:
-            lines.append(
-                Line(f"app = {_toml(app.reference)}", "its env.py asks for the current application")
-            )
-        elif chosen.needs_application:
+        if not chosen.needs_application:
+            return lines
+        if app is None or app.needs_arguments:
+            why = "the factory needs arguments" if app else "no application was found"
             self.notes.append(
-                f"{chosen.setting}/env.py needs an application and the factory needs arguments: "
+                f"{chosen.setting}/env.py needs an application and {why}: "
                 "override the fixture pgsandbox_app to build the schema from the migrations."
             )
             return []
-        return lines
+        if looked.factory_failure:
+            self.notes.append(
+                f"{chosen.setting}/env.py needs an application, and {app.reference} can't be "
+                f"called without arguments: {looked.factory_failure}. So the tables come from the "
+                "models. Mend that, or name a function of your tests in `app` that returns the "
+                f'application; then set schema = "migrations", migrations = "{chosen.setting}".'
+            )
+            return []
+        return [
+            *lines,
+            Line(f"app = {_toml(app.reference)}", "its env.py asks for the current application"),
+        ]
 
     def _pytest_file(self) -> tuple[Path, str] | None:
-        """Return the file that pytest takes its settings from for the tests, and their header."""
-        for folder in (self.folder, *self.folder.parents):
-            for name, header in _PYTEST:
-                file = folder / name
-                text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
-                if header in text.splitlines():
-                    return file, header
-            if folder == self.looked.root:
-                break
-        return None
+        return settings_file(self.folder, self.looked.root)
 
     def _pythonpath(self, seen_from: Path) -> str:
         """Return the path from there by which the project is imported; nothing if it is known."""
@@ -241,7 +230,7 @@ class _Decision:
             for file, names in self.looked.suite.conftests.items()
             if file.parent in self.folder.parents
             for name, function in names.fixtures.items()
-            if name in _MODULES
+            if name in _MODULES and hides(names, name)
         }
         codes = "E402, F401" if self.reached.environ else "F401"
         return [
@@ -279,14 +268,6 @@ class _Decision:
 
 _MODULES = {"async_db_session": "async_fixtures", "db_session": "fixtures"}
 """The fixtures that a first test may ask for, with the module of ``pgsandbox.plugin`` each."""
-
-_PYTEST = (
-    ("pytest.ini", "[pytest]"),
-    ("pyproject.toml", "[tool.pytest.ini_options]"),
-    ("tox.ini", "[pytest]"),
-    ("setup.cfg", "[tool:pytest]"),
-)
-"""The files that pytest looks into, in its order, each with the header of its settings."""
 
 
 def _revisions(number: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import sys
 import traceback
@@ -36,6 +37,40 @@ def seen(root: Path, references: Sequence[str], others: Sequence[str]) -> dict[s
         "models": _models(found, configured),
         "missing": [],
     }
+
+
+def called(root: Path, reference: str, refused: type[Exception]) -> dict[str, Any]:
+    """Call the factory at *reference*, and return what ``Imported`` holds of its failure.
+
+    One that was *refused* a connection would have come further in a run of the tests.
+    """
+    factory: Any = config.resolve(reference)
+    if hasattr(factory, "app_context") and not isinstance(factory, type):
+        return {}
+    try:
+        inspect.signature(factory).bind()
+    except ValueError:
+        pass  # a callable that has none
+    except TypeError as error:
+        return {"factory_error": f"it has arguments that have to be given: {error}"}
+    try:
+        factory()
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a project's code may raise anything
+        if any(isinstance(each, refused) for each in _chain(error)):
+            return {}
+        found = failure(root, error)
+        return {
+            "missing": found["missing"],
+            "factory_error": found["error"],
+            "factory_place": found["place"],
+        }
+    return {}
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 _LONGEST = 400

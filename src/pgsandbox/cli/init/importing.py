@@ -38,6 +38,12 @@ class Imported:
     """Why the import failed, in one line."""
     place: str = ""
     """The project's line at which it failed."""
+    factory_error: str = ""
+    """Why the application's factory can't be called without arguments, in one line."""
+    factory_place: str = ""
+    """The project's line at which it failed."""
+    has_ended: bool = False
+    """Whether the process came to its end without an answer, or to none at all."""
 
 
 def imported(
@@ -46,8 +52,11 @@ def imported(
     references: Sequence[str],
     others: Sequence[str],
     environ: Mapping[str, str],
+    factory: str = "",
 ) -> Imported:
     """Import *references*, then the modules *others*, and return what is there then.
+
+    A *factory* is called, if it is one that can be called without arguments.
 
     The project's own process is never this one: what its modules do when they are imported, and
     what they print, stays there. *environ* is set for it besides this process's own.
@@ -60,6 +69,7 @@ def imported(
             "paths": [str(each) for each in paths],
             "references": list(references),
             "others": list(others),
+            "factory": factory,
         }
         try:
             done = subprocess.run(
@@ -71,10 +81,12 @@ def imported(
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return Imported(error=f"importing took longer than {_SECONDS} seconds")
+            why = f"importing took longer than {_SECONDS} seconds"
+            return Imported(error=why, has_ended=True)
         if not answer.is_file():
             said = done.stderr.decode(errors="replace").strip().splitlines()
-            return Imported(error=f"importing ended the process: {said[-1] if said else ''}")
+            why = f"importing ended the process: {said[-1] if said else ''}"
+            return Imported(error=why, has_ended=True)
         return Imported(**json.loads(answer.read_text("utf-8")))
 
 
@@ -104,8 +116,12 @@ _OF_LIBPQ = {
 }
 
 
+class Refused(ConnectionRefusedError):
+    """What the project's code gets from whatever it tries to connect to."""
+
+
 def _refuse(*_: Any, **__: Any) -> NoReturn:
-    raise ConnectionRefusedError("pgsandbox init imports, and connects to nothing")
+    raise Refused("pgsandbox init imports, and connects to nothing")
 
 
 def _refuse_audited(event: str, _: Any) -> None:
@@ -121,7 +137,10 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
         sys.path.insert(0, path)
     refuse_connections()
     try:
-        return imported_objects.seen(root, request["references"], request["others"])
+        seen = imported_objects.seen(root, request["references"], request["others"])
+        if request["factory"]:
+            seen |= imported_objects.called(root, request["factory"], Refused)
+        return seen
     except (Exception, SystemExit) as error:  # noqa: BLE001  # a project's module may raise anything
         return imported_objects.failure(root, error)
 

@@ -7,18 +7,19 @@ import importlib.util
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pgsandbox import lint
-from pgsandbox.cli.init import applications, migrations
+from pgsandbox.cli.init import applications, fixture_names, migrations, pytest_env
 from pgsandbox.cli.init.applications import FoundApplication, Variable
 from pgsandbox.cli.init.importing import Imported, imported
 from pgsandbox.cli.init.migrations import Environment
 from pgsandbox.cli.init.models import Owner, Sources, metadata_references
 from pgsandbox.cli.init.places import files_below, root_of, start_of
-from pgsandbox.lint.names import KIT_FIXTURES, Names, spelt
+from pgsandbox.cli.init.pytest_env import GivenVariable, given_variables
+from pgsandbox.lint.names import Names, spelt
 from pgsandbox.reports import Finding, Report, in_order
 
 _DRIVERS = ("psycopg2", "psycopg", "asyncpg", "pg8000", "aiosqlite")
@@ -82,10 +83,26 @@ class Looked:
     """Its tests."""
     document: Mapping[str, Any] = field(default_factory=dict)
     """Its pyproject.toml, read."""
+    given: Sequence[GivenVariable] = ()
+    """The environment variables that the tests have from pytest-env."""
     drivers: Sequence[str] = ()
     """The drivers that this environment has."""
     plugins: Sequence[str] = ()
     """The plugins of pytest that this environment has."""
+
+    @property
+    def factory_failure(self) -> str:
+        """Why the application's factory can't be called, and where; nothing where it can."""
+        place = self.imported.factory_place
+        return f"{self.imported.factory_error}{f' ({place})' if place else ''}"
+
+    def given_for(self, name: str) -> GivenVariable | None:
+        """Return what pytest-env gives the tests by that *name*."""
+        return next((each for each in self.given if each.name == name), None)
+
+    def place_of(self, given: GivenVariable) -> str:
+        """Return the file and the line that give a variable."""
+        return f"{self.shown(given.path)}:{given.line}"
 
     def shown(self, path: Path | None) -> str:
         """Return *path* as people read it."""
@@ -106,9 +123,24 @@ def look(given: Path) -> Looked:
     variables = applications.variables(sources)
     document = _document(root)
     drivers = [each for each in _DRIVERS if importlib.util.find_spec(each)]
-    seen, left_out, environ = _imported(
-        root, start, metadata, application, variables, sources, drivers
+    environments = migrations.environments(root)
+    variables_given = given_variables(root)
+    in_tests = (
+        {each.name: each.value for each in variables_given} if pytest_env.is_installed() else {}
     )
+    seen, left_out, environ = _imported(
+        (root, start),
+        metadata,
+        application,
+        _is_called(application, environments),
+        variables,
+        sources,
+        drivers,
+        in_tests,
+    )
+    suite = _suite(root, start, files, sources, document)
+    if in_tests:
+        suite = replace(suite, report=_with_given(suite.report, root, variables_given))
     return Looked(
         root,
         start,
@@ -118,12 +150,13 @@ def look(given: Path) -> Looked:
         models,
         application,
         variables,
-        migrations.environments(root),
+        environments,
         seen,
         left_out,
         environ,
-        _suite(root, start, files, sources, document),
+        suite,
         document,
+        variables_given,
         drivers,
         sorted({each.name for each in importlib.metadata.entry_points(group="pytest11")}),
     )
@@ -143,13 +176,14 @@ def placeholder(root: Path, sources: Sources, drivers: Sequence[str]) -> str:
 
 
 def _imported(
-    root: Path,
-    start: Path,
+    places: tuple[Path, Path],
     metadata: Sequence[str],
     application: FoundApplication | None,
+    is_called: bool,
     variables: Sequence[Variable],
     sources: Sources,
     drivers: Sequence[str],
+    in_tests: Mapping[str, str],
 ) -> tuple[Imported, str, dict[str, str]]:
     """Import the models and the application's module, and return what made the latter fail."""
     environ: dict[str, str] = {}
@@ -157,27 +191,42 @@ def _imported(
     if not metadata:
         return Imported(error="no model was found, so nothing was imported"), "", environ
     others = []
+    factory = told = ""
     if application is not None:
         others = [application.reference.partition(":")[0]]
+        factory = application.reference if is_called else ""
+    root, start = places
     url = placeholder(root, sources, drivers)
     seen = Imported()
     for _ in range(_TRIES):
-        seen = imported(root, (start, root), metadata, others, environ)
-        is_of_url = "None" in seen.error or "parse" in seen.error or "url" in seen.error.lower()
-        if not seen.error:
+        seen = imported(root, (start, root), metadata, others, {**in_tests, **environ}, factory)
+        if seen.has_ended and factory:
+            factory, told = "", seen.error.replace("importing", "calling it")
+            continue
+        why = seen.error or seen.factory_error
+        is_of_url = "None" in why or "parse" in why or "url" in why.lower()
+        if not why:
             break
-        new = [name for name in seen.missing if name not in environ]
+        new = [name for name in seen.missing if name not in environ and name not in in_tests]
         if not new and is_of_url:
             new = [each.name for each in variables if each.name not in environ][:1]
         if not new:
-            if not others:
+            if not others or not seen.error:
                 break
-            others = []  # the models alone are enough for a first test
+            others, factory = [], ""  # the models alone are enough for a first test
             left_out = f"{seen.error} ({seen.place})" if seen.place else seen.error
             continue
         for name in new:
             environ[name] = _value_for(name, url, [each.name for each in variables])
-    return seen, left_out, environ
+    return (replace(seen, factory_error=told) if told else seen), left_out, environ
+
+
+def _is_called(application: FoundApplication | None, environments: Sequence[Environment]) -> bool:
+    """Whether the tests will call the factory as it is, without arguments."""
+    if application is None or not application.is_factory or application.needs_arguments:
+        return False
+    is_migrated = any(each.needs_application and each.revisions for each in environments[:1])
+    return application.framework == "fastapi" or is_migrated
 
 
 def _value_for(name: str, url: str, variables: Sequence[str]) -> str:
@@ -218,30 +267,32 @@ def _suite(
         if file.name == "conftest.py" and (names := sources.application.names_of(file)) is not None
     }
     findings = [each for each in report.findings if each.code in _WANTED]
-    for file, names in conftests.items():
-        findings.extend(_hiding(root, file, names))
+    findings.extend(fixture_names.hiding(root, conftests))
+    findings.extend(fixture_names.hidden())
     modules = sum(file.name != "conftest.py" and "test" in file.name for file in tests)
     return Suite(Report(in_order(findings), report.summary), conftests, modules)
 
 
-def _hiding(root: Path, file: Path, names: Names) -> list[Finding]:
-    return [
+def _with_given(report: Report, root: Path, given: Sequence[GivenVariable]) -> Report:
+    """Add what pytest-env leads elsewhere."""
+    findings = [
         Finding(
-            "fixture",
-            f"the fixture {name} hides the one of pgsandbox below {file.parent.name or '.'}/",
-            path=file.relative_to(root).as_posix(),
-            line=function.lineno,
-            remedy="Rename it, or delete it where a test is to have pgsandbox's.",
+            "pytest-env",
+            f"gives the tests {each.masked}, which is no PostgreSQL and will be refused",
+            path=each.path.relative_to(root).as_posix(),
+            line=each.line,
+            remedy="Delete the line, or give it a URL of PostgreSQL.",
         )
-        for name, function in names.fixtures.items()
-        if name in KIT_FIXTURES
+        for each in given
+        if each.is_database and not each.is_postgresql
     ]
+    return Report(in_order([*report.findings, *findings]), report.summary)
 
 
 def is_in_the_way(names: Names) -> bool:
     """Whether a conftest.py's fixtures would act on every test below it, or hide the kit's."""
     for name, function in names.fixtures.items():
-        if name in KIT_FIXTURES:
+        if fixture_names.hides(names, name):
             return True
         for decorator in function.decorator_list:
             words = [

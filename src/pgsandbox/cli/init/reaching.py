@@ -9,10 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy.engine import make_url
+
+from pgsandbox.cli.init import pytest_env
 from pgsandbox.cli.init.applications import FoundApplication
 from pgsandbox.cli.init.first_test import Side
 from pgsandbox.cli.init.looking import Looked, placeholder
 from pgsandbox.cli.init.proposals import Line
+from pgsandbox.cli.init.pytest_env import GivenVariable
 
 _URIS = {"SQLAlchemy": "SQLALCHEMY_DATABASE_URI", "Model": "ALCHEMICAL_DATABASE_URL"}
 """The key of the configuration that has the URL, by what the tables belong to."""
@@ -83,6 +87,7 @@ class _Reaching:
             self._fastapi_client(app)
         if app is not None and app.framework == "flask" and not app.is_factory:
             self._flask_object(app)
+        self._tell_of_pytest_env()
 
     def _redirect(self, engines: list[Mapping[str, Any]]) -> None:
         engine = engines[0]
@@ -112,16 +117,53 @@ class _Reaching:
 
     def _by_variable(self) -> None:
         looked = self.looked
-        variable = looked.variables[0]
-        self.reached.url = placeholder(looked.root, looked.sources, looked.drivers)
-        place = f"{looked.shown(variable.path)}:{variable.line}"
-        self.reached.why_url = f"what conftest.py puts into {variable.name}, which {place} reads"
-        self.reached.environ = {variable.name: self.reached.url, **self.reached.environ}
-        self.reached.environ[variable.name] = self.reached.url
+        given = self._given_postgresql()
+        if given is not None:
+            url = make_url(given.value)
+            self.reached.url = url._replace(password=None).render_as_string(hide_password=False)
+            self.reached.why_url = f"what pytest-env gives the tests, {looked.place_of(given)}"
+        else:
+            variable = looked.variables[0]
+            self.reached.url = placeholder(looked.root, looked.sources, looked.drivers)
+            place = f"{looked.shown(variable.path)}:{variable.line}"
+            why = f"what conftest.py puts into {variable.name}, which {place} reads"
+            self.reached.why_url = why
+            self.reached.environ = {variable.name: self.reached.url, **self.reached.environ}
+            self.reached.environ[variable.name] = self.reached.url
         engines = looked.imported.engines
         if engines:
             engine = engines[0]
             self.reached.side = Side(engine=engine["reference"], is_async=engine["is_async"])
+
+    def _given_postgresql(self) -> GivenVariable | None:
+        """Return the variable that leads the application to a PostgreSQL in tests already."""
+        given = [self.looked.given_for(each.name) for each in self.looked.variables]
+        found = (each for each in given if each is not None and each.is_postgresql)
+        return next(found, None) if pytest_env.is_installed() else None
+
+    def _tell_of_pytest_env(self) -> None:
+        looked = self.looked
+        if looked.given and not pytest_env.is_installed():
+            self.reached.notes.append(
+                f"{looked.place_of(looked.given[0])} gives the tests variables by pytest-env, "
+                "which is not installed here: they do not have them."
+            )
+            return
+        for each in looked.given:
+            if each.name == "TEST_DATABASE_URL" or each.name.startswith("PGSANDBOX_"):
+                what = (
+                    "the server to use" if each.name == "TEST_DATABASE_URL" else "a setting of its"
+                )
+                self.reached.notes.append(
+                    f"{looked.place_of(each)} gives the tests {each.masked} by pytest-env: "
+                    f"pgsandbox takes it for {what}."
+                )
+            elif each.name in self.reached.environ:
+                self.reached.notes.append(
+                    f"{looked.place_of(each)} gives the tests {each.masked} by pytest-env; "
+                    "conftest.py gives it another value, which holds from then on for all tests "
+                    "of the run. Write the value there, and delete the line of conftest.py."
+                )
 
     def _flask_factory(self, app: FoundApplication) -> None:
         module, _, name = app.reference.partition(":")
@@ -259,6 +301,16 @@ class _Reaching:
         module, _, name = app.reference.partition(":")
         made = f"{name}()" if app.is_factory else name
         if app.needs_arguments:
+            self.reached.notes.append(
+                f"{app.reference} needs arguments that nobody could guess: write the fixture "
+                "client in conftest.py."
+            )
+            return
+        if self.looked.factory_failure:
+            self.reached.notes.append(
+                f"{app.reference} can't be called without arguments: "
+                f"{self.looked.factory_failure}. So there is no fixture client yet."
+            )
             return
         self.reached.conftest = [
             Line("from fastapi.testclient import TestClient"),

@@ -85,10 +85,8 @@ def not_in_transaction(text: str, test: str) -> NotInSandbox:
 
 _OF_DATABASES = re.compile(r"\s*(create|drop)\s+database\b", re.IGNORECASE)
 _NO_DATABASES = (
-    "Delete it, with the fixture that it stands in: pgsandbox makes the database for the tests, "
-    "with its tables, and drops it afterwards. Only a test of code that is there to make databases "
-    'needs it, and a server of its own: in a clone, @pytest.mark.pgsandbox(isolation="clone"), it '
-    "must drop what it makes."
+    f"{CLONE} What it makes there it must drop. A statement that makes or drops the database of "
+    "the tests can be deleted: pgsandbox does that."
 )
 
 

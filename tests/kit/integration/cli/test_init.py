@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -342,6 +343,201 @@ def test_the_first_test_has_a_name_that_pytest_collects(
     found = json.loads(capsys.readouterr().out)
 
     assert f"tests/integration/{name}" in [each["path"] for each in found["files"]]
+
+
+_MIGRATED = {
+    "shop/models.py": _FLASK_MODELS,
+    "migrations/env.py": """
+        from alembic import context
+        from flask import current_app
+
+        def run_migrations_online():
+            assert current_app.name
+            context.configure(connection=context.config.attributes["connection"])
+            with context.begin_transaction():
+                context.run_migrations()
+
+        run_migrations_online()
+    """,
+    "migrations/versions/1_first.py": """
+        from alembic import op
+
+        revision, down_revision = "1", None
+
+        def upgrade():
+            op.execute('create table "user" (id serial primary key, name varchar(3) not null)')
+    """,
+}
+_FACTORY = """
+    import os
+
+    from flask import Flask
+    from shop.models import db
+
+    def create_app(settings=None):
+        app = Flask("shop")
+        {line}
+        app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["DATABASE_URL"]
+        app.config.update(settings or {{}})
+        db.init_app(app)
+        return app
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [("", 0), ("os.environ['SHOP_SECRET']", 0)],
+    ids=["at once", "with a variable"],
+)
+def test_a_factory_that_can_be_called_is_the_setting_app(
+    written: Written, capsys: pytest.CaptureFixture[str], line: str, code: int
+) -> None:
+    """Its variables are given to it, and the tables come from the migrations."""
+    root = written({**_MIGRATED, "shop/__init__.py": _FACTORY.format(line=line)})
+
+    assert main(["init", "--yes"]) == code, capsys.readouterr().out
+    assert 'app = "shop:create_app"' in (root / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("raise RuntimeError('no license')", "RuntimeError: no license (shop/__init__.py:8)"),
+        ("os._exit(3)", "calling it ended the process"),
+    ],
+    ids=["fails", "exits"],
+)
+def test_a_factory_that_fails_is_told_and_not_written(
+    written: Written, capsys: pytest.CaptureFixture[str], line: str, said: str
+) -> None:
+    """The first test is green from the models, and the note says what to mend."""
+    root = written({**_MIGRATED, "shop/__init__.py": _FACTORY.format(line=line)})
+    main(["init", "--json", "--dry-run"])
+    found = json.loads(capsys.readouterr().out)
+    (lines,) = (each["lines"] for each in found["files"] if each["path"] == "pyproject.toml")
+    notes = " ".join(found["notes"])
+
+    assert "shop:create_app can't be called without arguments: " in notes
+    assert said in notes
+    assert "app = " not in str(lines)
+    assert "schema = " not in str(lines)
+    assert not (root / "pyproject.toml").exists()
+
+
+_PYTEST_ENV = {
+    # What pytest-env does, for projects whose environment has none.
+    "site/pytest_env.py": """
+        import os
+
+        import pytest
+
+        def pytest_addoption(parser):
+            parser.addini("env", type="linelist", help="variables")
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_load_initial_conftests(early_config):
+            for line in early_config.getini("env"):
+                name, _, value = line.partition("=")
+                os.environ[name] = value
+    """,
+    "site/pytest_env-1.dist-info/METADATA": "Name: pytest-env\nVersion: 1\n",
+    "site/pytest_env-1.dist-info/entry_points.txt": "[pytest11]\nenv = pytest_env\n",
+}
+_GIVEN = "[pytest]\nenv =\n    SHOP=1\n    DATABASE_URL={}\n"
+
+
+def _with_pytest_env(
+    written: Written, monkeypatch: pytest.MonkeyPatch, value: str, files: Files = _PLAIN
+) -> Path:
+    root = written({**files, **_PYTEST_ENV, "pytest.ini": _GIVEN.format(value)})
+    monkeypatch.syspath_prepend(root / "site")
+    monkeypatch.setenv(
+        "PYTHONPATH", f"{root / 'site'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    )
+    return root
+
+
+def test_the_url_that_pytest_env_gives_is_the_applications(
+    written: Written, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No conftest sets it anew, and nothing shows or copies its password."""
+    url = "postgresql+psycopg2://shop:secret@127.0.0.1:1/given"
+    root = _with_pytest_env(written, monkeypatch, url)
+    code = main(["init", "--yes"])
+    said = capsys.readouterr().out
+    settings = (root / "pyproject.toml").read_text()
+
+    assert code == 0, said
+    assert "DATABASE_URL=postgresql+psycopg2://shop:***@127.0.0.1:1/given, pytest.ini:4" in said
+    assert "what pytest-env gives the tests, pytest.ini:4" in said
+    assert 'url = "postgresql+psycopg2://shop@127.0.0.1:1/given"' in settings
+    assert "secret" not in said + settings
+    assert not (root / "tests/integration/conftest.py").exists()
+
+
+def test_an_engine_made_with_what_pytest_env_gives_is_seen(
+    written: Written, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The project is imported with the variables that its tests have."""
+    db = """
+        import os
+        from sqlalchemy import create_engine
+
+        engine = create_engine(os.environ["DATABASE_URL"])
+    """
+    files = {**_FASTAPI, "backend/app/db.py": db}
+    root = written(files) / "backend"
+    url = "postgresql+psycopg2://127.0.0.1:1/given"
+    given = {f"backend/{name}": text for name, text in _PYTEST_ENV.items()}
+    _with_pytest_env(
+        written, monkeypatch, url, {**files, **given, "backend/pytest.ini": _GIVEN.format(url)}
+    )
+    monkeypatch.chdir(root)
+    code = main(["init", "--yes"])
+    said = capsys.readouterr().out
+
+    assert code == 0, said
+    assert 'url = "app.db:engine.url"' in (root / "pyproject.toml").read_text()
+
+
+def test_another_database_that_pytest_env_gives_collides(
+    written: Written, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With file and line, and what the conftest does about it."""
+    _with_pytest_env(written, monkeypatch, "sqlite:///shop.db")
+    code = main(["init", "--yes"])
+    said = capsys.readouterr().out
+
+    assert code == 0, said
+    assert (
+        "pytest.ini:4: pytest-env gives the tests DATABASE_URL=sqlite:///shop.db, which is" in said
+    )
+    assert "conftest.py gives it another value" in said
+
+
+def test_a_server_that_pytest_env_names_is_told(
+    written: Written, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Since pgsandbox takes it for the one to use."""
+    value = "1\n    TEST_DATABASE_URL=postgresql+psycopg2://u:secret@h/x"
+    _with_pytest_env(written, monkeypatch, value)
+    main(["init", "--dry-run"])
+    said = capsys.readouterr().out
+
+    assert "pytest.ini:5 gives the tests TEST_DATABASE_URL=postgresql+psycopg2://u:***@h/x" in said
+    assert "takes it for the server to use" in said
+
+
+def test_lines_for_a_pytest_env_that_is_not_there_are_told(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tests do not have what they say."""
+    written({**_PLAIN, "pytest.ini": _GIVEN.format("sqlite://")})
+    main(["init", "--json", "--dry-run"])
+    found = json.loads(capsys.readouterr().out)
+
+    assert found["colliding"] == []
+    assert "pytest.ini:3 gives the tests variables by pytest-env, which is" in found["notes"][0]
 
 
 def test_a_fixture_that_is_hidden_from_the_first_test_is_brought_back(

@@ -88,7 +88,7 @@ def test_urls_can_be_given_to_alembic(outcome: Outcome) -> None:
         ("test_another_database", "`redirect` sends connections to the database that the setting"),
         ("test_late_model", 'The model of the table "late" was registered after the schema'),
         ("test_no_model", 'No model that the setting metadata leads to has the table "nobodys"'),
-        ("test_drops_a_database", "Delete it, with the fixture that it stands in"),
+        ("test_drops_a_database", "the tests can be deleted: pgsandbox does that"),
     ],
 )
 def test_a_message_says_what_to_do(outcome: Outcome, name: str, words: str) -> None:

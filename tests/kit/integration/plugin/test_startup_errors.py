@@ -328,3 +328,24 @@ def test_what_libpq_is_told_of_another_server(
     project = make_project({"tests/integration/test_it.py": test})
 
     assert project.run(seconds=40, **environ).counts == {"passed": 1}
+
+
+def test_variables_that_a_plugin_sets_are_read(make_project: MakeProject) -> None:
+    """pytest-env and pytest-dotenv set them before any conftest is loaded, as we begin."""
+    sets = f"""
+        import os
+
+        import pytest
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_load_initial_conftests():
+            os.environ["TEST_DATABASE_URL"] = "postgresql+psycopg2://dev:{SECRET}@127.0.0.1:1/x"
+    """
+    # By `addopts`, it is registered before us, so that its hook comes after ours of the same rank.
+    project = make_project({**_TEST, "sets.py": sets})
+    text = (project.path / "pyproject.toml").read_text()
+    strict = 'addopts = ["--strict-markers"'
+    (project.path / "pyproject.toml").write_text(text.replace(strict, f'{strict}, "-p", "sets"'))
+
+    assert _is_one_message(run := project.run(is_fresh=True)), run.text
+    assert "ServerUnreachable: Nothing answers at 127.0.0.1:1." in run.text

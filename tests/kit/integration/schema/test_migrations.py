@@ -210,3 +210,40 @@ def test_a_migration_that_fails(project: Project, server: Server) -> None:
     assert re.search("output .*Running upgrade 2., 2. -> 3", outcome.err, re.DOTALL)
     assert re.search(r"raised at +migrations/versions/3_broken.py:6", outcome.err)
     assert databases(server, project.name) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "fileConfig(context.config.config_file_name)",
+        "open(context.config.config_file_name)",
+        "context.config.config_file_name.strip()",
+    ],
+)
+def test_an_environment_that_reads_an_ini_file_which_is_not_there(
+    project: Project, line: str
+) -> None:
+    """The message names the cause and both cures, and not extensions or an application."""
+    (project.path / "alembic.ini").unlink()
+    own = _ENV_WITH_ITS_OWN_ENGINE.replace("fileConfig(context.config.config_file_name)", line)
+    project.write({"migrations/env.py": own})
+    outcome = project.run()
+
+    assert outcome.code == 4
+    assert "env.py reads config.config_file_name, which is None: `migrations` names a" in (
+        outcome.err
+    )
+    assert 'migrations = "path/to/alembic.ini"' in outcome.err
+    assert "if config.config_file_name is not None: fileConfig" in outcome.err
+    assert "create_app" not in outcome.err
+
+
+def test_another_error_of_an_environment_without_an_ini_file_is_its_own(project: Project) -> None:
+    """A TypeError of the migrations' own is not taken for it."""
+    (project.path / "alembic.ini").unlink()
+    project.write({"migrations/env.py": "len(None)"})
+    outcome = project.run()
+
+    assert outcome.code == 4
+    assert "SchemaNotBuilt" in outcome.err
+    assert "config_file_name" not in outcome.err

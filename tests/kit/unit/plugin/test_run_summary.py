@@ -58,4 +58,5 @@ def test_a_worker_sends_what_any_channel_carries():
         "uncommitted": [],
         "repeated": [],
         "coverage": {},
+        "refused_hooks": {},
     }

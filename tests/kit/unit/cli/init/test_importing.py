@@ -103,3 +103,49 @@ def test_missing_variables_are_named(written, text, missing):
 
     assert seen.missing == missing
     assert seen.place.startswith("db.py:")
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "place"),
+    [
+        ("def make(): return object()", "", ""),
+        ("def make(name=None): return object()", "", ""),
+        ("class App:\n    def app_context(self): pass\nmake = App()", "", ""),
+        ("def make(name): return object()", "arguments that have to be given: missing a re", ""),
+        ("def make(*, name): return object()", "arguments that have to be given: missing a r", ""),
+        (
+            "import functools\ndef both(a, b): pass\nmake = functools.partial(both, 1)",
+            "arguments that have to be given: missing a required argument: 'b'",
+            "",
+        ),
+        ("def make():\n    return 1 / 0", "ZeroDivisionError: division by zero", "app.py:2"),
+        ("import sys\ndef make():\n    sys.exit('no')", "SystemExit: no", "app.py:3"),
+        (
+            (
+                "import sqlite3\ndef make():\n    try:\n        sqlite3.connect(':memory:')\n"
+                "    except OSError as error:\n        raise KeyError('later') from error"
+            ),
+            "",
+            "",
+        ),
+    ],
+    ids=["good", "default", "object", "one", "by name", "partial", "fails", "exits", "connects"],
+)
+def test_a_factory_is_tried(written, text, said, place):
+    """What it needs, or why it fails, is told; one that would connect goes on in a test run."""
+    root = written({"models.py": BASE, "app.py": text})
+    seen = imported(root, [root], ["models:Base"], ["app"], {}, "app:make")
+
+    assert seen.error == ""
+    assert said in seen.factory_error
+    assert bool(said) == bool(seen.factory_error)
+    assert seen.factory_place == place
+
+
+def test_a_factory_that_lacks_a_variable_names_it(written):
+    """It can be given one, as a module can."""
+    factory = "import os\ndef make():\n    return os.environ['SHOP_SECRET']"
+    root = written({"models.py": BASE, "app.py": factory})
+    seen = imported(root, [root], ["models:Base"], ["app"], {}, "app:make")
+
+    assert seen.missing == ["SHOP_SECRET"]
