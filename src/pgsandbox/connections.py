@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg2
@@ -130,3 +131,19 @@ def let_in(connection: Connection, seconds: float) -> Connection:
         connection.close()
         raise
     return connection
+
+
+_NEUTRAL = {
+    "PGHOSTADDR": ("hostaddr", ""),
+    "PGTARGETSESSIONATTRS": ("target_session_attrs", "any"),
+    "PGCHANNELBINDING": ("channel_binding", "prefer"),
+    "PGREQUIREAUTH": ("require_auth", ""),
+}
+"""What libpq takes from the environment and no socket of ours can give, and what to say instead."""
+
+
+def by_a_socket(host: object, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what has to be told to libpq so that *environ* asks nothing of a Unix socket."""
+    if not str(host or "").startswith("/"):
+        return {}
+    return dict(said for name, said in _NEUTRAL.items() if name in environ)

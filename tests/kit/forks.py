@@ -48,6 +48,10 @@ _ROOT = Path(__file__).parents[2]
 _OURS_TO_SET = frozenset({"PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"})
 
 
+_TO_BEGIN = 120
+"""Seconds until a process has forked: at first it makes its imports, beside others that do so."""
+
+
 class Forks:
     """The process that is forked, from the first run to the end of this one."""
 
@@ -87,15 +91,19 @@ class Forks:
             asked = json.dumps([list(command), str(cwd), dict(environ)]).encode()
             socket.send_fds(self._socket, [b"%10d" % len(asked)], [each.fileno() for each in files])
             self._socket.sendall(asked)
-            self._socket.settimeout(5)
-            pid = int(_exactly(self._socket, 10))
+            self._socket.settimeout(_TO_BEGIN)
+            try:
+                pid = int(_exactly(self._socket, 10))
+            except TimeoutError as late:
+                self._process.kill()  # or else its answer would be taken for the next one's
+                raise RuntimeError(f"nothing was forked within {_TO_BEGIN} s") from late
             self._socket.settimeout(seconds)
             try:
                 return int(_exactly(self._socket, 10))
             except TimeoutError:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
-                self._socket.settimeout(5)
+                self._socket.settimeout(_TO_BEGIN)
                 _exactly(self._socket, 10)
                 raise
 

@@ -357,7 +357,7 @@ class ActivePlugin:
             result = yield
         finally:
             self._left = self._tasks.left()
-        errors = self.run.interceptor.verdict() if self.item is item else []
+        errors = self.run.interceptor.check() if self.item is item else []
         if errors:
             raise self.failure(errors[0])
         if self.item is item:
@@ -396,7 +396,7 @@ class ActivePlugin:
         """Leave the sandbox after the last of the test's fixtures is torn down."""
         __tracebackhide__ = True
         if self.item is item:
-            self.run.interceptor.wind_down()
+            self.run.interceptor.begin_teardown()
         try:
             try:
                 result = yield
@@ -432,7 +432,7 @@ class ActivePlugin:
 
     def pytest_keyboard_interrupt(self) -> None:
         """Cancel what a thread of the interrupted test still runs, before fixtures wait for it."""
-        self.run.interceptor.wind_down(timeout=0)
+        self.run.interceptor.begin_teardown(timeout=0)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

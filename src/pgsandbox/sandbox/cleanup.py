@@ -77,21 +77,60 @@ def _connections_of(session: Session) -> list[Any]:
     return [each[0] for each in transaction._connections.values()]
 
 
+def close_ended() -> None:
+    """Close the connections that a loop was asked to close, and which it outlived by nothing."""
+    for ending in _ending[:]:
+        driver, transport = ending
+        is_closed = getattr(transport, "_sock", None) is None
+        if not is_closed and driver._loop.is_closed():
+            is_closed = True
+            _close_socket(driver, transport)
+        if is_closed:
+            _ending.remove(ending)
+
+
+_ending: list[tuple[Any, Any]] = []
+"""asyncpg's connections, with their transports, that loops of other threads were asked to close."""
+
+
 def _close_asyncpg(driver: Any) -> None:
     loop: asyncio.AbstractEventLoop = driver._loop
+    transport = driver._transport
     if driver.is_closed():
         return
-    if not loop.is_closed():
-        driver.terminate()
-        if not loop.is_running():
-            once = asyncio.sleep(0)
-            with contextlib.closing(once), contextlib.suppress(RuntimeError):
-                loop.run_until_complete(once)  # unless this thread runs another one
-        return
-    transport = driver._transport
+    try:
+        if _runs_elsewhere(loop):
+            _ending.append((driver, transport))
+            loop.call_soon_threadsafe(driver.terminate)
+            return
+        if not loop.is_closed():
+            driver.terminate()
+            if not loop.is_running():
+                once = asyncio.sleep(0)
+                with contextlib.closing(once), contextlib.suppress(RuntimeError):
+                    loop.run_until_complete(once)  # unless this thread runs another one
+            return
+    except RuntimeError:  # another thread has just closed the loop
+        if not loop.is_closed():
+            raise
+    _close_socket(driver, transport)
+
+
+def _runs_elsewhere(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether another thread runs *loop*, so that nothing of its can be touched in this one."""
+    if not loop.is_running():
+        return False
+    try:
+        return asyncio.get_running_loop() is not loop
+    except RuntimeError:
+        return True
+
+
+def _close_socket(driver: Any, transport: Any) -> None:
+    """Close the connection of *driver*, whose loop is closed."""
     driver._aborted = True  # its __del__ would warn that nobody closed it
-    transport._closing = True
-    if transport._sock is not None:
+    if getattr(transport, "_sock", None) is not None:  # uvloop has closed it with itself
+        transport._closing = True
         transport._sock.close()
         transport._sock = None  # and so would the transport's
 

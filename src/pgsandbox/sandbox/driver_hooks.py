@@ -7,8 +7,8 @@ from the driver, or when:
 =========  ==================================  ===================================================
 driver     function                            what goes through it
 =========  ==================================  ===================================================
-psycopg2   ``psycopg2._connect``               ``connect``, ``psycopg2.pool``, every
-                                               ``connection_factory``
+psycopg2   ``psycopg2._connect``, which        ``connect``, ``psycopg2.pool``, every
+           ``psycopg2._psycopg`` has           ``connection_factory``
 psycopg    ``conninfo_attempts`` and its       ``connect`` of Connection, AsyncConnection and their
            async twin, then                    subclasses, ``psycopg_pool``
            ``psycopg.generators.connect``
@@ -30,7 +30,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -44,7 +44,7 @@ Judge = Callable[[guard.Target, str], Destination | None]
 """Takes where a call goes and the driver's name; returns where it goes instead, or raises."""
 
 _judges: list[Judge] = []
-_is_ours: ContextVar[bool] = ContextVar("pgsandbox_is_ours", default=False)
+_leave: ContextVar[_Leave | None] = ContextVar("pgsandbox_leave", default=None)
 _passed: ContextVar[frozenset[str]] = ContextVar("pgsandbox_passed", default=frozenset())
 _ADMINISTRATION = "pgsandbox.servers.libpq"
 """The one module that calls a driver for pgsandbox's administrative work."""
@@ -70,14 +70,33 @@ def watch(judge: Judge) -> Callable[[], None]:
     return stop
 
 
+@dataclass(eq=False)
+class _Leave:
+    """What may be opened without being judged again: one place, while one engine connects."""
+
+    place: tuple[str, ...]
+    is_open: bool = True
+
+
 @contextlib.contextmanager
-def ours() -> Iterator[None]:
-    """Let the connections through that pgsandbox itself opens inside of the block."""
-    token = _is_ours.set(True)
+def ours(given: Mapping[str, Any]) -> Iterator[None]:
+    """Let a driver through that is called inside of the block with what is *given*.
+
+    The application's code runs there, too: a ``connection_factory``, say. And a driver keeps the
+    context for what it calls later (asyncpg its listeners), so that the leave has to end by itself.
+    """
+    leave = _Leave(_place(given))
+    token = _leave.set(leave)
     try:
         yield
     finally:
-        _is_ours.reset(token)
+        leave.is_open = False
+        _leave.reset(token)
+
+
+def _place(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    database = arguments.get("dbname") or arguments.get("database")
+    return tuple(str(each) for each in (arguments.get("host"), arguments.get("port"), database))
 
 
 def target_of_url(url: URL) -> guard.Target:
@@ -140,7 +159,10 @@ def _of_socket(file: str) -> tuple[str, int]:
 
 def _ask(arguments: Mapping[str, Any], driver: str) -> Destination | None:
     __tracebackhide__ = True
-    if _is_ours.get() or call_sites.caller_past(__name__, "psycopg2") == _ADMINISTRATION:
+    leave = _leave.get()
+    if leave is not None and leave.is_open and leave.place == _place(arguments):
+        return None
+    if call_sites.caller_past(__name__, "psycopg2") == _ADMINISTRATION:
         return None
     target = target_of_call(driver, (), arguments)
     found = None
@@ -232,6 +254,7 @@ _DECIDE = ("dsn", "host", "port", "user", "database", "service", "servicefile", 
 
 _WRAPPERS: dict[str, tuple[str, _Wrapper]] = {
     "psycopg2": ("_connect", _psycopg2),
+    "psycopg2._psycopg": ("_connect", _psycopg2),
     "psycopg.connection": ("conninfo_attempts", _attempts),
     "psycopg.connection_async": ("conninfo_attempts_async", _attempts_async),
     "psycopg.generators": ("connect", _generator),

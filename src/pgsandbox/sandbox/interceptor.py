@@ -89,6 +89,8 @@ class ConnectionInterceptor:
         """Databases whose connections go to a test database instead of being refused."""
         self.running = "no test is running"
         """What a message says of the present moment: a test's node id, or a phase."""
+        self._is_in_teardown = False
+        """Whether the endpoints know that the test's body is over."""
         self.is_requested = False
         """Whether the running test asked for the database."""
         self.refused: list[PgSandboxError] = []
@@ -191,6 +193,7 @@ class ConnectionInterceptor:
     def enter(self, test: str, *, looks_for_uncommitted: bool = True) -> None:
         """From now on connections belong to *test*, which asked for the database."""
         self.running, self.is_requested = test, True
+        self._is_in_teardown = False
         self.refused.clear()
         self.refused_to_others.clear()
         self.places.begin()
@@ -200,6 +203,7 @@ class ConnectionInterceptor:
     def say(self, running: str, *, is_requested: bool) -> None:
         """Let messages name *running*, and let connections pass or not."""
         self.running, self.is_requested = running, is_requested
+        self._is_in_teardown = False
         for database in self.databases:
             database.say(running, is_requested=is_requested)
 
@@ -220,17 +224,22 @@ class ConnectionInterceptor:
             event.remove(Engine, "before_cursor_execute", self._executing)
             event.remove(Engine, "handle_error", _refused_by_clone)
 
-    def wind_down(self, timeout: float = 10.0) -> None:
+    def begin_teardown(self, timeout: float = 10.0) -> None:
         """The test's body is over: what its fixtures' teardown rolls back, nobody looks at.
 
         A statement that a thread still runs after *timeout* seconds is cancelled.
         """
+        if self._is_in_teardown and timeout:
+            return
+        self._is_in_teardown = True
         for database in self.databases:
-            database.wind_down(timeout)
+            database.begin_teardown(timeout)
 
-    def verdict(self) -> list[PgSandboxError]:
+    def check(self) -> list[PgSandboxError]:
         """Return what must make the test fail as it stands, at the end of its body."""
-        return [error for each in self.databases for error in each.verdict()]
+        found = [error for each in self.databases for error in each.check()]
+        self._is_in_teardown = True
+        return found
 
     def uncommitted(self, find_held: Callable[[], Iterable[Any]]) -> list[Found]:
         """Return what the application has not committed, at the end of the test's body.
@@ -258,7 +267,7 @@ class ConnectionInterceptor:
 
         Sessions that the test used are closed, so that no object of theirs reaches the next test.
         """
-        self.wind_down()
+        self.begin_teardown()
         self.close_sessions()
         errors = self._finish(is_over=True)
         threads = self.threads.end()
@@ -273,7 +282,7 @@ class ConnectionInterceptor:
 
         Returns what must make the test fail.
         """
-        self.wind_down()
+        self.begin_teardown()
         self.close_sessions()
         return self._finish(is_over=False)
 
@@ -283,7 +292,7 @@ class ConnectionInterceptor:
             error for each in self.databases for error in each.finish(self.running, is_over=is_over)
         ]
         self.fixture_data.restore()
-        self.is_requested = before
+        self.is_requested, self._is_in_teardown = before, False
         return errors
 
     def arrange_with(self, engine: Engine, *, shares_with: Engine | None = None) -> None:
@@ -352,7 +361,7 @@ class ConnectionInterceptor:
         if isinstance(what, Route):
             self._last_routes[dialect] = what
         given = rewriting.of_dialect(dialect, tuple(args), parameters, to)
-        with driver_hooks.ours():
+        with driver_hooks.ours(given):
             made = dialect.connect(**given)
         self._made[id(record)] = what
         if isinstance(what, Clone):
@@ -645,6 +654,7 @@ class ConnectionInterceptor:
                 with contextlib.suppress(Exception):
                     cleanup.close_session(session)
         self._sessions.clear()
+        cleanup.close_ended()
         for database in self.databases:
             database.close_forsaken()
         for pool in self._pools:

@@ -36,21 +36,56 @@ class Attempt:
     def facts(self) -> list[Fact]:
         """Return what every refusal tells: who, where to, and by which line of the project."""
         made = [Fact("engine made at", self.made)] if self.made else []
-        url = Fact("url", guard.masked(self.url.render_as_string(hide_password=True)))
+        url = Fact("url", self._place())
         return [Fact("running", self.running), url, *made, Fact("opened at", call_sites.place())]
+
+    @property
+    def doubt(self) -> str | None:
+        """Why it can't be told where the connection would have gone; None where it can."""
+        said = self.url.query.get(_UNKNOWN)
+        return None if said is None else str(said)
+
+    def _place(self) -> str:
+        if self.doubt is not None:
+            return f"unknown ({self.doubt})"
+        return guard.masked(self.url.render_as_string(hide_password=True))
+
+
+_UNKNOWN = "unknown"
+"""The option by which a URL of a message says why it can't be told."""
 
 
 def url_of(driver: str | None, target: guard.Target) -> URL:
-    """Return how a message spells *target*, which *driver* was to open."""
+    """Return how a message spells *target*, which *driver* was to open.
+
+    A raw ``@`` or ``/`` in a password has made what follows it a part of the host, or of the
+    database, and nobody can tell any more where it ends.
+    """
+    if target.unknown:
+        return URL.create(f"postgresql+{driver}", query={_UNKNOWN: target.unknown})
     is_socket = bool(target.host) and str(target.host).startswith("/")
+    host, port = (None, None) if is_socket else (target.host, target.port)
+    if _AT in f"{host}/{target.database}":
+        host, port = host and _HIDDEN, None
+    user = target.user and target.user.partition(":")[0]
     return URL.create(
         f"postgresql+{driver}",
-        username=target.user,
-        host=None if is_socket else target.host,
-        port=None if is_socket else target.port,
-        database=target.database or (str(target) if target.unknown else None),
+        username=user,
+        host=host,
+        port=port,
+        database=user if target.database == target.user else _shown(target.database),
         query={"host": str(target.host), "port": str(target.port)} if is_socket else {},
     )
+
+
+_AT = "@"
+_HIDDEN = "***"
+
+
+def _shown(database: str | None) -> str | None:
+    if database is None:
+        return None
+    return _HIDDEN if _AT in database else guard.masked(database)
 
 
 def not_requested(attempt: Attempt) -> DatabaseNotRequested:
@@ -127,10 +162,10 @@ def of_another_kind(attempt: Attempt, *, is_requested: bool) -> GuardError:
         if in_memory
         else ""
     )
+    database = guard.masked(attempt.url.database or "a database in memory")
     return DatabaseNotRequested(
-        f"An engine of {attempt.url.get_backend_name()} was about to open "
-        f'"{attempt.url.database or "a database in memory"}" where no running test has asked for a '
-        "database, so it was refused.",
+        f'An engine of {attempt.url.get_backend_name()} was about to open "{database}" where no '
+        "running test has asked for a database, so it was refused.",
         facts=[*attempt.facts(), *(each for each in attempt.settings if each.name == "allow")],
         remedy=(
             "A database is refused whatever its kind: somebody may work with this one. Give the "
@@ -143,10 +178,15 @@ def of_another_kind(attempt: Attempt, *, is_requested: bool) -> GuardError:
 def _foreign(attempt: Attempt, remedy: str) -> ForeignDatabase:
     maker = superfluous.maker()
     homes = ", ".join(url.render_as_string() for url in attempt.databases)
-    name = attempt.url.database or attempt.url.render_as_string()
+    if attempt.doubt is not None:
+        opened = f"a database that cannot be told from the call, since {attempt.doubt}"
+        remedy = f"Name one host, a port and a database in the call, or in the URL. {remedy}"
+    else:
+        opened = f"{_name(attempt.url)}, which is not its test database"
+    if _HIDDEN in (attempt.url.host, attempt.url.database):
+        remedy = f"The host or the database has an @: in a password, write @ as %40. {remedy}"
     return ForeignDatabase(
-        f'A test tried to open "{name}", which is not its test database; the connection was '
-        "refused before it was made.",
+        f"A test tried to open {opened}; the connection was refused before it was made.",
         facts=[
             *attempt.facts(),
             *superfluous.facts(maker),
@@ -158,6 +198,14 @@ def _foreign(attempt: Attempt, remedy: str) -> ForeignDatabase:
     )
 
 
+def _name(url: URL) -> str:
+    if url.database:
+        return f'"{guard.masked(url.database)}"'
+    if url.get_backend_name() == "postgresql":
+        return "its driver's default database"
+    return f'"{guard.masked(url.render_as_string())}"'
+
+
 # ------------------------------------------------------------------- databases of other kinds
 
 
@@ -165,10 +213,11 @@ def url_of_another_kind(dialect: Dialect, args: Any, parameters: dict[str, Any])
     """Return what an engine of another database than PostgreSQL opens, without its password."""
     named = args[0] if args and isinstance(args[0], str) else None
     database = named or parameters.get("database") or parameters.get("db")
+    host = parameters.get("host")
     port = parameters.get("port")
     return URL.create(
         dialect.name,
-        host=parameters.get("host"),
+        host=_HIDDEN if host and _AT in host else host,
         port=int(port) if port else None,
         database=None if database in (None, ":memory:") else str(database),
     )

@@ -13,6 +13,8 @@ from typing import Any
 
 from sqlalchemy.engine import URL, Dialect
 
+from pgsandbox import connections
+
 CLIENT = "pgsandbox.client"
 """The option by which the endpoint knows whose connection it is."""
 
@@ -96,8 +98,8 @@ def libpq(asked: Mapping[str, Any], to: Destination) -> dict[str, Any]:
     """Return what psycopg2 and psycopg are told, who were *asked* for something else."""
     given = {name: value for name, value in asked.items() if name not in _LEFT_OUT}
     given |= {**to.given(), "dbname": to.database, **dict(to.more)}
-    if "PGHOSTADDR" in os.environ and to.host is not None and to.host.startswith("/"):
-        given["hostaddr"] = ""  # or else libpq would go there
+    if to.host is not None and to.host.startswith("/"):
+        given |= connections.by_a_socket(to.host, os.environ)
     if to.token is not None:
         options = given.get("options") or os.environ.get("PGOPTIONS") or ""
         given["options"] = f"{options} -c {CLIENT}={to.token}".strip()

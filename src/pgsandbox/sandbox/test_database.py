@@ -272,14 +272,17 @@ class TestDatabase:
         """Let messages name *running*, and let statements pass or not."""
         self._tell("say", running=running, is_requested=is_requested)
 
-    def wind_down(self, timeout: float) -> None:
+    def begin_teardown(self, timeout: float) -> None:
         """The test's body is over; a statement that runs for *timeout* seconds is cancelled."""
-        self._tell("wind_down", patience=timeout)
+        self._tell("begin_teardown", cancel_after=timeout)
 
-    def verdict(self, timeout: float = 10.0) -> list[PgSandboxError]:
-        """Return what must make the test fail as it stands, at the end of its body."""
+    def check(self, timeout: float = 10.0) -> list[PgSandboxError]:
+        """Return what must make the test fail as it stands, at the end of its body.
+
+        What its fixtures' teardown rolls back, nobody looks at; see `begin_teardown`.
+        """
         try:
-            said = self._ask("verdict", patience=timeout) or {"errors": [], "seen": None}
+            said = self._ask("check", cancel_after=timeout) or {"errors": [], "seen": None}
         except SandboxLost as error:
             self._told = error
             return [error]
@@ -310,7 +313,7 @@ class TestDatabase:
                 by_a_child=by_a_child,
                 is_over=is_over,
                 has_written=has_written,
-                patience=timeout,
+                cancel_after=timeout,
             )
         except PgSandboxError as error:
             self.close()
@@ -319,7 +322,7 @@ class TestDatabase:
         if said is None:
             return []
         self.is_in_doubt = self.is_in_doubt or said["is_in_doubt"]
-        self.has_lost_data = said["is_bereft"]
+        self.has_lost_data = said["has_lost_data"]
         self._was_used = self._was_used or said["was_used"]
         self.committed.update(said["committed"])
         if said["undone"]:
@@ -523,7 +526,7 @@ class TestDatabase:
     def forget_lost_data(self) -> None:
         """Forget that rows of wider fixtures were lost."""
         self.has_lost_data = False
-        self._tell("forget_bereft")
+        self._tell("forget_lost_data")
 
     def _look(self, method: str, **arguments: Any) -> Any:
         """Ask for what a report tells, which goes on without it where the endpoint is gone."""

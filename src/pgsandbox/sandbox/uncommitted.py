@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _SETTLING = 0.3
 """Seconds for which somebody who is not the test's thread must have been idle."""
-_PATIENCE = 1.5
+_TIME_LIMIT = 1.5
 """Seconds that the end of a test waits for that."""
 _SHOWN = 3
 """Writes that one finding names."""
@@ -79,7 +79,7 @@ class UncommittedWork:
 
     def _settled(self) -> dict[str, Any] | None:
         """Return what is not committed, once nobody else is in the middle of it."""
-        until = now() + _PATIENCE
+        until = now() + _TIME_LIMIT
         seen = self._database.seen
         while seen is not None and any(map(self._is_restless, seen["held"])):
             if now() > until:

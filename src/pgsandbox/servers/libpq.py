@@ -6,6 +6,7 @@ never meets an engine that the sandbox watches. SQLAlchemy takes a URL apart; no
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,7 +76,9 @@ def connect(url: URL, *, seconds: float = 5.0) -> Connection:
 
     It is there after *seconds*, or refused; and none of its calls waits for ever (`connections`).
     """
-    wanted = connections.ARGUMENTS | arguments(url) | {"application_name": APPLICATION_NAME}
+    asked = arguments(url)
+    asked = connections.by_a_socket(asked.get("host"), os.environ) | asked
+    wanted = connections.ARGUMENTS | asked | {"application_name": APPLICATION_NAME}
     return connections.let_in(psycopg2.connect(**wanted), seconds)
 
 

@@ -27,6 +27,7 @@ from pgsandbox.sandbox.endpoint.notifications import (
     Notifications,
 )
 from pgsandbox.sandbox.endpoint.objects import SessionObjects
+from pgsandbox.sandbox.endpoint.ordinary import OrdinaryStatements
 from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
 from pgsandbox.sandbox.endpoint.session_statements import SessionStatements
@@ -104,6 +105,7 @@ class Backend:
         self.objects = SessionObjects(self)
         self.own_state = OwnState(self)
         self.simple = SimpleQueries(self)
+        self.ordinary = OrdinaryStatements(self)
         self.control = TransactionControl(self)
         self.statements = SessionStatements(self)
 
@@ -146,6 +148,8 @@ class Backend:
         if kind in (b"Q", b"F") and self.extended.skips:
             return  # up to its next Sync the client is not listened to
         if kind == b"Q":
+            if self.ordinary.take(body):
+                return
             if _PING.fullmatch(body) and self._is_idle():
                 send(_ONE)
             else:
@@ -202,16 +206,32 @@ class Backend:
     def ready(self) -> None:
         """Say that the next query may come."""
         self.notifications.deliver()
-        server = self.database.server
-        transaction = self.transaction
-        if (
+        if self.has_reports and self.transaction is not None:
+            self._report(self.transaction)
+        self.client.connection.send(messages.ready(self.status))
+
+    @property
+    def has_reports(self) -> bool:
+        """Whether the client may have to hear of parameters that have changed."""
+        server, transaction = self.database.server, self.transaction
+        return (
             transaction is not None
             and server is not None
             and not transaction.is_finished
             and (server.reports != self._reports or transaction.settings.are_touched)
-        ):
-            self._report(transaction)
-        self.client.connection.send(messages.ready(self.status))
+        )
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether an ordinary statement needs nothing of what belongs to sessions."""
+        database = self.database
+        return (
+            self.is_set_up
+            and self._shares_with is None
+            and not (self._tells or self.objects.set_next)
+            and not (database.listeners or database.temporary.are_any)
+            and (database.own is None or not database.own.are_any)
+        )
 
     def _report(self, transaction: TestTransaction) -> None:
         """Tell the client which of its parameters have changed, as ReadyForQuery comes next."""
@@ -292,8 +312,14 @@ class Backend:
         return messages.message(b"E", failed.body)
 
     def masked(self, text: str) -> str:
-        """Return *text* such that custom parameters which others have set are unknown to it."""
-        return self.current().settings.masked(self.session, text)
+        """Return *text* such that custom parameters which others have set are unknown to it.
+
+        The modes of the transaction, which may begin with it, are read as those of the client's.
+        """
+        transaction, session = self.current(), self.session
+        if not session.in_transaction:
+            transaction.take_default_modes(session)
+        return transaction.settings.masked(session, text)
 
     # -- the server ---------------------------------------------------------------------------
 
@@ -354,7 +380,7 @@ class Backend:
         if self.session.unanswered and outcome.copy_in is None and not is_our_own:
             transaction.answered(self.session, outcome)
         if outcome.error is not None:
-            response = self._explained(outcome.error, statement, transaction)
+            response = self.explained(outcome.error, statement, transaction)
             raise StatementFailed(response, parsed=outcome.parsed)
         self._take_notes(transaction, statement, outcome)
         return outcome
@@ -424,7 +450,7 @@ class Backend:
         """Let the client have *data* of the server; wait where it does not take it."""
         connection = self.client.connection
         connection.send(bytes(data))
-        if len(connection.outgoing) > _PATIENCE_IN_BYTES:
+        if len(connection.outgoing) > _MOST_UNSENT:
             self.client.endpoint.wait_for_reader(self.client)
 
     def current(self) -> TestTransaction:
@@ -495,7 +521,7 @@ class Backend:
             is_sent = statement.kind not in ANSWERED_HERE
             transaction.record(self.session, statement.text, is_sent=is_sent)
 
-    def _explained(self, body: bytes, statement: Statement, transaction: TestTransaction) -> bytes:
+    def explained(self, body: bytes, statement: Statement, transaction: TestTransaction) -> bytes:
         """Return the server's error as the client is to read it."""
         fields = messages.fields_of(body)
         code = fields.get("C", "")
@@ -651,7 +677,7 @@ def _nobody(_: bytes | memoryview) -> None:
     """Drop what the client does not wait for."""
 
 
-_PATIENCE_IN_BYTES = 1024 * 1024
+_MOST_UNSENT = 1024 * 1024
 """How much of an answer waits for a client that does not read it before the server waits."""
 _UNDEFINED = "42704"
 _OF_PARSER = frozenset({"scanner_yyerror", "base_yyparse", "base_yylex"})

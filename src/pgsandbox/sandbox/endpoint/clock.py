@@ -35,6 +35,9 @@ _QUERIES = re.compile(r"[\s(]*(?:select|with|insert|update|delete|merge|values)\
 class StandingClock:
     """PostgreSQL's own: ``now()`` stands still for the whole test."""
 
+    moves = False
+    """Whether statements need anything for what they read from it."""
+
     def begin(self, session: ClientSession) -> None:
         """A transaction of *session* begins."""
 
@@ -54,6 +57,8 @@ class StandingClock:
 
 class MovingClock(StandingClock):
     """One that goes on with each transaction of each client, and that the test can set."""
+
+    moves = True
 
     def __init__(self) -> None:
         self._set: datetime | None = None

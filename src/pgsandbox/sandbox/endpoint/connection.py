@@ -126,6 +126,16 @@ class ClientConnection:
         except OSError:
             return False
 
+    @property
+    def has_hung_up(self) -> bool:
+        """Whether the client has gone and sent nothing before."""
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     # -- what the client is told --------------------------------------------------------------
 
     @property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import refusals
 from pgsandbox.sandbox.endpoint.advisory import AdvisoryLocks
+from pgsandbox.sandbox.endpoint.authentication import NotAuthenticatedError
 from pgsandbox.sandbox.endpoint.clock import StandingClock
 from pgsandbox.sandbox.endpoint.constraints import Constraints
 from pgsandbox.sandbox.endpoint.extended import Prepared
@@ -71,7 +72,9 @@ class TestDatabaseSession:
         self.routines = NotifyingRoutines()
         self.sequence_values = SequenceValues()
         self._was_cancelled = False
-        self.is_bereft = False
+        self._is_in_teardown = False
+        """Whether the running test's body is over."""
+        self.has_lost_data = False
         """Whether what stood is gone, because its transaction ended."""
         self.is_in_doubt = False
         """Whether a test may have changed the database for real: it must be made anew."""
@@ -153,7 +156,13 @@ class TestDatabaseSession:
 
     def enter(self, test: str) -> None:
         """From now on statements belong to *test*, which asked for the database."""
-        self.running, self.is_requested, self._was_cancelled = test, True, False
+        self._was_cancelled = False
+        self.say(test, is_requested=True)
+
+    def say(self, running: str, *, is_requested: bool) -> None:
+        """From now on statements belong to *running*, and are refused unless *is_requested*."""
+        self.running, self.is_requested = running, is_requested
+        self._is_in_teardown = False
 
     def transaction_for(self, backend: Backend) -> TestTransaction:
         """Return the running test's transaction, begun at the test's first statement.
@@ -184,6 +193,8 @@ class TestDatabaseSession:
         )
         transaction.clock = self.clock
         self.clock.begun()
+        if self._is_in_teardown:
+            transaction.begin_teardown()
         transaction.observation = self.observation or transaction.observation
         if beneath is None:
             self._constraints = transaction.constraints
@@ -314,7 +325,7 @@ class TestDatabaseSession:
             transaction = self.standing.pop()
             self.advisory.resume()
             transaction.is_frozen = False
-            transaction.wind_down()
+            transaction.begin_teardown()
             self.transaction = transaction
         if self._detector is not None and not self.standing:
             self._detector.remember_locks(None)
@@ -322,16 +333,17 @@ class TestDatabaseSession:
     def _lose(self) -> None:
         for transaction in self.standing:
             transaction.is_finished, transaction.is_frozen = True, False
-        self.is_bereft = self.is_bereft or bool(self.standing)
+        self.has_lost_data = self.has_lost_data or bool(self.standing)
         self.standing.clear()
         self.advisory.lose()
 
     # -- the end ------------------------------------------------------------------------------
 
-    def wind_down(self) -> None:
+    def begin_teardown(self) -> None:
         """The test's body is over: what its fixtures' teardown rolls back, nobody looks at."""
+        self._is_in_teardown = True
         if self.transaction is not None:
-            self.transaction.wind_down()
+            self.transaction.begin_teardown()
 
     def broke_down(self, error: Exception) -> PgSandboxError:
         """Give the test up after a fault of ours: nobody knows what the server said last."""
@@ -349,12 +361,18 @@ class TestDatabaseSession:
             text = executed[-1].text if executed else None
             self.transaction.violations.append(refusals.still_running(text, self.running))
 
-    def verdict(self) -> list[PgSandboxError]:
+    def terminate(self, server: ServerConnection) -> None:
+        """End the session of *server*, whose statement catches that it is cancelled."""
+        failures = (OSError, ServerError, ServerLost, NotAuthenticatedError)
+        with contextlib.suppress(*failures), self._outside() as observer:
+            observer.rows(f"SELECT pg_terminate_backend({server.pid})")
+
+    def check(self) -> list[PgSandboxError]:
         """Return what must make the test fail as it stands, at the end of its body."""
         if self.transaction is None or self.server is None:
             return []
         with self._bounded(self.server):
-            return self.transaction.verdict()
+            return self.transaction.check()
 
     def finish(
         self, test: str, *, by_a_child: bool, is_over: bool, has_written: bool = True
@@ -364,7 +382,7 @@ class TestDatabaseSession:
         A test that sent nothing is looked at, too: something may have connected past the endpoint.
         """
         transaction, self.transaction = self.transaction, None
-        self._sent = []
+        self._sent, self._is_in_teardown = [], False
         if is_over:
             self.is_requested = False
         server = self.server

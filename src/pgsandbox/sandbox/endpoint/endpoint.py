@@ -35,8 +35,14 @@ PORT = 5432
 """The number in the name of the Unix socket."""
 
 _BACKLOG = 256
+_LOOKS_AGAIN = 1.0
+"""Seconds after which the endpoint looks whether the client that the server works for is there."""
 _AGAIN = 0.5
 """Seconds between two requests to cancel what the end of a test waits for."""
+_SOON = 0.1
+"""Seconds for a statement that begins when nobody has patience any more, and others wait."""
+_REQUESTS = 5
+"""How many are made, before the session is ended that heeds none: a handler may catch them."""
 
 
 class Endpoint:
@@ -67,6 +73,10 @@ class Endpoint:
         self._ended: set[int] = set()
         """The process ids of clients that another one has ended."""
         self._cancel_at: float | None = None
+        self._cancelled = 0
+        """How often that was asked for, of the statement that runs."""
+        self._end_by: float | None = None
+        """When nobody is waited for any more at the end of the test, all its phases together."""
         self._listeners: dict[int, socket.socket] = {}
         self._unserved: list[Client] = []
         """Clients that came while the server worked, and whose turn comes next."""
@@ -124,19 +134,20 @@ class Endpoint:
                     self._take_control()
             if self._calls:
                 self._run_calls()
-            ready = self._ready(events)
-            for client in ready:
-                client.connection.receive()
-            # Those that are gone come first: what they have not committed, nobody sees any more.
-            # Then those that are new: what one has said that wants to cancel is read already.
-            if len(ready) > 1:
-                ready.sort(
-                    key=lambda each: (not each.connection.is_closed, each.backend is not None)
-                )
-            for client in ready:
-                self._serve(client)
+            self._serve_clients(events)
             self._look_after_waiting()
         self.close()
+
+    def _serve_clients(self, events: Iterable[tuple[int, int]]) -> None:
+        ready = self._ready(events)
+        for client in ready:
+            client.connection.receive()
+        # Those that are gone come first: what they have not committed, nobody sees any more.
+        # Then those that are new: what one has said that wants to cancel is read already.
+        if len(ready) > 1:
+            ready.sort(key=lambda each: (not each.connection.is_closed, each.backend is not None))
+        for client in ready:
+            self._serve(client)
 
     def _ready(self, events: Iterable[tuple[int, int]]) -> list[Client]:
         """Return the clients that want to be served."""
@@ -161,10 +172,15 @@ class Endpoint:
 
     def _work_for(self, client: Client, work: Callable[[], None]) -> None:
         self._serving = client
+        self._cancelled = 0
+        if self._end_by is not None and self._cancel_at is None:
+            self._cancel_at = max(self._end_by, time.monotonic() + _SOON)
         try:
             work()
         finally:
             self._serving = None
+            if not self._calls:
+                self._cancel_at = None
         if self._ended:
             ended, self._ended = self._ended, set()
             for other in [each for each in self._clients.values() if each.pid in ended]:
@@ -233,9 +249,11 @@ class Endpoint:
         serving = self._serving
         if serving is not None and serving.connection.has_unsent:
             serving.connection.flush()  # notices, say, of a statement that goes on
-        events = self._urgent.poll(self._patience(server))
+        events = self._urgent.poll(self._time_left(server))
         if len(events) == 1 and events[0][0] == fd:
             return
+        if not events and self._is_in_vain(serving):
+            server.cancel_for_client()
         self._cancel_from(fd for fd, _ in events)
         self._take_control()
         self._answer_looks()
@@ -243,12 +261,35 @@ class Endpoint:
             raise ServerLost("the test run is over")
         if self._cancel_at is not None and time.monotonic() >= self._cancel_at:
             self._cancel_at = time.monotonic() + _AGAIN
+            if not self._calls and not self._somebody_waits(serving):
+                return  # a fixture's teardown may take its time
             self.database.cancelled()
-            server.cancel()
+            self._cancelled += 1
+            if self._cancelled <= _REQUESTS:
+                server.cancel()
+            else:
+                self.database.terminate(server)
 
-    def _patience(self, server: ServerConnection) -> float:
+    def _somebody_waits(self, serving: Client | None) -> bool:
+        """Whether another client wants its turn while the server works: the test's own, say."""
+        others = [each for each in self._clients.values() if each is not serving]
+        return any(each.connection.has_sent for each in others)
+
+    def _time_left(self, server: ServerConnection) -> float:
         moments = [each for each in (server.deadline, self._cancel_at) if each is not None]
-        return max(0.0, min(moments) - time.monotonic()) + 0.001 if moments else -1
+        if not moments:
+            return _LOOKS_AGAIN
+        return min(_LOOKS_AGAIN, max(0.0, min(moments) - time.monotonic()) + 0.001)
+
+    def _is_in_vain(self, serving: Client | None) -> bool:
+        """Whether the server works for a client that is gone, while others wait for their turn.
+
+        A server does not look either (``client_connection_check_interval``), but its other clients
+        do not wait.
+        """
+        return (
+            serving is not None and serving.connection.has_hung_up and self._somebody_waits(serving)
+        )
 
     def _only_cancel(self, client: Client) -> None:
         """Serve a new client that wants nothing but to cancel; others wait for their turn."""
@@ -356,12 +397,17 @@ class Endpoint:
                 break
             number, method, arguments = json.loads(self._inbox[4 : 4 + length])
             del self._inbox[: 4 + length]
-            if "patience" in arguments:
-                self._cancel_at = time.monotonic() + arguments.pop("patience")
+            if "cancel_after" in arguments:
+                now = time.monotonic()
+                wanted = now + arguments.pop("cancel_after")
+                self._end_by = wanted if self._end_by is None else min(self._end_by, wanted)
+                self._cancel_at = max(self._end_by, now)
             self._calls.append((number, method, arguments))
 
     def _run_calls(self) -> None:
         while self._calls:
+            if self._calls[0][1] == "check":  # what clients have done before belongs to it
+                self._serve_clients(self._all.poll(0))
             call = self._calls.popleft()
             self._cancel_at = None
             self._run_call(*call)
@@ -412,7 +458,7 @@ class Endpoint:
 
     def do_close(self) -> bool:
         self.database.close()
-        return self.database.is_bereft
+        return self.database.has_lost_data
 
     def do_listen_on_tcp(self, password: str) -> int:
         self.password = password
@@ -431,18 +477,22 @@ class Endpoint:
                 client.backend.set_up_done()
 
     def do_enter(self, test: str, looks_for_uncommitted: bool = True) -> None:
+        self._end_by = None
         self.database.enter(test)
         self.database.looks_for_uncommitted = looks_for_uncommitted
 
     def do_say(self, running: str, is_requested: bool) -> None:
-        self.database.running, self.database.is_requested = running, is_requested
+        self._end_by = None
+        self.database.say(running, is_requested=is_requested)
 
-    def do_wind_down(self) -> None:
-        self.database.wind_down()
+    def do_begin_teardown(self) -> None:
+        self.database.begin_teardown()
 
-    def do_verdict(self) -> dict[str, Any]:
-        errors = _as_list(self.database.verdict())
-        return {"errors": errors, "seen": story.seen(self.database)}
+    def do_check(self) -> dict[str, Any]:
+        errors = _as_list(self.database.check())
+        seen = story.seen(self.database)
+        self.database.begin_teardown()
+        return {"errors": errors, "seen": seen}
 
     def do_seen(self) -> dict[str, Any] | None:
         return story.seen(self.database)
@@ -466,7 +516,7 @@ class Endpoint:
         return {
             "errors": _as_list(found),
             "is_in_doubt": database.is_in_doubt,
-            "is_bereft": database.is_bereft,
+            "has_lost_data": database.has_lost_data,
             "was_used": used,
             "committed": story.committed(running),
             "undone": [each.client.token for each in database.backends if each.wrote_in_set_up],
@@ -497,7 +547,7 @@ class Endpoint:
             "has_transaction": database.transaction is not None,
             "executed": len(database.executed()),
             "is_in_doubt": database.is_in_doubt,
-            "is_bereft": database.is_bereft,
+            "has_lost_data": database.has_lost_data,
         }
 
     def do_executed(self, since: int) -> list[tuple[str, str]]:
@@ -537,8 +587,8 @@ class Endpoint:
     def do_resume(self, depth: int) -> None:
         self.database.resume(depth)
 
-    def do_forget_bereft(self) -> None:
-        self.database.is_bereft = False
+    def do_forget_lost_data(self) -> None:
+        self.database.has_lost_data = False
 
     def do_sessions_query(self) -> str | None:
         return self.database.sessions_query()

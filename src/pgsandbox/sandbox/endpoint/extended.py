@@ -144,7 +144,8 @@ class ExtendedQueries:
         backend = self._backend
         if not self._skips:
             try:
-                self._flush()
+                if self._flush(is_last=True):
+                    return
             except (StatementFailed, ServerError) as failed:
                 self.fail(backend.response_to(failed))
         if backend.copy is not None:
@@ -360,14 +361,15 @@ class ExtendedQueries:
 
     # -- the server ---------------------------------------------------------------------------
 
-    def _flush(self) -> None:
-        """Let the server answer what was collected."""
+    def _flush(self, *, is_last: bool = False) -> bool:
+        """Let the server answer what was collected; return whether ReadyForQuery is sent.
+
+        That can be only if nothing else *is_last* before it.
+        """
         segment, self._segment = self._segment, _Segment()
         if not segment.request:
-            return
+            return False
         executed = segment.executed
-        for each in executed:
-            self._backend.record(each)
         if len(executed) == 1:
             statement = executed[0]
         elif executed:
@@ -375,15 +377,21 @@ class ExtendedQueries:
             statement = Statement(text, together(executed))
         else:
             statement = _NOTHING
+        backend, again = self._backend, segment.again
         request = bytes(segment.request) + messages.SYNC
         try:
-            self._backend.send_statement(statement, request, again=segment.again, is_recorded=False)
+            if len(executed) < 2 and not again and backend.ordinary.can_hold(statement):
+                return backend.ordinary.send(statement, request, is_last=is_last)
+            for each in executed:
+                backend.record(each)
+            backend.send_statement(statement, request, again=again, is_recorded=False)
         except StatementFailed as failed:
             self._forget(segment, failed)
             raise
         if len(executed) == 1 and segment.last is not None:
             last = segment.last
-            self._backend.look_at(statement, lambda sql: self._rows_of(last, sql))
+            backend.look_at(statement, lambda sql: self._rows_of(last, sql))
+        return False
 
     def _forget(self, segment: _Segment, failed: StatementFailed) -> None:
         """Forget what the server has not made of *segment*, which has *failed*."""

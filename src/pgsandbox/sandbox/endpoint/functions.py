@@ -66,6 +66,11 @@ class Routines:
         names = "|".join(map(re.escape, sorted(self._names)))
         return re.compile(rf"\b(?:{names})\b", re.IGNORECASE) if names else None
 
+    @property
+    def are_any(self) -> bool:
+        """Whether there are any."""
+        return bool(self._names) or self._has_triggers
+
     def may_run(self, statement: Statement, *, is_write: bool) -> bool:
         """Whether *statement* may run one of them."""
         if self._has_triggers and is_write:

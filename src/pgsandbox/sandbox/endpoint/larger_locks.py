@@ -20,7 +20,7 @@ from pgsandbox.sandbox.endpoint.statements import Statement
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
 
-_PATIENCE = "300ms"
+_LOCK_TIMEOUT = "300ms"
 """How long a statement waits for what another client holds, if the client has set no limit."""
 _TIMED_OUT = b"\0C55P03\0"
 _HELD = """SELECT classid::bigint, objid::bigint, objsubid, mode FROM pg_locks
@@ -50,7 +50,7 @@ class LargerLocks:
         taken = [function_of(key, mode, "pg_try_advisory_lock") for key, mode, _ in self._others]
         self._holder.rows(f"SELECT {', '.join(taken)}")
         if self._timeout == "0":
-            server.queue(f"SELECT set_config('lock_timeout', '{_PATIENCE}', false)")
+            server.queue(f"SELECT set_config('lock_timeout', '{_LOCK_TIMEOUT}', false)")
 
     def abandon(self) -> None:
         """The test's transaction is over."""

@@ -130,9 +130,9 @@ def _has_content(text: str) -> bool:
 
 def without_literals(text: str, *, has_escapes: bool = False) -> str:
     """Return *text* with a space for each comment and ``''`` for each string."""
-    if not _MAY_HOLD_LITERALS.search(text):
+    if not any(each in text for each in ("'", "$", "--", "/*")):
         return text
-    if len(text) < LONG and not _NEEDS_TOKENS.search(text):
+    if len(text) < LONG and not _needs_tokens(text):
         return _PLAIN_STRING.sub("''", text)
     parts, position = [], 0
     for kind, begin, end in tokens(text, has_escapes=has_escapes):
@@ -154,13 +154,18 @@ def without_long_literals(text: str, *, has_escapes: bool = False) -> str:
     return "".join(parts)
 
 
+def _needs_tokens(text: str) -> bool:
+    """Whether a quotation mark of *text* may be something else than the edge of a plain string."""
+    if any(each in text for each in ("$", '"', "\\", "--", "/*")):
+        return True
+    return ("e'" in text or "E'" in text) and _ESCAPED_STRING.search(text) is not None
+
+
 LONG = 20_000
 """Characters of a text that consists of values for the most part."""
 _SHORT = 200
-_NEEDS_TOKENS = re.compile(r"""[$"\\]|--|/\*|\b[eE]'""")
-"""What may make something else of a quotation mark than the edge of a plain string."""
 _PLAIN_STRING = re.compile(r"'[^']*(?:''[^']*)*(?:'|\Z)")
-_MAY_HOLD_LITERALS = re.compile(r"['$]|--|/\*")
+_ESCAPED_STRING = re.compile(r"\b[eE]'")
 
 
 def split_arguments(text: str) -> tuple[str, str] | None:

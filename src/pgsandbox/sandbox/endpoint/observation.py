@@ -58,6 +58,9 @@ _CHANGES = {"c": "deleted", "n": "updated", "d": "updated"}
 class Unobserved:
     """Remembers nothing, where nobody measures the coverage of the schema."""
 
+    looks = False
+    """Whether it has to be told of statements."""
+
     def performing(
         self,
         server: ServerConnection,
@@ -77,6 +80,8 @@ class Unobserved:
 
 class Observation(Unobserved):
     """Collects what tests do, until it is taken."""
+
+    looks = True
 
     def __init__(self, server: ServerConnection) -> None:
         with contextlib.suppress(ServerError):  # a role that may not; calls are unknown then

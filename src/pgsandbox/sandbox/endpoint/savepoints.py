@@ -47,7 +47,7 @@ class SavepointStack:
         """Whether rows that nobody will undo broke a deferred constraint when last looked at."""
         self._pending: TransactionsInterleaved | None = None
         """What the next statement gets to hear, unless the rest is rolled back before."""
-        self.is_winding_down = False
+        self.is_in_teardown = False
         """Whether all is undone soon, and nobody looks at what a rollback leaves until then."""
 
     @property
@@ -72,6 +72,25 @@ class SavepointStack:
             yield from self._look_below(session)
         for savepoint in _closed_at_end(session.savepoints) or [Savepoint("", session)]:
             yield from self._push(savepoint)
+
+    def put_on_top(self, session: ClientSession, statement: Statement) -> str | None:
+        """Do what `begin_statement` does, if the server need not be asked; return the SQL for it.
+
+        None means that nothing was done: the server must be asked, or somebody must hear something.
+        """
+        if self._heard() is not None:
+            return None
+        if session.savepoints:
+            mine = session.savepoints[-1]
+            if mine.buried or mine is not self.savepoints[-1]:
+                return None
+            if statement.kind is Kind.READ and mine.locked_rows and not mine.wrote:
+                return None
+            return None if statement.kind is Kind.LOCKING_READ and mine.unclear else ""
+        if self.constraints.are_deferrable or any(each.unclear for each in self.savepoints):
+            return None
+        (command,) = self._push(Savepoint("", session))
+        return command.sql
 
     def statement_succeeded(
         self, session: ClientSession, statement: Statement, *, is_clear: bool = False
@@ -293,7 +312,7 @@ class SavepointStack:
         if not may_wait or any(savepoint.buried for savepoint in others):
             for savepoint in savepoints:
                 savepoint.buried, savepoint.wrote = savepoint.buried or who, False
-            if self.is_winding_down:
+            if self.is_in_teardown:
                 return
             raise error
         for savepoint in savepoints:
@@ -314,7 +333,7 @@ class SavepointStack:
 
     def _heard(self) -> TransactionsInterleaved | None:
         """Return what whoever goes on now gets to hear."""
-        return None if self.is_winding_down else self._pending
+        return None if self.is_in_teardown else self._pending
 
     def _is_above_doomed(self, session: ClientSession) -> bool:
         return any(

@@ -111,7 +111,12 @@ class Statement:
     @cached_property
     def is_ordinary(self) -> bool:
         """Whether no word of it can belong to anything that the questions below are about."""
-        is_ordinary = _UNUSUAL.search(self.words) is None
+        words = self.words.lower()
+        updated = _UPDATE.match(words)
+        if updated is None:
+            is_ordinary = not _is_unusual(words)
+        else:
+            is_ordinary = not _is_unusual(f"{updated[1]} {words[updated.end() :]}")
         if is_ordinary:
             self.__dict__.update(_OF_ORDINARY)  # it need not be asked
         return is_ordinary
@@ -202,6 +207,14 @@ class Statement:
         return not self.is_ordinary and _SET_LOCAL.match(self.bare) is not None
 
 
+def _is_unusual(lowered: str) -> bool:
+    if any(word in lowered for word in _UNUSUAL):
+        return True
+    return any(
+        word in lowered and pattern.search(lowered) for word, pattern in _UNUSUAL_WORDS.items()
+    )
+
+
 def split(text: str, *, has_escapes: bool = False) -> tuple[Statement, ...]:
     """Return the statements of *text*, which may hold several, and *has_escapes* in all strings."""
     # A long text is made of values and does not come again.
@@ -263,9 +276,11 @@ def _kind_of(bare: str) -> tuple[Kind, str | None]:  # noqa: C901, PLR0911, PLR0
     word = _FIRST_WORD.match(bare)
     first = word.group(1).lower() if word else ""
     if first == "select":
-        if _WRITES_IN_SELECT.search(bare):
+        lowered = bare.lower()
+        if ";" in bare or ("into" in lowered and _INTO.search(lowered)):
             return Kind.WRITE, None
-        return (Kind.LOCKING_READ if _ROW_LOCK.search(bare) else Kind.READ), None
+        locks_rows = "for" in lowered and _ROW_LOCK.search(bare)
+        return (Kind.LOCKING_READ if locks_rows else Kind.READ), None
     if first in _DATA_WORDS:
         return Kind.WRITE, None
     if first in ("with", "explain"):
@@ -384,7 +399,7 @@ _SNAPSHOT = re.compile(
     re.IGNORECASE,
 )
 _ROW_LOCK = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|SHARE|KEY\s+SHARE)\b", re.IGNORECASE)
-_WRITES_IN_SELECT = re.compile(r"\bINTO\b|;", re.IGNORECASE)
+_INTO = re.compile(r"\binto\b")
 _WRITES_ANYWHERE = re.compile(
     r"\b(?:INSERT|UPDATE(?!\s+(?:SKIP|NOWAIT|OF)\b)(?<!FOR UPDATE)|DELETE|MERGE|INTO)\b|;",
     re.IGNORECASE,
@@ -393,12 +408,21 @@ _WRITING_FUNCTIONS = re.compile(
     r"\b(?:lo_\w+|lowrite|dblink\w*|query_to_xml\w*|schema_to_xml\w*|database_to_xml\w*)\s*\(",
     re.IGNORECASE,
 )
-_UNUSUAL = re.compile(
-    r"advisory|temp|val\s*\(|pg_|txid|lo_|lowrite|dblink|_to_xml|constraints|\blocal\b|set"
-    r"|notify|inet_|\b(?:create|alter|drop|do|call|show|backend)\b",
-    re.IGNORECASE,
+_UNUSUAL = re.findall(
+    r"\w+", "advisory temp pg_ txid lo_ lowrite dblink _to_xml constraints notify inet_"
 )
-"""What stands in every text for which one of the questions about a statement is answered by yes."""
+_UNUSUAL_WORDS = {
+    each: re.compile(rf"{each}\b")
+    for each in ("local", "create", "alter", "drop", "do", "call", "show", "backend")
+}
+_UNUSUAL_WORDS |= {"val": re.compile(r"val\s*\("), "set": re.compile(r"\b(?:re)?set")}
+"""What stands in every text for which one of the questions about a statement is answered by yes.
+
+A word is looked for as it is before its pattern is, which takes fifty times as long; and a pattern
+begins with letters, which are found ten times as fast as the edge of a word.
+"""
+_UPDATE = re.compile(r"\s*update\s+((?:[\w$.]|\"[^\"]*\")+)\s+set\b")
+"""The beginning of an UPDATE, in whose SET no parameter is set."""
 _OF_ORDINARY = dict.fromkeys(
     (
         "may_define",

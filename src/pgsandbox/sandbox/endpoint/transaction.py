@@ -18,7 +18,13 @@ from pgsandbox.sandbox.endpoint.ledger import Held
 from pgsandbox.sandbox.endpoint.observation import Unobserved
 from pgsandbox.sandbox.endpoint.outer import IDS, OuterTransaction
 from pgsandbox.sandbox.endpoint.savepoints import SavepointStack
-from pgsandbox.sandbox.endpoint.server import Outcome, ServerConnection, ServerError, ServerLost
+from pgsandbox.sandbox.endpoint.server import (
+    Forward,
+    Outcome,
+    ServerConnection,
+    ServerError,
+    ServerLost,
+)
 from pgsandbox.sandbox.endpoint.sessions import Ask, ClientSession, Executed, Run, Steps
 from pgsandbox.sandbox.endpoint.settings import SessionSettings, Setting, modes_shown
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
@@ -88,9 +94,9 @@ class TestTransaction:
             server, beneath.settings if beneath else None
         )
 
-    def wind_down(self) -> None:
+    def begin_teardown(self) -> None:
         """The test's body is over: nobody looks at what a rollback leaves until all is undone."""
-        self.stack.is_winding_down = True
+        self.stack.is_in_teardown = True
 
     def join(self, label: str, *, is_arranging: bool) -> ClientSession:
         """Return the state of one more client of this test."""
@@ -117,7 +123,7 @@ class TestTransaction:
         """
         self.check_usable()
         if not session.in_transaction:
-            self._take_default_modes(session)
+            self.take_default_modes(session)
         try:
             self._drive(self.stack.begin_statement(session, statement))
             self.settings.prepare(session, statement.sets, hidden)
@@ -146,6 +152,28 @@ class TestTransaction:
         else:
             self.fail(session, statement)
         return outcome
+
+    def is_calm(self, session: ClientSession) -> bool:
+        """Whether an ordinary statement of *session* needs nothing but a savepoint to be held."""
+        return (
+            session.is_explicit
+            and not (session.has_failed or session.reads_only or session.is_deferrable)
+            and not (session.level or session.asked or session.constraint_modes)
+            and not (self.is_finished or self.is_frozen or self._broken is not None)
+            and not (self._constraint_modes != () or self._are_constraints_stale)
+            and not (self.clock.moves or self.observation.looks)
+            and not self.server.placeholders
+            and self.settings.is_in_force(session)
+        )
+
+    def converse(self, session: ClientSession, request: bytes, forward: Forward) -> Outcome:
+        """Send *request*, an ordinary statement in a calm moment; forward what answers it.
+
+        Raises:
+            SandboxLost: the connection to the server is gone.
+        """
+        session.has_queried = True
+        return self._sent(lambda: self.server.converse(request, forward))
 
     def _begin_mode(self, session: ClientSession, statement: Statement) -> str:
         """Let the coming statement have the modes of its transaction; return what ends that."""
@@ -183,7 +211,8 @@ class TestTransaction:
         except ServerError:
             self.server.queue(f"ROLLBACK TO SAVEPOINT {_MODE}; RELEASE SAVEPOINT {_MODE}")
 
-    def _take_default_modes(self, session: ClientSession) -> None:
+    def take_default_modes(self, session: ClientSession) -> None:
+        """Give the transaction that begins what *session* has set for each of its own."""
         session.has_queried = False
         self.clock.begin(session)
         if self.settings.are_touched:
@@ -206,6 +235,22 @@ class TestTransaction:
     def _succeed(
         self, session: ClientSession, statement: Statement, hidden: tuple[Setting, ...]
     ) -> None:
+        self.succeeded(session, statement)
+        if statement.sets_constraints:
+            self._has_set_constraints = True
+            session.constraint_modes.append((session.depth(), statement.text))
+            self._constraint_modes = (*(self._constraint_modes or ()), statement.text)
+        if statement.may_define:
+            self.has_defined = self._are_constraints_stale = True
+            self.definitions += 1
+        self.settings.learn(session, statement.sets, hidden)
+
+    def succeeded(self, session: ClientSession, statement: Statement) -> None:
+        """Remember what *statement*, which succeeded, leaves to undo.
+
+        Raises:
+            SandboxError: it has ended the transaction on the server.
+        """
         if not self.server.is_in_transaction:
             raise self._outer_ended(statement)
         is_clear = (
@@ -215,14 +260,6 @@ class TestTransaction:
             and not statement.writes_in_catalog_functions
         )
         self.stack.statement_succeeded(session, statement, is_clear=is_clear)
-        if statement.sets_constraints:
-            self._has_set_constraints = True
-            session.constraint_modes.append((session.depth(), statement.text))
-            self._constraint_modes = (*(self._constraint_modes or ()), statement.text)
-        if statement.may_define:
-            self.has_defined = self._are_constraints_stale = True
-            self.definitions += 1
-        self.settings.learn(session, statement.sets, hidden)
 
     def fail(self, session: ClientSession, statement: Statement) -> None:
         """After *statement* failed: everybody else goes on, *session* can only roll back."""
@@ -247,7 +284,7 @@ class TestTransaction:
     def begin(self, session: ClientSession, text: str) -> None:
         """Begin a transaction block."""
         if not session.in_transaction:
-            self._take_default_modes(session)
+            self.take_default_modes(session)
         session.in_transaction = session.is_explicit = True
         self.set_mode(session, text)
 
@@ -377,7 +414,7 @@ class TestTransaction:
             self._violation(refusals.deferred(error.with_detail, self.test))
         if self._are_constraints_stale:
             self._read_constraints()
-        return self.verdict()
+        return self.check()
 
     def _settle(self, session: ClientSession) -> None:
         if session.in_transaction:
@@ -392,7 +429,7 @@ class TestTransaction:
 
     # -- the end ------------------------------------------------------------------------------
 
-    def verdict(self) -> list[PgSandboxError]:
+    def check(self) -> list[PgSandboxError]:
         """Return what must make the test fail as it stands, at the end of its body."""
         try:
             if self._broken is None and not self.server.is_lost:

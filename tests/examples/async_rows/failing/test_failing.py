@@ -77,16 +77,20 @@ async def test_interleaved_by_an_error(engine):
 
 async def test_interleaved_by_cancelling(engine):
     """A time limit rolls the first transaction back after the second one wrote."""
+    has_written = asyncio.Event()
 
     async def first():
         async with engine.connect() as one:
             await one.execute(insert(Item).values(name="one"))
             async with engine.begin() as two:
                 await two.execute(insert(Item).values(name="two"))
+            has_written.set()
             await one.execute(text("select pg_sleep(60)"))
 
+    task = asyncio.create_task(first())
+    await has_written.wait()
     with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(first(), 0.3)
+        await asyncio.wait_for(task, 0.1)
 
 
 # -- the outer transaction -------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pgsandbox.errors import EscapedFromSandbox
 from pgsandbox.sandbox.test_database import TestDatabase
 from pgsandbox.servers import Server
 
-_PATIENCE = 0.1
+_CANCEL_AFTER = 0.1
 _TEST = "tests/test_items.py::test_item"
 
 
@@ -60,14 +60,14 @@ def busy(server: Server) -> Iterator[Busy]:
     """The thread has ended after the test."""
     busy = Busy(server)
     yield busy
-    busy.database.finish(_TEST, timeout=_PATIENCE)
+    busy.database.finish(_TEST, timeout=_CANCEL_AFTER)
     busy.thread.join()
     busy.database.close()
 
 
 def test_the_verdict_cancels_it(busy: Busy) -> None:
     """The test fails by it, and its thread gets the server's error."""
-    (error,) = busy.database.verdict(_PATIENCE)
+    (error,) = busy.database.check(_CANCEL_AFTER)
     busy.thread.join()
 
     assert isinstance(error, EscapedFromSandbox)
@@ -78,16 +78,16 @@ def test_the_verdict_cancels_it(busy: Busy) -> None:
 
 def test_fixtures_of_a_failed_test_do_not_wait_for_it(busy: Busy) -> None:
     """Their teardown would: closing a session takes its turn after the statement."""
-    busy.database.wind_down(_PATIENCE)
+    busy.database.begin_teardown(_CANCEL_AFTER)
     busy.thread.join()
 
-    (error,) = busy.database.finish(_TEST, timeout=_PATIENCE)
+    (error,) = busy.database.finish(_TEST, timeout=_CANCEL_AFTER)
     assert isinstance(error, EscapedFromSandbox)
     assert isinstance(busy.raised[0], psycopg2.errors.QueryCanceled)
 
 
 def test_the_end_cancels_it(busy: Busy) -> None:
     """Where nothing else has done so before."""
-    (error,) = busy.database.finish(_TEST, timeout=_PATIENCE)
+    (error,) = busy.database.finish(_TEST, timeout=_CANCEL_AFTER)
 
     assert isinstance(error, EscapedFromSandbox)

@@ -140,10 +140,11 @@ _DRIVERS = {
     """,
     "tests/integration/test_drivers.py": """
         import asyncio
-        import importlib
+        import importlib.util
         import sys
 
         import asyncpg
+        import psycopg2.extensions
         import pytest
         from pgsandbox.errors import ForeignDatabase
         from sqlalchemy import create_engine, make_url
@@ -219,6 +220,57 @@ _DRIVERS = {
             with pytest.raises(ForeignDatabase):
                 asyncio.run(by_engine(url, server_settings={"database": DEVELOPMENT.database}))
 
+        async def heard(url):
+            # A listener of asyncpg is called in the context in which its connection was made.
+            engine = create_async_engine(url)
+            said = asyncio.get_running_loop().create_future()
+
+            async def reach():
+                try:
+                    said.set_result(await name_of("<development>"))
+                except Exception as error:
+                    said.set_exception(error)
+
+            async with engine.connect() as connection:
+                raw = (await connection.get_raw_connection()).driver_connection
+                tasks = []
+
+                def told(*_):
+                    tasks.append(asyncio.ensure_future(reach()))
+
+                await raw.add_listener("news", told)
+                await raw.execute("notify news")
+                async with asyncio.timeout(20):
+                    await said
+            return said.result()
+
+        def test_a_listener_of_asyncpg(pg):
+            with pytest.raises(ForeignDatabase):
+                asyncio.run(heard(make_url(pg.url).set(drivername="postgresql+asyncpg")))
+
+        @pytest.mark.pgsandbox(isolation="clone")
+        def test_a_listener_in_a_clone(pg):
+            with pytest.raises(ForeignDatabase):
+                asyncio.run(heard(make_url(pg.url).set(drivername="postgresql+asyncpg")))
+
+        class Auditing(psycopg2.extensions.connection):
+            def __init__(self, *args, **more):
+                psycopg2.connect("<development>").close()
+                super().__init__(*args, **more)
+
+        def test_a_connection_factory(pg):
+            engine = create_engine(pg.url, connect_args={"connection_factory": Auditing})
+            with pytest.raises(ForeignDatabase):
+                engine.connect()
+
+        def test_a_driver_that_was_loaded_from_its_file(db_session):
+            there = importlib.util.find_spec("psycopg2").origin
+            spec = importlib.util.spec_from_file_location("psycopg2", there)
+            driver = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(driver)
+            with pytest.raises(ForeignDatabase):
+                driver.connect("<development>")
+
         @pytest.mark.pgsandbox(isolation="clone")
         def test_a_clones_engine_of_asyncpg(pg):
             url = make_url(pg.url).set(drivername="postgresql+asyncpg")
@@ -287,8 +339,8 @@ def test_sqlite_in_memory_is_refused_without_the_setting(make_project: MakeProje
 
 
 def test_each_driver_is_judged_by_its_own_rules(drivers: Outcome) -> None:
-    """By a creator, after a reload, and where asyncpg and libpq read a URL differently."""
-    assert drivers.counts == {"passed": 10}, drivers.text
+    """By a creator, after a reload, where asyncpg differs, and while an engine connects."""
+    assert drivers.counts == {"passed": 14}, drivers.text
 
 
 def test_the_guard_stays_until_the_process_ends(drivers: Outcome) -> None:

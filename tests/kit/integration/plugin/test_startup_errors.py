@@ -304,6 +304,32 @@ def test_a_conftest_that_connects(make_project: MakeProject) -> None:
     assert SECRET not in outcome.text
 
 
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"PGTARGETSESSIONATTRS": "read-only"},
+        {"PGCHANNELBINDING": "require"},
+        {"PGREQUIREAUTH": "scram-sha-256"},
+    ],
+    ids=lambda environ: next(iter(environ)),
+)
+def test_what_libpq_is_told_of_another_server(
+    make_project: MakeProject, environ: dict[str, str]
+) -> None:
+    """A shell's variables ask of the embedded server what its socket can't give: it hung."""
+    test = """
+        import psycopg2
+        from sqlalchemy import text
+
+        def test_it(db_session, pg):
+            assert db_session.scalar(text("select 1")) == 1
+            psycopg2.connect(pg.url.replace("+psycopg2", "")).close()
+    """
+    project = make_project({"tests/integration/test_it.py": test})
+
+    assert project.run(seconds=40, **environ).counts == {"passed": 1}
+
+
 def test_variables_that_a_plugin_sets_are_read(make_project: MakeProject) -> None:
     """pytest-env and pytest-dotenv set them before any conftest is loaded, as we begin."""
     sets = f"""

@@ -14,6 +14,9 @@ from tests.kit.integration.plugin.projects import databases
 _LIMIT = 60.0
 """Seconds: the sum of the limits for one statement that is blocked, on a busy machine."""
 
+_ONE_END = 25.0
+"""Seconds: what one test's end may wait, and a run on a busy machine."""
+
 _HELPERS = """
 import os
 import signal
@@ -141,3 +144,62 @@ def test_the_tests_own_session_stands_still(make_project: MakeProject, driver: s
     assert "SandboxLost" in outcome.out
     assert outcome.counts == {"passed": 2, "errors": 1}
     assert outcome.seconds < _LIMIT
+
+
+_QUEUE = """
+    import threading
+
+    import psycopg2
+    import pytest
+    from sqlalchemy import make_url, text
+
+    STUBBORN = '''
+        do $$ begin
+            loop
+                begin perform pg_sleep(60); exception when query_canceled then null; end;
+            end loop;
+        end $$
+    '''
+
+    def begin(pg, statement, count):
+        url = make_url(pg.url).set(drivername="postgresql").render_as_string(hide_password=False)
+        for connection in [psycopg2.connect(url) for _ in range(count)]:
+            threading.Thread(target=run, args=(connection, statement), daemon=True).start()
+        is_running.wait(20)
+
+    is_running = threading.Event()
+
+    def run(connection, statement):
+        cursor = connection.cursor()
+        cursor.execute("select 1")
+        is_running.set()
+        try:
+            cursor.execute(statement)
+        except psycopg2.Error:
+            pass
+
+    def test_leaves_them(pg, db_session):
+        db_session.execute(text("select 1"))
+        begin(pg, <statement>, <count>)
+
+    def test_is_innocent(db_session):
+        assert db_session.scalar(text("select 1")) == 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "count"),
+    [("STUBBORN", 1), ('"select pg_sleep(60)"', 15)],
+    ids=["one that can't be cancelled", "many that wait for each other"],
+)
+def test_statements_that_threads_leave(
+    make_project: MakeProject, statement: str, count: int
+) -> None:
+    """A test's end waits for no more than 15 s: it waited for ever, or for one after the other."""
+    test = _QUEUE.replace("<statement>", statement).replace("<count>", str(count))
+    project = make_project({"tests/integration/test_stop.py": test})
+    outcome = project.run("-p", "no:randomly", "--pg-uncommitted=ignore")
+
+    assert outcome.counts == {"failed": 1, "passed": 1}
+    assert "was still running after the test had ended" in outcome.section("test_leaves_them")
+    assert outcome.seconds < _ONE_END

@@ -15,12 +15,16 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
+from psycopg2.extensions import parse_dsn
 from sqlalchemy.engine import URL, make_url
 
 from pgsandbox.config import Settings, header_lines, read, rows
 from pgsandbox.errors import PgSandboxError
-from pgsandbox.guard import masked, masked_sql
+from pgsandbox.guard import Target, masked, masked_sql
 from pgsandbox.plugin.reporting import line_of_kept
+from pgsandbox.sandbox.driver_hooks import target_of_call
+from pgsandbox.sandbox.refused_connections import Attempt, foreign, not_judged, not_requested
+from pgsandbox.sandbox.refused_connections import url_of as shown_of
 from pgsandbox.servers import libpq
 from pgsandbox.wiring import Run, target_of
 from pgsandbox.wiring.resolving import addresses_of, driver_of, place_of, url_of
@@ -227,6 +231,42 @@ def test_a_url_is_read_or_refused_by_name_and_never_shown_whole(place, root, gen
         assert not _shows_a_part(said)
 
     check()
+
+
+_drivers = st.sampled_from(["psycopg2", "psycopg", "asyncpg"])
+_colons = st.sampled_from([":", "%3A"])
+_databases = st.sampled_from(["/shop", "", "/"])
+_typo = st.sampled_from([*"@:/?#", "%40", "%3A"]).map(lambda each: each.join(_PARTS))
+_readable = st.builds("postgresql://app{}{}@db.example{}".format, _colons, _typo, _databases)
+
+
+@_SETTINGS
+@given(url=_readable, driver=_drivers, is_engine=st.booleans())
+def test_a_connection_that_is_refused_shows_no_part_of_a_password(url, driver, is_engine):
+    """An unescaped delimiter makes the host, the database or the role of what follows it."""
+    read = _target_of_engine if is_engine else _target_of_call
+    try:
+        target = read(driver, url)
+    except Exception:  # noqa: BLE001  # the driver, or SQLAlchemy, can't read it, and says so
+        return
+    attempt = Attempt("a test", shown_of(driver, target), None, (), ())
+    errors = (foreign(attempt), not_requested(attempt), not_judged(attempt, "x", is_requested=True))
+    said = "\n".join(map(str, errors))
+    note(said)
+
+    assert not _shows_a_part(said)
+
+
+def _target_of_engine(driver: str, url: str) -> Target:
+    dialect = make_url(url).set(drivername=f"postgresql+{driver}").get_dialect()()
+    args, parameters = dialect.create_connect_args(make_url(url))
+    return target_of_call(driver, tuple(args), parameters)
+
+
+def _target_of_call(driver: str, url: str) -> Target:
+    if driver == "asyncpg":
+        return target_of_call(driver, (), {"dsn": url})
+    return target_of_call(driver, (), parse_dsn(url))
 
 
 @_SETTINGS

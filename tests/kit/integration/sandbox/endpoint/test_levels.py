@@ -51,6 +51,22 @@ def test_a_level_that_is_only_shown(sandbox: Sandbox, begins: list[str], level: 
     assert _played(client, texts) == _played(direct, texts)
 
 
+@pytest.mark.parametrize("level", LEVELS[:2])
+@pytest.mark.parametrize(
+    "sets",
+    [
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {}",
+        "SET default_transaction_isolation = '{}'",
+    ],
+)
+def test_the_level_that_a_session_has_by_default(sandbox: Sandbox, sets: str, level: str) -> None:
+    """Each statement outside of a block is a transaction, which begins with it."""
+    texts = [sets.format(level.lower()), *SHOWN, "BEGIN", *SHOWN, "ROLLBACK", *SHOWN]
+    client, direct = sandbox.client(), sandbox.direct()
+
+    assert _played(client, texts) == _played(direct, texts)
+
+
 @pytest.mark.parametrize("level", LEVELS[2:])
 @pytest.mark.parametrize("begins", BEGINS[:3], ids="; ".join)
 @pytest.mark.parametrize(

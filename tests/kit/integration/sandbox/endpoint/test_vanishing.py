@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable
 
 import pytest
@@ -250,3 +251,35 @@ def test_committed_work_stays(sandbox: Sandbox, witness: Wire) -> None:
     other.vanish()
 
     assert witness.rows("SELECT id FROM items ORDER BY 1") == [("1",), ("50",), ("51",)]
+
+
+@pytest.mark.parametrize("is_simple", [True, False], ids=["simple", "extended"])
+def test_nobody_waits_for_what_a_vanished_client_runs(
+    sandbox: Sandbox, witness: Wire, is_simple: bool
+) -> None:
+    """It is cancelled as soon as another client wants its turn, and what it did is undone."""
+    sql = "WITH slow AS (SELECT pg_sleep(60)) INSERT INTO items SELECT 60 FROM slow"
+    client = sandbox.client()
+    client.run("BEGIN; INSERT INTO items VALUES (59)")
+    client.send(query(sql) if is_simple else extended(sql))
+    asleep = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = "
+    while not sandbox.outside(f"{asleep} '{sandbox.database}'"):
+        pass
+    client.vanish()
+    began = time.monotonic()
+
+    assert witness.rows("SELECT id FROM items") == [("1",)]
+    assert time.monotonic() - began < 10
+
+
+def test_what_was_vanished_before_belongs_to_the_check(sandbox: Sandbox, witness: Wire) -> None:
+    """Both reach an endpoint at once that was at work: the end of a client, and of the body."""
+    client, busy = sandbox.client(), sandbox.client()
+    client.run("BEGIN; INSERT INTO items VALUES (61)")
+    witness.run("INSERT INTO items VALUES (62)")
+    busy.send(query("SELECT pg_sleep(0.3)"))
+    client.vanish()
+    (error,) = sandbox.process.call("check")["errors"]
+
+    assert error["class"] == "TransactionsInterleaved"
+    assert [each["id"] for each in sandbox.finish()["errors"]] == [error["id"]]
