@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import importlib
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 from pgsandbox.config import kinds
@@ -90,8 +91,18 @@ def _no_such_module(reference: str, missing: str) -> ConfigurationError:
         f'There is no module "{missing}" to import "{reference}" from.',
         facts=[Fact("reference", reference), Fact("missing", missing)],
         remedy="Correct the name, install the project into this environment, or put its source "
-        'directory on the path: pythonpath = ["src"] in [tool.pytest.ini_options].',
+        f'directory on the path: pythonpath = ["{_place_of(missing)}"] in '
+        "[tool.pytest.ini_options].",
     )
+
+
+def _place_of(module: str) -> str:
+    """Return the folder that has *module*, as far as one of the usual ones does."""
+    name = module.partition(".")[0]
+    for place in (".", "src"):
+        if Path(place, name).is_dir() or Path(place, f"{name}.py").is_file():
+            return place
+    return "src"
 
 
 def _no_such_name(reference: str, path: str, name: str, owner: object) -> ConfigurationError:

@@ -114,7 +114,12 @@ class ActivePlugin:
         self.run.interceptor.running = "pytest collects the tests"
         # A worker of pytest-xdist has nobody yet to tell what is wrong.
         if self.run.worker is None and self._runs_tests() and self._will_need_database():
-            self._start()
+            try:
+                self.prepare()
+            except PgSandboxError as error:
+                if not isinstance(error, ConfigurationError) or not self._has_conftests_to_come():
+                    raise self._usage_error(error) from error
+                self._unusable = None  # when they are loaded, it is tried again
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -220,6 +225,16 @@ class ActivePlugin:
             for argument in arguments
             if path.exists() and argument.exists()
         )
+
+    def _has_conftests_to_come(self) -> bool:
+        """Whether one below `paths` is not loaded yet, which may set what an import needs.
+
+        Before the collection pytest loads those of the arguments, and one folder below them.
+        """
+        plugins = self.config.pluginmanager.get_plugins()
+        loaded = {getattr(each, "__file__", None) for each in plugins}
+        files = [each / "conftest.py" for each in self.settings.paths]
+        return any(each.is_file() and str(each) not in loaded for each in files)
 
     # -- one test -----------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -209,6 +211,20 @@ def test_the_application_is_really_on_the_test_database(
 
     assert main(["init", "--yes"]) == 1
     assert "test_first.py is not green" in capsys.readouterr().out
+
+
+def test_all_tests_are_green_with_the_first_one(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """pytest loads the new conftest.py later there, which sets what the models' import needs."""
+    models = "import os\nos.environ['SHOP_SECRET']\n" + dedent(_MODELS)
+    root = written({**_PLAIN, "src/shop/models.py": models})
+    assert main(["init", "--yes"]) == 0, capsys.readouterr().out
+    words = (sys.executable, "-m", "pytest", "-p", "no:randomly")
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
 
 
 def test_what_is_missing_is_said(written: Written, capsys: pytest.CaptureFixture[str]) -> None:

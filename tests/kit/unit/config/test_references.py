@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pgsandbox.config import resolve
@@ -66,3 +68,19 @@ def test_a_connection_that_was_refused_while_importing_speaks_for_itself(module)
 
     with pytest.raises(DatabaseNotRequested):
         resolve("pgs_connects:Base")
+
+
+@pytest.mark.parametrize(
+    ("file", "place"), [("shop.py", "."), ("shop/models.py", "."), ("src/shop/models.py", "src")]
+)
+def test_the_folder_of_a_module_that_is_not_found_is_named(tmp_path, monkeypatch, file, place):
+    """As the value of pytest's setting that makes it known."""
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [each for each in sys.path if each])
+
+    with pytest.raises(ConfigurationError) as caught:
+        resolve("shop.models:db")
+
+    assert f'pythonpath = ["{place}"]' in str(caught.value)

@@ -1,5 +1,6 @@
 """The application by a client that blocks."""
 
+# --8<-- [start:testclient]
 from bookings.app import app
 from bookings.models import Booking
 from fastapi.testclient import TestClient
@@ -8,7 +9,6 @@ from sqlmodel import select
 from tests.integration.factories import RoomFactory
 
 
-# --8<-- [start:testclient]
 def test_the_same_without_await(db_session):
     """TestClient has an event loop of its own; the test is a function like any other."""
     RoomFactory(name="tower")

@@ -1,5 +1,6 @@
 """The application from its request to its rows."""
 
+# --8<-- [start:booked]
 import pytest
 from bookings.models import Booking
 from sqlmodel import select
@@ -7,7 +8,6 @@ from sqlmodel import select
 from tests.integration.factories import BookingFactory, RoomFactory
 
 
-# --8<-- [start:booked]
 @pytest.mark.anyio
 async def test_a_room_is_booked(client, async_db_session):
     """The endpoint commits on its own engine, and the test reads what it stored."""

@@ -1,5 +1,6 @@
 """An endpoint that is given the test's own session."""
 
+# --8<-- [start:overridden]
 import pytest
 from bookings.app import app
 from bookings.database import get_db
@@ -8,7 +9,6 @@ from bookings.models import Booking
 from tests.integration.factories import RoomFactory
 
 
-# --8<-- [start:overridden]
 @pytest.mark.anyio
 async def test_the_tests_own_session(client, async_db_session, monkeypatch):
     """A test may hand its own session in; what the background task does is committed apart."""
