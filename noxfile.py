@@ -214,15 +214,16 @@ def oldest(session: nox.Session) -> None:
     # so is ours where a conftest loads it, as this repository's does.
     tools = ("pytest<8", "pluggy>=1.4", "pytest-asyncio", "pytest-randomly", "pytest-xdist")
     session.run_install("uv", "pip", "install", "--quiet", *tools)
-    settings = Path(session.create_tmp(), "oldest.ini")
-    # Not the project's own, which are for the versions of the lock.
-    settings.write_text(
-        "[pytest]\naddopts = -pno:pgsandbox\nmarkers =\n    nightly: in the night\n"
-    )
     plugin = ROOT / "tests" / "kit" / "integration" / "plugin"
     modules = [str(plugin / f"test_{name}.py") for name in ON_THE_OLDEST]
-    where = (f"--config-file={settings}", f"--rootdir={ROOT}", f"--confcutdir={ROOT}")
-    session.run("pytest", *where, "-q", "-m", "not nightly", *modules)
+    with tempfile.TemporaryDirectory(prefix="pgsandbox-") as elsewhere:
+        settings = Path(elsewhere, "oldest.ini")
+        # Not the project's own, which are for the versions of the lock.
+        settings.write_text(
+            "[pytest]\naddopts = -pno:pgsandbox\nmarkers =\n    nightly: in the night\n"
+        )
+        where = (f"--config-file={settings}", f"--rootdir={ROOT}", f"--confcutdir={ROOT}")
+        session.run("pytest", *where, "-q", "-m", "not nightly", *modules)
 
 
 ON_THE_OLDEST = (
