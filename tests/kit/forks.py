@@ -20,6 +20,7 @@ import json
 import os
 import random
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -197,8 +198,24 @@ def serve(asked: socket.socket) -> tuple[list[str], str, dict[str, str], list[in
         for each in files:
             os.close(each)
         asked.sendall(b"%10d" % pid)
+        _end_with(asked, pid)
         _, status = os.waitpid(pid, 0)
-        asked.sendall(b"%10d" % os.waitstatus_to_exitcode(status))
+        with contextlib.suppress(BrokenPipeError):
+            asked.sendall(b"%10d" % os.waitstatus_to_exitcode(status))
+
+
+def _end_with(asked: socket.socket, pid: int) -> None:
+    """Wait for the end of the process *pid*; kill its group if whoever *asked* for it is gone."""
+    if not hasattr(os, "pidfd_open"):
+        return
+    ended = os.pidfd_open(pid)
+    try:
+        ready, _, _ = select.select([ended, asked], [], [])
+        if asked in ready and ended not in ready:  # nothing is asked before the answer
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+    finally:
+        os.close(ended)
 
 
 def become(command: list[str], cwd: str, environ: dict[str, str], files: list[int]) -> None:
