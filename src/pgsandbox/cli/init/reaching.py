@@ -120,7 +120,7 @@ class _Reaching:
         given = self._given_postgresql()
         if given is not None:
             url = make_url(given.value)
-            self.reached.url = url._replace(password=None).render_as_string(hide_password=False)
+            self.reached.url = url._replace(password=None).render_as_string()
             self.reached.why_url = f"what pytest-env gives the tests, {looked.place_of(given)}"
         else:
             variable = looked.variables[0]
