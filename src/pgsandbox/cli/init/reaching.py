@@ -17,6 +17,7 @@ from pgsandbox.cli.init.first_test import Side
 from pgsandbox.cli.init.looking import Looked, placeholder
 from pgsandbox.cli.init.proposals import Line
 from pgsandbox.cli.init.pytest_env import GivenVariable
+from pgsandbox.guard import masked
 
 _URIS = {"SQLAlchemy": "SQLALCHEMY_DATABASE_URI", "Model": "ALCHEMICAL_DATABASE_URL"}
 """The key of the configuration that has the URL, by what the tables belong to."""
@@ -120,7 +121,7 @@ class _Reaching:
         given = self._given_postgresql()
         if given is not None:
             url = make_url(given.value)
-            self.reached.url = url._replace(password=None).render_as_string()
+            self.reached.url = masked(url._replace(password=None).render_as_string())
             self.reached.why_url = f"what pytest-env gives the tests, {looked.place_of(given)}"
         else:
             variable = looked.variables[0]
