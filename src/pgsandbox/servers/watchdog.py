@@ -58,10 +58,12 @@ def main() -> NoReturn:
     prctl = _prctl()
     prctl(_PR_SET_CHILD_SUBREAPER, 1)
     order = sys.stdin.read()
+    limit = _LIMIT_OF_INITDB
     if order.endswith("\n"):  # and was not cut short
         _run(json.loads(order), folder, server_fd, prctl)
+        limit = _LIMIT_OF_STOPPING  # initdb had ended before the order came
     os.close(server_fd)
-    _wait_for_the_last(folder)
+    _wait_for_the_last(folder, limit)
     _clear(folder)
     os._exit(0)
 
@@ -203,10 +205,10 @@ def _end_orphans() -> None:
             time.sleep(0.005)
 
 
-def _wait_for_the_last(folder: Path) -> None:
+def _wait_for_the_last(folder: Path, seconds: float) -> None:
     """Wait for what still holds the server's lock: the initdb of a starter that was killed."""
     # On a busy machine it takes long, and what it writes after the folder went would stay.
-    deadline = time.monotonic() + _LIMIT_OF_INITDB
+    deadline = time.monotonic() + seconds
     fd = os.open(folder / "server", os.O_RDWR)
     while time.monotonic() < deadline:
         try:
