@@ -38,8 +38,9 @@ signal.pause()
 _MOMENTS = ["log", "run/data/base/5", "run/data/postmaster.pid"]
 
 
-def _pattern(users: Users) -> str:
-    return f"{key_of(find(None), users.cache)}-*"
+def _folders(users: Users) -> set[Path]:
+    """Those of servers of the same key; one of a watchdog that an earlier test has killed, too."""
+    return {*_PRIVATE.parent.glob(f"{_PRIVATE.name}/{key_of(find(None), users.cache)}-*")}
 
 
 def test_a_killed_user_leaves_nothing(users: Users) -> None:
@@ -168,9 +169,9 @@ def test_a_first_starter_killed_at_any_moment_leaves_nothing(
 ) -> None:
     """Wherever in its course a first start ends, the next one works, and nothing else is left."""
     users = fresh_users
-    pattern = _pattern(users)
+    before = _folders(users)
     starter = users.start()
-    reached = until(lambda: any(_PRIVATE.parent.glob(f"{_PRIVATE.name}/{pattern}/{moment}")))
+    reached = until(lambda: any((each / moment).exists() for each in _folders(users) - before))
     starter.kill()
     successor = users.start()
     new = successor.server()
@@ -188,9 +189,9 @@ def test_a_later_starter_killed_at_any_moment_leaves_nothing(users: Users, momen
     first = users.start()
     first.server()
     first.leave()
-    pattern = _pattern(users)
+    before = _folders(users)
     starter = users.start()
-    reached = until(lambda: any(_PRIVATE.parent.glob(f"{_PRIVATE.name}/{pattern}/{moment}")))
+    reached = until(lambda: any((each / moment).exists() for each in _folders(users) - before))
     starter.kill()
     successor = users.start()
     new = successor.server()
@@ -205,14 +206,14 @@ def test_a_later_starter_killed_at_any_moment_leaves_nothing(users: Users, momen
 @pytest.mark.parametrize("moment", ["run/data", "ready"])
 def test_a_killed_starter_needs_no_successor_to_clear_up(users: Users, moment: str) -> None:
     """Its watchdog is there before anything else and sees that nobody wants the server."""
-    pattern = _pattern(users)
+    before = _folders(users)
     starter = users.start()
-    reached = until(lambda: any(_PRIVATE.parent.glob(f"{_PRIVATE.name}/{pattern}/{moment}")))
+    reached = until(lambda: any((each / moment).exists() for each in _folders(users) - before))
     starter.kill()
 
     assert reached
     # Its initdb has to end first, which takes long on a busy machine.
-    assert until(lambda: not any(_PRIVATE.parent.glob(f"{_PRIVATE.name}/{pattern}")), 125)
+    assert until(lambda: not _folders(users) - before, 125)
 
 
 def test_clearing_up_spares_living_servers_of_other_keys(users: Users, tmp_path: Path) -> None:
