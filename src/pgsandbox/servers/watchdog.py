@@ -223,10 +223,7 @@ def _wait_for_the_last(folder: Path, seconds: float) -> None:
 def _clear(folder: Path) -> None:
     """Remove the server's folder, and the one above if this was the last server in it."""
     remove_segment(folder / "run")
-    deadline = time.monotonic() + _LIMIT_OF_STOPPING
-    while folder.exists() and time.monotonic() < deadline:  # somebody may still write into it
-        shutil.rmtree(folder, ignore_errors=True)
-        time.sleep(0.01)
+    shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         fd = os.open(folder.parent / "lock", os.O_RDWR)
         # Whoever holds it now removes the folder in turn.
