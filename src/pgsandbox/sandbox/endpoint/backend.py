@@ -190,6 +190,9 @@ class Backend:
     def stop_waiting(self, response: bytes, unit: Unit) -> None:
         """Fail the statement that waits; *unit* is what is left of its messages, if it has any."""
         self.record_wait_failed()
+        if self.copy is not None:
+            self.copy.cancel(response)
+            return
         if unit and unit[-1][0] in (b"S", b"H"):
             self.extended.fail(response)
             self.extended.take(unit)
@@ -198,6 +201,23 @@ class Backend:
         self.failed(response)
         self.end_of_unit()
         self.ready()
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether what the client has sent last can fail without the server."""
+        session = self.session
+        is_between = session.is_explicit or not session.in_transaction
+        is_listening = self.copy is None and not self.extended.skips
+        return is_between and is_listening and not self.is_cut and self.peer is None
+
+    def cancel_unserved(self, response: bytes, unit: Unit) -> None:
+        """Fail *unit*, which has not had its turn and of a client that `is_apart`."""
+        self.tell_error(response)
+        self.session.has_failed = self.session.is_explicit
+        if unit[-1][0] == b"H":
+            self.extended.skip_to_sync()
+        else:
+            self.client.connection.send(messages.ready(self.status))
 
     def record_wait_failed(self) -> None:
         """Nothing is awaited any more."""

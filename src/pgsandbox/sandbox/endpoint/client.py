@@ -29,6 +29,9 @@ TOKEN = "pgsandbox.client"  # noqa: S105  # the name of an option
 _FIRST_PID = 1_000_000
 """What clients take for their backend's process id: greater than the system's own, as a rule."""
 _NOT_PARAMETERS = frozenset({"user", "database", "options", "replication"})
+_ON_REQUEST = "canceling statement due to user request"
+_ANSWERED = frozenset({b"Q", b"F", b"P", b"B", b"D", b"E", b"C", b"S", b"H"})
+"""The messages that have an answer, unlike those of a COPY and the last one of a session."""
 _URGENT = frozenset({messages.CANCEL_REQUEST, messages.SSL_REQUEST, messages.GSS_REQUEST})
 _OURS = "the test process"
 _UTF8 = frozenset({"utf8", "unicode"})
@@ -132,8 +135,7 @@ class Client:
         self.is_cancelled = False
         if self.cancels_next:
             self.cancels_next = False
-            words = "canceling statement due to user request"
-            backend.stop_waiting(messages.error("57014", words), unit)
+            backend.stop_waiting(messages.error("57014", _ON_REQUEST), unit)
             return True
         try:
             backend.handle(unit)
@@ -149,7 +151,7 @@ class Client:
             try:
                 limits = backend.limits()
             except StatementFailed:  # the client has cancelled it at this moment
-                self.stop_waiting("57014", "canceling statement due to user request")
+                self.stop_waiting("57014", _ON_REQUEST)
                 return
             if limits is not None:
                 seconds, code, what = limits
@@ -198,11 +200,29 @@ class Client:
         """The client has waited for as long as its own settings allow."""
         self.stop_waiting(*self._timeout)
 
+    def cancel_unserved(self) -> None:
+        """Cancel what the client has sent and what has not had its turn.
+
+        It hears of that at once where the server is not needed: on a server of its own it would not
+        wait for what another client runs either.
+        """
+        self._guarded(self._cancel_unserved)
+
+    def _cancel_unserved(self) -> None:
+        backend, connection = self.backend, self.connection
+        connection.receive()
+        if backend is not None and backend.is_apart and connection.next_kind in _ANSWERED:
+            unit = connection.next_unit()
+            if unit is not None:
+                backend.cancel_unserved(messages.error("57014", _ON_REQUEST), unit)
+                return
+        self.cancels_next = connection.has_input
+
     def cancel_wait(self) -> None:
         """Let the wait for another client end with its next turn; another may have one now."""
         self.is_cancelled = False
         self.waits_until = 0.0
-        self._timeout = "57014", "canceling statement due to user request"
+        self._timeout = "57014", _ON_REQUEST
 
     def end(self) -> None:
         """Let it go as a server's backend goes that an administrator ends."""

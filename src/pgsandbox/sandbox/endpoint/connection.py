@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections import deque
 
 from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.spool import Spool
@@ -34,7 +33,6 @@ class ClientConnection:
         self._size = 0
         self._inbox = bytearray()
         self._unit: Unit = []
-        self._units: deque[Unit] = deque()
 
     def fileno(self) -> int:
         """Return the descriptor of its socket."""
@@ -110,6 +108,11 @@ class ClientConnection:
             if kind in _ENDS_A_UNIT:
                 unit, self._unit = self._unit, []
                 return unit
+
+    @property
+    def next_kind(self) -> bytes:
+        """The type of the message that comes next; empty if there is none."""
+        return bytes(self._inbox[:1])
 
     @property
     def has_input(self) -> bool:

@@ -83,6 +83,10 @@ class CopyIn:
                 words = "terminating connection because protocol synchronization was lost"
                 raise messages.ProtocolError(words)
 
+    def cancel(self, response: bytes) -> None:
+        """End the COPY with an error; what else the client sends of its rows has no answer."""
+        self._end(response)
+
     def end_with_test(self) -> None:
         """The test is over: the client hears of it when it has sent its rows."""
         transaction = self._backend.transaction

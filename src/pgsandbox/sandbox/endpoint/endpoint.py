@@ -70,6 +70,7 @@ class Endpoint:
         self._is_looking = False
         """Whether a call is answered while the server works, so that it can't be asked."""
         self._serving: Client | None = None
+        self._served_last: Client | None = None
         self._ended: set[int] = set()
         """The process ids of clients that another one has ended."""
         self._cancel_at: float | None = None
@@ -79,7 +80,7 @@ class Endpoint:
         """When nobody is waited for any more at the end of the test, all its phases together."""
         self._listeners: dict[int, socket.socket] = {}
         self._unserved: list[Client] = []
-        """Clients that came while the server worked, and whose turn comes next."""
+        """Clients that were read while the server worked, and whose turn comes next."""
         self._urgent_clients: dict[int, Client] = {}
         """Clients that have not said yet whether they want to cancel, by descriptor."""
         self._watched: ServerConnection | None = None
@@ -142,12 +143,20 @@ class Endpoint:
         ready = self._ready(events)
         for client in ready:
             client.connection.receive()
-        # Those that are gone come first: what they have not committed, nobody sees any more.
-        # Then those that are new: what one has said that wants to cancel is read already.
         if len(ready) > 1:
-            ready.sort(key=lambda each: (not each.connection.is_closed, each.backend is not None))
+            ready.sort(key=self._turn)
         for client in ready:
             self._serve(client)
+
+    def _turn(self, client: Client) -> tuple[bool, bool, bool]:
+        """Return what sorts clients that are ready: poll() does not tell who has waited longest.
+
+        Those that leave come first: what they have not committed, nobody sees any more. Then those
+        that are new: what one has said that wants to cancel is read already. Last comes the one
+        that was served last: it has waited for the shortest time.
+        """
+        is_staying = not (client.connection.is_closed or client.connection.next_kind == b"X")
+        return is_staying, client.backend is not None, client is self._served_last
 
     def _ready(self, events: Iterable[tuple[int, int]]) -> list[Client]:
         """Return the clients that want to be served."""
@@ -171,7 +180,7 @@ class Endpoint:
         self._tidy(client)
 
     def _work_for(self, client: Client, work: Callable[[], None]) -> None:
-        self._serving = client
+        self._serving = self._served_last = client
         self._cancelled = 0
         if self._end_by is not None and self._cancel_at is None:
             self._cancel_at = max(self._end_by, time.monotonic() + _SOON)
@@ -334,11 +343,13 @@ class Endpoint:
         if client.waiting is not None and client.backend is not None:
             client.cancel_wait()
             return
-        client.is_cancelled = True
         if client is not self._serving:
-            # A server would run its statement already; here it has not had its turn yet.
-            client.cancels_next = client.connection.has_sent
-        elif self.database.server is not None:
+            client.cancel_unserved()
+            if client.connection.has_input or client.connection.is_closed:
+                self._unserved.append(client)  # it is read, so poll() knows nothing of it
+            return
+        client.is_cancelled = True
+        if self.database.server is not None:
             self.database.server.cancel_for_client()
 
     def wait_for_reader(self, client: Client) -> None:

@@ -50,11 +50,14 @@ async def test_a_cancelled_task_that_waits_for_another(shop, async_db_session):
     """Its statement was never sent, and the other's goes on."""
     async_db_session.add(Item(name="the test's"))
     await async_db_session.flush()
+    is_first = asyncio.Event()
 
     async def first():
         async with shop.open_session() as session:
-            await session.execute(text("select pg_sleep(0.3)"))
             session.add(Item(name="first"))
+            await session.flush()
+            is_first.set()
+            await session.execute(text("select pg_sleep(0.3)"))
             await session.commit()
 
     async def second():
@@ -63,8 +66,39 @@ async def test_a_cancelled_task_that_waits_for_another(shop, async_db_session):
             await session.commit()
 
     task = asyncio.create_task(first())
+    await is_first.wait()
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(second(), 0.05)
+    await task
+
+    assert sorted(await async_db_session.scalars(select(Item.name))) == ["first", "the test's"]
+
+
+async def test_the_task_that_is_cancelled_had_written_before(shop, async_db_session):
+    """What it wrote is undone before the other one goes on to write."""
+    async_db_session.add(Item(name="the test's"))
+    await async_db_session.flush()
+    has_written = asyncio.Event()
+
+    async def first():
+        async with shop.open_session() as session:
+            await session.execute(text("select 1"))
+            await has_written.wait()
+            await session.execute(text("select pg_sleep(0.5)"))
+            session.add(Item(name="first"))
+            await session.commit()
+
+    async def second():
+        async with shop.open_session() as session:
+            session.add(Item(name="second"))
+            await session.flush()
+            has_written.set()
+            await asyncio.sleep(0.1)
+            await session.commit()
+
+    task = asyncio.create_task(first())
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(second(), 0.2)
     await task
 
     assert sorted(await async_db_session.scalars(select(Item.name))) == ["first", "the test's"]

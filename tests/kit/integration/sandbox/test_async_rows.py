@@ -66,6 +66,7 @@ ROWS = {
         "test_tasks_share_the_data_of_their_test",
         "test_a_time_limit_ends_a_statement",
         "test_a_cancelled_task_that_waits_for_another",
+        "test_the_task_that_is_cancelled_had_written_before",
         "test_the_loop_goes_on_while_a_statement_runs",
     ],
     "a deferred constraint violated at commit": [

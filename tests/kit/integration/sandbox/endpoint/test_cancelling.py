@@ -8,11 +8,20 @@ import pytest
 
 from tests.kit.integration.sandbox.endpoint.conftest import Sandbox
 from tests.kit.integration.sandbox.endpoint.wire import (
+    COPY_DONE,
+    FLUSH,
     SECONDS,
+    SYNC,
+    TERMINATE,
     Closed,
     Wire,
+    bind,
     cancel_request,
+    copy_data,
     errors,
+    execute,
+    extended,
+    parse,
     query,
     status,
 )
@@ -142,6 +151,90 @@ def test_a_wait_is_cancelled_while_the_server_works_for_another(sandbox: Sandbox
     assert errors(client.until("Z")) == ["57014"]
     other.run("SELECT pg_advisory_unlock(3)")
     assert third.value("SELECT 2 + 1") == "3"
+
+
+@pytest.mark.parametrize(
+    ("begin", "then"), [("BEGIN", "E"), ("SELECT 1", "I")], ids=["in a block", "alone"]
+)
+@pytest.mark.parametrize("request_", [query("COMMIT"), extended("SELECT 1")], ids=["Q", "Sync"])
+def test_what_waits_for_its_turn_is_cancelled_at_once(
+    sandbox: Sandbox, begin: str, then: str, request_: bytes
+) -> None:
+    """A server of its own would not let it wait until another client's statement has ended."""
+    client, other = sandbox.client(), sandbox.client()
+    client.run(begin)
+    other.send(query(LONG))
+    _until_it_runs(sandbox)
+    client.send(request_)
+    _cancel(sandbox.raw(), client)
+
+    heard = client.until("Z")
+    assert (errors(heard), status(heard)) == (["57014"], then)
+    assert _is_in(sandbox, "PgSleep")
+    _cancel(sandbox.raw(), other)
+    assert errors(other.until("Z")) == ["57014"]
+    assert errors(client.run("SELECT 1")) == (["25P02"] if then == "E" else [])
+
+
+def test_what_waits_for_its_turn_before_a_flush_is_cancelled_at_once(sandbox: Sandbox) -> None:
+    """Up to its next Sync nothing more of it runs."""
+    client, other = sandbox.client(), sandbox.client()
+    other.send(query("SELECT pg_sleep(0.5)"))
+    _until_it_runs(sandbox)
+    client.send(parse("INSERT INTO items VALUES (1)") + bind() + FLUSH)
+    _cancel(sandbox.raw(), client)
+
+    assert errors(client.until("E")) == ["57014"]
+    assert _is_in(sandbox, "PgSleep")
+    client.send(execute() + SYNC)
+    assert errors(client.until("Z")) == []
+    assert client.rows("SELECT id FROM items") == []
+
+
+def test_what_was_sent_behind_what_is_cancelled_has_its_turn(sandbox: Sandbox) -> None:
+    """One request cancels one statement."""
+    client, other = sandbox.client(), sandbox.client()
+    other.send(query("SELECT pg_sleep(0.3)"))
+    _until_it_runs(sandbox)
+    client.send(query("SELECT 1") + query("SELECT 2"))
+    _cancel(sandbox.raw(), client)
+
+    assert errors(client.until("Z")) == ["57014"]
+    assert [each.row for each in client.until("Z") if each.kind == "D"] == [("2",)]
+
+
+def test_what_cannot_be_cancelled_yet_is_cancelled_in_its_turn(sandbox: Sandbox) -> None:
+    """The data of a COPY have no answer: the next statement has one."""
+    client, other = sandbox.client(), sandbox.client()
+    client.send(query("COPY items FROM STDIN"))
+    client.until("G")
+    other.send(query("SELECT pg_sleep(0.3)"))
+    _until_it_runs(sandbox)
+    client.send(copy_data(b"1\ta\n") + COPY_DONE)
+    _cancel(sandbox.raw(), client)
+
+    assert errors(other.until("Z")) == []
+    assert status(client.until("Z")) == "I"
+    assert client.value("SELECT 1") == "1"
+
+
+@pytest.mark.parametrize("end", [query("ROLLBACK"), TERMINATE], ids=["ROLLBACK", "Terminate"])
+def test_who_has_waited_is_served_before_who_was_served(sandbox: Sandbox, end: bytes) -> None:
+    """The end of a transaction that came while the server worked for another one, say."""
+    for _ in range(5):
+        client, other = sandbox.client(), sandbox.client()
+        client.run("BEGIN")
+        client.run("INSERT INTO items VALUES (2)")
+        other.run("BEGIN")
+        other.send(query("SELECT pg_sleep(0.1)"))
+        _until_it_runs(sandbox)
+        client.send(end)
+        other.send(query("INSERT INTO items VALUES (1)"))
+        assert errors(other.until("Z")) == []
+
+        assert errors(other.until("Z")) == []
+        assert errors(other.run("COMMIT")) == []
+        other.run("DELETE FROM items")
 
 
 def test_a_statement_ends_by_its_own_time_limit(sandbox: Sandbox) -> None:
