@@ -115,6 +115,11 @@ class ClientConnection:
         return bytes(self._inbox[:1])
 
     @property
+    def is_leaving(self) -> bool:
+        """Whether the client is gone, or says so next."""
+        return self.is_closed or self.next_kind == b"X"
+
+    @property
     def has_input(self) -> bool:
         """Whether the client has sent something that was not looked at."""
         return bool(self._inbox)
@@ -131,7 +136,9 @@ class ClientConnection:
 
     @property
     def has_hung_up(self) -> bool:
-        """Whether the client has gone and sent nothing before."""
+        """Whether the client has gone, and nothing of what it sent before is left to be done."""
+        if self._inbox:
+            return False
         try:
             return not self.socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:

@@ -70,7 +70,6 @@ class Endpoint:
         self._is_looking = False
         """Whether a call is answered while the server works, so that it can't be asked."""
         self._serving: Client | None = None
-        self._served_last: Client | None = None
         self._ended: set[int] = set()
         """The process ids of clients that another one has ended."""
         self._cancel_at: float | None = None
@@ -143,20 +142,12 @@ class Endpoint:
         ready = self._ready(events)
         for client in ready:
             client.connection.receive()
+        # Those that leave come first: what they have not committed, nobody sees any more.
+        # Then those that are new: what one has said that wants to cancel is read already.
         if len(ready) > 1:
-            ready.sort(key=self._turn)
+            ready.sort(key=lambda each: (not each.connection.is_leaving, each.backend is not None))
         for client in ready:
             self._serve(client)
-
-    def _turn(self, client: Client) -> tuple[bool, bool, bool]:
-        """Return what sorts clients that are ready: poll() does not tell who has waited longest.
-
-        Those that leave come first: what they have not committed, nobody sees any more. Then those
-        that are new: what one has said that wants to cancel is read already. Last comes the one
-        that was served last: it has waited for the shortest time.
-        """
-        is_staying = not (client.connection.is_closed or client.connection.next_kind == b"X")
-        return is_staying, client.backend is not None, client is self._served_last
 
     def _ready(self, events: Iterable[tuple[int, int]]) -> list[Client]:
         """Return the clients that want to be served."""
@@ -180,7 +171,7 @@ class Endpoint:
         self._tidy(client)
 
     def _work_for(self, client: Client, work: Callable[[], None]) -> None:
-        self._serving = self._served_last = client
+        self._serving = client
         self._cancelled = 0
         if self._end_by is not None and self._cancel_at is None:
             self._cancel_at = max(self._end_by, time.monotonic() + _SOON)
@@ -258,6 +249,10 @@ class Endpoint:
         serving = self._serving
         if serving is not None and serving.connection.has_unsent:
             serving.connection.flush()  # notices, say, of a statement that goes on
+        if len(self._clients) > 1:
+            # epoll() tells in which order clients became ready, but keeps the place of the one that
+            # is served until it is asked again: who has waited in the meantime would come after it.
+            self._all.poll(0)
         events = self._urgent.poll(self._time_left(server))
         if len(events) == 1 and events[0][0] == fd:
             return

@@ -202,10 +202,14 @@ def test_a_client_may_vanish_with_a_role_and_a_temporary_table(
     assert witness.value("SELECT current_user") == "postgres"
 
 
-def test_what_was_sent_before_a_client_vanished_is_done(sandbox: Sandbox, witness: Wire) -> None:
+@pytest.mark.parametrize("seconds", [0.3, 1.5], ids=["short", "long"])
+def test_what_was_sent_before_a_client_vanished_is_done(
+    sandbox: Sandbox, witness: Wire, seconds: float
+) -> None:
     """As the server does it, which reads what has come; the transaction that is open is undone."""
     client = sandbox.client()
-    _in_a_statement(client)
+    first = query(f"INSERT INTO items SELECT 50 FROM pg_sleep({seconds})")
+    client.send(first + query("BEGIN; INSERT INTO items VALUES (51)"))
     client.vanish()
 
     assert witness.rows("SELECT id FROM items ORDER BY 1") == [("1",), ("50",)]
