@@ -68,7 +68,10 @@ def _united(ranges: Iterable[_Range]) -> Iterator[_Range]:
 
 # ------------------------------------------------------------------------------------- URLs
 
-_SECRET = re.compile("pass|pwd|secret|token", re.IGNORECASE)
+_WORDS = r"pass|pwd|secret|token|(?:api|access|private|signing|encryption|master)[_.-]?key"
+_SECRET = re.compile(_WORDS, re.IGNORECASE)
+# As SQLCipher names what it encrypts with.
+_CIPHER_KEY = re.compile(r"(?:hex|text)?key", re.IGNORECASE)
 # The colon may have been forgotten, or one of the slashes.
 _SCHEME = re.compile(
     r"(?<![\w+.-])[A-Za-z][\w+.-]*:/{1,2}|(?<![^\s'\"(=])[A-Za-z][\w+.-]*//|://|\A//", re.ASCII
@@ -117,7 +120,8 @@ def _colon(text: str, start: int) -> int:
 def _in_a_query(text: str) -> Iterator[_Range]:
     for option in _OPTION_OF_A_QUERY.finditer(text):
         value = _VALUE_IN_A_QUERY.match(text, option.end())
-        if value and (_is_secret(option[1]) or _is_secret(value[0])):
+        name = option[1]
+        if value and (_is_secret(name) or _CIPHER_KEY.fullmatch(name) or _is_secret(value[0])):
             yield value.span()
 
 
@@ -168,21 +172,22 @@ def _value_in_sql(text: str, start: int) -> Iterator[_Range]:
 _GAP = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"
 _SETS_A_PASSWORD = re.compile(
     r"\b(?:create|alter)\s+(?:role|user|group|subscription|server|system|database)\b|\bset_config\b"
-    r"|\bdblink|\b(?:set|do|execute)\b",
+    r"|\bdblink|\bpgp_(?:sym|pub)_\w+|\b(?:set|do|execute)\b",
     re.IGNORECASE,
 )
-_PASSWORD_WORD = re.compile(r"\b[\w.]*(?:password|passwd|pwd|secret|token)\w*\b", re.IGNORECASE)
+_PASSWORD_WORD = re.compile(
+    rf"\b(?:[\w.]*(?:password|passwd|{_WORDS.removeprefix('pass|')})|pgp_(?:sym|pub)_)\w*\b",
+    re.IGNORECASE,
+)
 _QUOTE = re.compile(r"'|\$\w*\$")
 _PASSWORD_CLAUSE = re.compile(
     rf"\bpassword\"?{_GAP}((?:[EU]&?)?'(?:''|\\.|[^'])*(?:'|\Z)|\$(\w*)\$.*?(?:\$\2\$|\Z))",
     re.DOTALL | re.IGNORECASE,
 )
-_SETS_TO = re.compile(
-    r"\bset\s[\s\w.\"]*(?:pass|pwd|secret|token)[\w.\"]*\s+to\s+([^\s;'$]+)", re.IGNORECASE
-)
+_SETS_TO = re.compile(rf"\bset\s[\s\w.\"]*(?:{_WORDS})[\w.\"]*\s+to\s+([^\s;'$]+)", re.IGNORECASE)
 _URL_IN_TEXT = re.compile(r"\b[\w+.-]+(?::/{1,2}|//)[^\s'\"<>]+", re.ASCII)
 _PAIR = re.compile(
-    r"(['\"])\w*(?:pass|pwd|secret|token)\w*\1\s*:\s*(?:b?(['\"])(.*?)\2(?=[\s,)}\]]|\Z))",
+    rf"(['\"])\w*(?:{_WORDS})\w*\1\s*:\s*(?:b?(['\"])(.*?)\2(?=[\s,)}}\]]|\Z))",
     re.DOTALL | re.IGNORECASE,
 )
 # As libpq, psycopg and Python put what they took for a host or a port between quotes.

@@ -39,6 +39,11 @@ from pgsandbox.guard import masked, masked_sql
             'could not translate host name "***@db" to address',
         ),
         ("{'user': 'app', 'password': 'hunter2'}", "{'user': 'app', 'password***'}"),
+        (
+            "sqlite+pysqlcipher:///shop.db?key=hunter2&cipher=aes",
+            "sqlite+pysqlcipher:///shop.db?key=***&cipher=aes",
+        ),
+        ("sqlite:///shop.db?hexkey=2DD29CA8", "sqlite:///shop.db?hexkey=***"),
     ],
 )
 def test_what_people_write_for_a_url_is_shown_without_its_password(url, shown):
@@ -83,6 +88,19 @@ def test_ports_and_names_are_shown(url):
         ("update users set password = $p$hun'ter2$p$", "update users set password = ***"),
         ("update users set password = $p$hun'ter", "update users set password = ***"),
         ("set app.secret = hunter2", "set app.secret = ***"),
+        ("set app.api_key to hunter2", "set app.api_key to ***"),
+        (
+            "select set_config('app.api_key', 'hunter2', true)",
+            "select set_config('app.api_key', ***, true)",
+        ),
+        (
+            "select set_config('app.signing-key', $1, true)",
+            "select set_config('app.signing-key', $1, true)",
+        ),
+        (
+            "insert into cards values (pgp_sym_encrypt('4711', 'hunter2'))",
+            "insert into cards values (pgp_sym_encrypt(***))",
+        ),
         ("set local app.secret to hunter2; show x", "set local app.secret to ***; show x"),
         (
             "create foreign data wrapper w options (\"password\" 'hunter2')",
@@ -115,6 +133,8 @@ def test_a_statement_is_shown_without_the_passwords_in_it(statement, shown):
         "select users.password from users where users.id = %(id_1)s",
         "update users set password = %(password)s where id = $1",
         "create table users (id int, password text not null, name text default 'x')",
+        "select value from settings where key = 'theme'",
+        "select pgp_sym_decrypt(number, $1) from cards",
         "insert into users (name, password) values ($1, $2)",
         "comment on role a is 'x'",
         'password authentication failed for user "shop"',
