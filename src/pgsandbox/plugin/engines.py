@@ -100,7 +100,7 @@ class Engines:
         try:
             yield AsyncSession(engine, sync_session_class=cast(Any, lambda **_: inner))
         finally:
-            cleanup.close_session(inner)
+            cleanup.close_session(inner, in_clone=self._run.interceptor.is_in_clone)
             inner.present_engine = None
             inner.expire_on_commit = True
 
@@ -129,7 +129,7 @@ class Engines:
 
         def perform(call: Callable[[], T]) -> T:
             nonlocal depth
-            if self._run.run_databases[DEFAULT].database.clone is None or depth:
+            if depth or not self._run.interceptor.is_in_clone:
                 return call()
             depth += 1
             try:
@@ -146,8 +146,7 @@ class Engines:
         nothing expires, and a block that has begun its transaction goes on.
         """
         made = call()
-        is_in_clone = self._run.run_databases[DEFAULT].database.clone is not None
-        if is_in_clone and not session.in_nested_transaction():
+        if self._run.interceptor.is_in_clone and not session.in_nested_transaction():
             session.connection().connection.commit()
         return made
 

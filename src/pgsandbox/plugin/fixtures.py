@@ -51,8 +51,9 @@ def db_connection(
 ) -> Iterator[Connection]:
     """The test's own Core connection, for arranging and for asserting."""
     _pgsandbox_run.enter(request.node)
-    with _pgsandbox_run.engines.synchronous(is_arranging=True).connect() as connection:
-        yield connection
+    connection = _pgsandbox_run.engines.synchronous(is_arranging=True).connect()
+    yield connection
+    cleanup.close_connection(connection, in_clone=_pgsandbox_run.run.interceptor.is_in_clone)
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def db_session(request: pytest.FixtureRequest, _pgsandbox_run: ActivePlugin) -> 
         return
     session = Session(_pgsandbox_run.engines.synchronous(is_arranging=True))
     yield session
-    cleanup.close_session(session)
+    cleanup.close_session(session, in_clone=_pgsandbox_run.run.interceptor.is_in_clone)
 
 
 @pytest.fixture(scope="session")

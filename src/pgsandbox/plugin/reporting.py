@@ -122,8 +122,7 @@ def header(run: Run, is_controller: bool) -> list[str]:
 def sections(run: Run, failure: BaseException, verbosity: int) -> list[tuple[str, str]]:
     """Return what a failing test did with the database, as sections of its report."""
     told = [*_stories(run, failure)]
-    clones = any(each.database.clone is not None for each in run.run_databases.values())
-    return told + _statements(run) if verbosity > 1 or clones else told
+    return told + _statements(run) if verbosity > 1 or run.interceptor.is_in_clone else told
 
 
 def _stories(run: Run, failure: BaseException) -> Iterator[tuple[str, str]]:

@@ -107,7 +107,7 @@ class Scopes:
         item = self._plugin.item
         if item is None:
             return (yield)
-        if any(database.clone is not None for database in self._interceptor.databases):
+        if self._interceptor.is_in_clone:
             return (yield from self._set_up_in_clone(fixturedef, request, item))
         making = self._fixture_data.making
         if making is not None and self._fixture_data.has_begun:

@@ -11,26 +11,35 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import IllegalStateChangeError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool
 from sqlalchemy.util import greenlet_spawn
 
 
-def close_session(session: Session) -> None:
+def close_session(session: Session, *, in_clone: bool = False) -> None:
     """Close *session*, which may be an AsyncSession's, whatever has become of its event loop.
 
-    Where a task or a thread is in the middle of an operation on it, SQLAlchemy refuses to close it.
-    Whoever shared it so was told by an error already, and nobody will use it again.
+    Whoever is *in_clone* need not undo anything, and so does not wait for the server. Where a task
+    or a thread is in the middle of an operation on it, SQLAlchemy refuses to close it. Whoever
+    shared it so was told by an error already, and nobody will use it again.
     """
     connections = [each.connection for each in _connections_of(session) if each.dialect.is_async]
     for connection in connections:
         abandon(connection._connection_record)
     with contextlib.suppress(IllegalStateChangeError):
-        if connections:
+        if connections or in_clone:
             _run_at_once(greenlet_spawn(session.invalidate))
         else:
             session.close()
+
+
+def close_connection(connection: Connection, *, in_clone: bool) -> None:
+    """Close *connection*, which is no asynchronous one; see `close_session`."""
+    if in_clone:
+        connection.invalidate()
+    connection.close()
 
 
 def abandon(record: Any) -> None:

@@ -295,6 +295,11 @@ class ConnectionInterceptor:
         self.is_requested, self._is_in_teardown = before, False
         return errors
 
+    @property
+    def is_in_clone(self) -> bool:
+        """Whether the running test has databases of its own."""
+        return any(each.clone is not None for each in self.databases)
+
     def arrange_with(self, engine: Engine, *, shares_with: Engine | None = None) -> None:
         """Mark *engine* as the one that the test's own session uses.
 
@@ -652,7 +657,7 @@ class ConnectionInterceptor:
             # A session of another thread at work is not ours to close; it can't go on anyway.
             if thread is threading.current_thread() or not thread.is_alive():
                 with contextlib.suppress(Exception):
-                    cleanup.close_session(session)
+                    cleanup.close_session(session, in_clone=self.is_in_clone)
         self._sessions.clear()
         cleanup.close_ended()
         for database in self.databases:

@@ -146,6 +146,53 @@ def test_the_tests_own_session_stands_still(make_project: MakeProject, driver: s
     assert outcome.seconds < _LIMIT
 
 
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "asyncpg"])
+def test_the_sessions_of_a_clone_stand_still(make_project: MakeProject, driver: str) -> None:
+    """They are closed without a question: a rollback waited for them for ever."""
+    test = """
+        import asyncio
+        import os
+        import signal
+
+        import conftest
+        import pytest
+        from models import Item
+        from sqlalchemy import func, select, text
+
+        PID = text("select pg_backend_pid()")
+
+        def stop(pid):
+            conftest.stopped.append(pid)
+            os.kill(pid, signal.SIGSTOP)
+
+        @pytest.mark.pgsandbox(isolation="clone")
+        def test_stops_them(db_session, db_connection, async_db_session):
+            async def ask():
+                return await async_db_session.scalar(PID)
+
+            for each in (db_session, db_connection):
+                stop(each.scalar(PID))
+            if conftest.IS_ASYNC:
+                stop(asyncio.run(ask()))
+
+        def test_next(db_session):
+            assert db_session.scalar(select(func.count(Item.id))) == 0
+    """
+    is_async = driver != "psycopg2"
+    test = test if is_async else test.replace(", async_db_session", "")
+    project = make_project(
+        {
+            "conftest.py": f"{_CONFTEST}\nIS_ASYNC = {is_async}\n",
+            "tests/integration/test_stop.py": test,
+        },
+        f'url = "postgresql+{driver}://nobody@127.0.0.1:1/shop"\nserver = "embedded"',
+    )
+    outcome = project.run("-p", "no:randomly")
+
+    assert outcome.counts == {"passed": 2}
+    assert outcome.seconds < _ONE_END
+
+
 _QUEUE = """
     import threading
 
