@@ -180,7 +180,10 @@ def _foreign(attempt: Attempt, remedy: str) -> ForeignDatabase:
     homes = ", ".join(url.render_as_string() for url in attempt.databases)
     if attempt.doubt is not None:
         opened = f"a database that cannot be told from the call, since {attempt.doubt}"
-        remedy = f"Name one host, a port and a database in the call, or in the URL. {remedy}"
+        named = "Name one host, a port and a database in the call, or in the URL."
+        if "PGSERVICE" in attempt.doubt:  # it may say hostaddr, which counts for more than any host
+            named = "Run the tests without it: env -u PGSERVICE pytest."
+        remedy = f"{named} {remedy}"
     else:
         opened = f"{_name(attempt.url)}, which is not its test database"
     if _HIDDEN in (attempt.url.host, attempt.url.database):
