@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IllegalStateChangeError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool
 from sqlalchemy.util import greenlet_spawn
+
+_ACTIVE, _BAD = 1, 1
+"""PGTransactionStatusType and ConnStatusType in libpq-fe.h."""
+_READS = 1000
+"""After so many the end of what a server had sent must have come."""
 
 
 def close_session(session: Session, *, in_clone: bool = False) -> None:
@@ -25,11 +32,11 @@ def close_session(session: Session, *, in_clone: bool = False) -> None:
     or a thread is in the middle of an operation on it, SQLAlchemy refuses to close it. Whoever
     shared it so was told by an error already, and nobody will use it again.
     """
-    connections = [each.connection for each in _connections_of(session) if each.dialect.is_async]
-    for connection in connections:
-        abandon(connection._connection_record)
+    found = [each for each in _connections_of(session) if in_clone or each.dialect.is_async]
+    for connection in found:
+        abandon(connection.connection._connection_record)
     with contextlib.suppress(IllegalStateChangeError):
-        if connections or in_clone:
+        if found:
             _run_at_once(greenlet_spawn(session.invalidate))
         else:
             session.close()
@@ -37,7 +44,8 @@ def close_session(session: Session, *, in_clone: bool = False) -> None:
 
 def close_connection(connection: Connection, *, in_clone: bool) -> None:
     """Close *connection*, which is no asynchronous one; see `close_session`."""
-    if in_clone:
+    if in_clone and not (connection.closed or connection.invalidated):
+        abandon(cast(Any, connection.connection)._connection_record)
         connection.invalidate()
     connection.close()
 
@@ -59,7 +67,7 @@ def close_real(connection: Any) -> None:
     if hasattr(driver, "_transport") and hasattr(driver, "_abort"):
         _close_asyncpg(driver)
     elif hasattr(driver, "pgconn"):
-        driver.pgconn.finish()  # at once; psycopg's own close() may be a coroutine
+        _close_psycopg(driver)
     else:
         connection.close()
 
@@ -123,6 +131,28 @@ def _close_asyncpg(driver: Any) -> None:
         if not loop.is_closed():
             raise
     _close_socket(driver, transport)
+
+
+def _close_psycopg(driver: Any) -> None:
+    """Close the connection of *driver*, psycopg's, without awaiting its close().
+
+    A task or a thread in the middle of a statement still has libpq's structure, and reads it when
+    it goes on: where finish() freed it, the process crashed. So it is left to them, and they are
+    told that the server has hung up.
+    """
+    pgconn = driver.pgconn
+    if pgconn.transaction_status != _ACTIVE:
+        pgconn.finish()
+        return
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(pgconn.socket)) as its_socket:
+        its_socket.shutdown(socket.SHUT_RDWR)
+    if isinstance(driver.lock, asyncio.Lock) or not driver.lock.locked():
+        # No thread reads it, and psycopg would warn of a connection that is collected open.
+        for _ in range(_READS):
+            with contextlib.suppress(Exception):
+                pgconn.consume_input()
+            if pgconn.status == _BAD:
+                break
 
 
 def _runs_elsewhere(loop: asyncio.AbstractEventLoop) -> bool:

@@ -193,35 +193,36 @@ def test_the_sessions_of_a_clone_stand_still(make_project: MakeProject, driver: 
     assert outcome.seconds < _ONE_END
 
 
-_QUEUE = """
+_QUEUE = '''
     import threading
 
     import psycopg2
     import pytest
     from sqlalchemy import make_url, text
 
-    STUBBORN = '''
+    STUBBORN = """
         do $$ begin
             loop
                 begin perform pg_sleep(60); exception when query_canceled then null; end;
             end loop;
         end $$
-    '''
+    """
 
     def begin(pg, statement, count):
         url = make_url(pg.url).set(drivername="postgresql").render_as_string(hide_password=False)
         for connection in [psycopg2.connect(url) for _ in range(count)]:
             threading.Thread(target=run, args=(connection, statement), daemon=True).start()
-        is_running.wait(20)
+        while not pg.outside(ASLEEP):
+            pass
 
-    is_running = threading.Event()
+    ASLEEP = """
+        select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event = 'PgSleep'
+    """
 
     def run(connection, statement):
-        cursor = connection.cursor()
-        cursor.execute("select 1")
-        is_running.set()
         try:
-            cursor.execute(statement)
+            connection.cursor().execute(statement)
         except psycopg2.Error:
             pass
 
@@ -231,7 +232,7 @@ _QUEUE = """
 
     def test_is_innocent(db_session):
         assert db_session.scalar(text("select 1")) == 1
-"""
+'''
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psycopg
 import pytest
 
 from pgsandbox import servers
@@ -125,5 +128,59 @@ def test_a_loop_that_is_closed_in_the_same_moment(url: str) -> None:
         connection = loop.run_until_complete(asyncpg.connect(url))
         connection._loop = ClosesWhenAsked()
         cleanup.close_real(connection)
+
+    _with_nothing_unclosed(body)
+
+
+_GOES_ON = """
+import asyncio, sys, time
+import psycopg
+from pgsandbox.sandbox import cleanup
+
+loop = asyncio.new_event_loop()
+
+def run_once():
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+connecting = psycopg.AsyncConnection.connect(sys.argv[1], autocommit=True)
+connection = loop.run_until_complete(connecting)
+task = loop.create_task(connection.execute("select pg_sleep(0.05)"))
+while connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.ACTIVE:
+    run_once()
+run_once()
+time.sleep(0.3)  # the answer is there
+run_once()       # the loop has seen it, and the task goes on with its next step
+assert not task.done()
+cleanup.close_real(connection)
+try:
+    loop.run_until_complete(asyncio.wait_for(task, 10))
+except psycopg.OperationalError as error:
+    print(error)
+loop.close()
+"""
+
+
+def test_a_task_goes_on_in_a_connection_of_psycopg_that_was_closed(url: str) -> None:
+    """It is told that the server hung up; the process crashed in libpq."""
+    command = (sys.executable, "-W", "error", "-c", _GOES_ON, url)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "server closed the connection" in done.stdout
+
+
+def test_a_thread_waits_in_a_connection_of_psycopg_that_is_closed(url: str) -> None:
+    """It waits no longer, and is told the same."""
+
+    def body() -> None:
+        connection = psycopg.connect(url, autocommit=True)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(connection.execute, "select pg_sleep(60)")
+            while connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.ACTIVE:
+                pass
+            cleanup.close_real(connection)
+            with pytest.raises(psycopg.OperationalError):
+                waiting.result(10)
 
     _with_nothing_unclosed(body)
