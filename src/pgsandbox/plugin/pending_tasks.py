@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import linecache
-import os
 import weakref
 from collections.abc import Iterable
 from typing import Any
@@ -63,5 +62,5 @@ def _place_of(task: asyncio.Task[Any]) -> str | None:
     stack = task.get_stack(limit=1)
     line = stack[0].f_lineno if stack else code.co_firstlineno
     text = linecache.getline(code.co_filename, line).strip()
-    place = f"{os.path.relpath(code.co_filename)}:{line}"
+    place = f"{call_sites.relative(code.co_filename)}:{line}"
     return f"{task.get_name()}, {code.co_qualname}() at {place}{f': {text}' if text else ''}"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import bisect
 import functools
-import os
 import re
 import sys
 import threading
@@ -70,7 +69,7 @@ class Place(NamedTuple):
     it: an object that it added, or any that a query flushes."""
 
     def __str__(self) -> str:
-        return f"{os.path.relpath(self.file)}:{self.line}"
+        return f"{call_sites.relative(self.file)}:{self.line}"
 
 
 class _Known(NamedTuple):

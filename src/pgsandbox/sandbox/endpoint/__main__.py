@@ -17,10 +17,10 @@ def main(arguments: list[str]) -> None:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)  # the end of the control socket ends it
     control, folder, test_process = arguments
-    named = Path(folder) / "lock"
-    with named.with_suffix(".new").open("wb") as lock:
+    unlocked = Path(folder) / "lock.new"
+    with unlocked.open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tells others that this folder is in use
-        named.with_suffix(".new").rename(named)  # so that nobody finds it unlocked
+        unlocked.rename(unlocked.with_suffix(""))  # so that nobody finds it unlocked
         try:
             Endpoint(socket.socket(fileno=int(control)), Path(folder), int(test_process)).run()
         finally:

@@ -203,15 +203,15 @@ class Backend:
         self.ready()
 
     @property
-    def is_apart(self) -> bool:
-        """Whether what the client has sent last can fail without the server."""
+    def can_fail_at_once(self) -> bool:
+        """Whether what the client has sent last can fail without a question to the server."""
         session = self.session
         is_between = session.is_explicit or not session.in_transaction
         is_listening = self.copy is None and not self.extended.skips
         return is_between and is_listening and not self.is_cut and self.peer is None
 
     def cancel_unserved(self, response: bytes, unit: Unit) -> None:
-        """Fail *unit*, which has not had its turn and of a client that `is_apart`."""
+        """Fail *unit*, which has not had its turn, where it `can_fail_at_once`."""
         self.tell_error(response)
         self.session.has_failed = self.session.is_explicit
         if unit[-1][0] == b"H":

@@ -211,7 +211,7 @@ class Client:
     def _cancel_unserved(self) -> None:
         backend, connection = self.backend, self.connection
         connection.receive()
-        if backend is not None and backend.is_apart and connection.next_kind in _ANSWERED:
+        if backend is not None and backend.can_fail_at_once and connection.next_kind in _ANSWERED:
             unit = connection.next_unit()
             if unit is not None:
                 backend.cancel_unserved(messages.error("57014", _ON_REQUEST), unit)
