@@ -46,7 +46,7 @@ No message contains a password: URLs and settings are masked where they are coll
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -327,3 +327,11 @@ class QueryPerRow(PgSandboxError):
     """One line of the application sent the same statement again and again, row by row."""
 
     page = "query-per-row"
+
+
+def chain_of(raised: BaseException) -> Iterator[BaseException]:
+    """Yield *raised*, then what it came of, as a traceback has them from its end."""
+    error: BaseException | None = raised
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -8,10 +8,12 @@ from typing import Any
 
 from sqlalchemy.exc import MissingGreenlet
 
+from pgsandbox.errors import chain_of
+
 
 def hint(failure: BaseException) -> str | None:
     """Return what was read and how to load it, if *failure* is a MissingGreenlet or ends in one."""
-    chain = list(_chain(failure))
+    chain = list(chain_of(failure))
     if not any(isinstance(error, MissingGreenlet) for error in chain):
         return None
     frames = (frame for error in chain for frame in _frames(error))
@@ -21,13 +23,6 @@ def hint(failure: BaseException) -> str | None:
         "synchronous session on an asynchronous engine. Await it, or call it by run_sync(); in a "
         "test, db_session and db_engine are synchronous whatever the application's driver is."
     )
-
-
-def _chain(failure: BaseException) -> Iterator[BaseException]:
-    error: BaseException | None = failure
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:

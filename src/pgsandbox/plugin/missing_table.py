@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
-from pgsandbox.errors import PgSandboxError
+from pgsandbox.errors import PgSandboxError, chain_of
 
 _UNDEFINED_TABLE = "42P01"
 _NAMED = re.compile(r'relation "([^"]+)" does not exist')
@@ -17,7 +17,7 @@ def hint(failure: BaseException, schema: str, tables: Callable[[], Iterable[str]
     *schema* is the setting that says what tables are made from, *tables* returns those that the
     metadata knows by now.
     """
-    name = next(filter(None, (_table_in(error) for error in _chain(failure))), None)
+    name = next(filter(None, (_table_in(error) for error in chain_of(failure))), None)
     if name is None:
         return None
     try:
@@ -42,13 +42,6 @@ def hint(failure: BaseException, schema: str, tables: Callable[[], Iterable[str]
         "imported by the one that metadata names, or name a second MetaData in the list; rows of "
         'a table without a model need the setting schema = "migrations", or a seed that makes it.'
     )
-
-
-def _chain(failure: BaseException) -> Iterator[BaseException]:
-    error: BaseException | None = failure
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _table_in(error: BaseException) -> str | None:

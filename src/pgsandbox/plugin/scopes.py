@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pgsandbox import factories
-from pgsandbox.errors import Fact, FixtureTooLate, PgSandboxError
+from pgsandbox.errors import Fact, FixtureTooLate, PgSandboxError, chain_of
 from pgsandbox.plugin.engines import ArrangingSession
 from pgsandbox.sandbox.fixture_data import Level
 
@@ -279,12 +279,7 @@ def _name(fixturedef: Any, request: Any) -> str:
 
 
 def _is_ours(failed: BaseException) -> bool:
-    chain: BaseException | None = failed
-    while chain is not None:
-        if isinstance(chain, PgSandboxError):
-            return True
-        chain = chain.__cause__ or chain.__context__
-    return False
+    return any(isinstance(each, PgSandboxError) for each in chain_of(failed))
 
 
 def _too_late(fixture: str, narrower: str, test: str) -> FixtureTooLate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pgsandbox import errors
-from pgsandbox.errors import Fact, PgSandboxError
+from pgsandbox.errors import Fact, PgSandboxError, chain_of
 
 
 def explain(context: Any) -> None:
@@ -39,12 +39,10 @@ def refusal_in(raised: BaseException) -> PgSandboxError | None:
 
 def refusal_behind(raised: BaseException) -> PgSandboxError | None:
     """Return what pgsandbox refused, if *raised* is that, or came of it."""
-    error: BaseException | None = raised
-    while error is not None:
+    for error in chain_of(raised):
         found = error if isinstance(error, PgSandboxError) else refusal_in(error)
         if found is not None:
             return found
-        error = error.__cause__ or error.__context__
     return None
 
 

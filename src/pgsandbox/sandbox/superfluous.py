@@ -14,7 +14,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from pgsandbox.errors import Fact, PgSandboxError
+from pgsandbox.errors import Fact, PgSandboxError, chain_of
 from pgsandbox.sandbox import call_sites
 from pgsandbox.sandbox.statement_places import StatementPlaces
 
@@ -86,12 +86,7 @@ def _sender(failure: BaseException, places: StatementPlaces) -> str | None:
 
 def _frames_outward(failure: BaseException) -> Iterator[Any]:
     """Yield the frames through which *failure* came, from where its first cause was raised."""
-    chain: list[BaseException] = []
-    error: BaseException | None = failure
-    while error is not None:
-        chain.append(error)
-        error = error.__cause__ or error.__context__
-    for each in reversed(chain):
+    for each in reversed([*chain_of(failure)]):
         yield from [frame for frame, _ in traceback.walk_tb(each.__traceback__)][::-1]
 
 

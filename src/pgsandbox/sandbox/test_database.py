@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from pgsandbox import guard
-from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SandboxLost
+from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SandboxLost, chain_of
 from pgsandbox.sandbox import children, cleanup, endpoint_process, forks
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.endpoint.sessions import Executed, Late
@@ -404,13 +404,11 @@ class TestDatabase:
 
     def mark_reported(self, error: BaseException) -> None:
         """Remember that *error*, or what caused it, has made the test fail already."""
-        chain: BaseException | None = error
-        while chain is not None:
-            number = number_of(chain)
+        for cause in chain_of(error):
+            number = number_of(cause)
             if number is not None:
                 self._reported.add(number)
-            self._reported.update(n for n, each in self._errors.items() if each is chain)
-            chain = chain.__cause__ or chain.__context__
+            self._reported.update(n for n, each in self._errors.items() if each is cause)
 
     def _unreported(self, said: list[dict[str, Any]]) -> list[PgSandboxError]:
         found = []

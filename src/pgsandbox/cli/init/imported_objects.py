@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import Mapper, configure_mappers
 
 from pgsandbox import config, guard
+from pgsandbox.errors import chain_of
 
 _NAME = r"[A-Z][A-Z0-9]*_[A-Z0-9_]+"
 
@@ -56,7 +57,7 @@ def called(root: Path, reference: str, refused: type[Exception]) -> dict[str, An
     try:
         factory()
     except (Exception, SystemExit) as error:  # noqa: BLE001  # a project's code may raise anything
-        if any(isinstance(each, refused) for each in _chain(error)):
+        if any(isinstance(each, refused) for each in chain_of(error)):
             return {}
         found = failure(root, error)
         return {
@@ -65,12 +66,6 @@ def called(root: Path, reference: str, refused: type[Exception]) -> dict[str, An
             "factory_place": found["place"],
         }
     return {}
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 _LONGEST = 400
