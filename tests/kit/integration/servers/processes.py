@@ -51,13 +51,18 @@ def until(claim: Callable[[], bool], seconds: float = 10.0) -> bool:
     return True
 
 
+_IS_EXITING = 0x4
+"""Linux's PF_EXITING. A process lets go of its locks a moment before it is a zombie."""
+
+
 def is_running(pid: int) -> bool:
-    """Whether a process of that id exists and is more than a zombie that nobody reaped."""
+    """Whether a process of that id exists, and does more than end or wait to be reaped."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return status.rpartition(")")[2].split()[0] not in "ZX"
+    state, _, _, _, _, _, flags = status.rpartition(")")[2].split()[:7]
+    return state not in "ZX" and not int(flags) & _IS_EXITING
 
 
 class Seen:
