@@ -45,6 +45,8 @@ nox.options.sessions = ["all"]
 
 # uv brings certificates of its own; behind a proxy only the machine's are right, as for pip.
 os.environ.setdefault("UV_SYSTEM_CERTS", "1")
+# Once, when it installs: with PYTHONDONTWRITEBYTECODE each process of the tests would compile anew.
+os.environ.setdefault("UV_COMPILE_BYTECODE", "1")
 
 ROOT = Path(__file__).parent
 SOURCES = ROOT / "src"
