@@ -44,7 +44,8 @@ A test:
 
 The wire:
 
-* `server` is the connection to the server. `authentication` proves to it who the endpoint is.
+* `server` is the connection to the server. `authentication` proves to it who the endpoint is,
+  with `scram` where it asks for that.
 * `connection` is a client's socket. `spool` keeps what waits, on disk where it is much.
 * `statements` reads from its words what a statement does to its transaction and its session.
   `own_state` puts those that ask for their own session in other words. `lexer` cuts a text into

@@ -1,21 +1,20 @@
 """How the endpoint proves to the server who it is: TLS, and the methods that pg_hba.conf names.
 
-PostgreSQL manual, 53.2.1 (start-up), 53.3 (SASL), and RFC 5802 and 7677 (SCRAM-SHA-256). GSSAPI and
-SSPI are left to libpq, which the endpoint does not use.
+PostgreSQL manual, 53.2.1 (start-up) and 53.3 (SASL). GSSAPI and SSPI are left to libpq, which the
+endpoint does not use. What needs OpenSSL is imported where it is used: most runs use none.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import secrets
 import socket
-import ssl
 import struct
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from pgsandbox.sandbox.endpoint import messages
+
+if TYPE_CHECKING:
+    from pgsandbox.sandbox.endpoint.scram import Scram
 
 Send = Callable[[bytes], None]
 Receive = Callable[[], tuple[bytes, bytes]]
@@ -40,6 +39,8 @@ def with_tls(raw: socket.socket, parameters: Mapping[str, str]) -> socket.socket
         if mode == "prefer":
             return raw
         raise NotAuthenticatedError(f"sslmode is {mode}, and the server does not offer TLS")
+    import ssl
+
     context = ssl.create_default_context(cafile=parameters.get("sslrootcert") or None)
     context.check_hostname = mode == "verify-full"
     if mode in ("prefer", "require"):
@@ -55,7 +56,7 @@ def authenticate(send: Send, receive: Receive, user: str, password: str) -> None
     Raises:
         NotAuthenticatedError: it refuses, or asks for what is not known here.
     """
-    scram: _Scram | None = None
+    scram: Scram | None = None
     while True:
         kind, body = receive()
         if kind == b"E":
@@ -72,7 +73,9 @@ def authenticate(send: Send, receive: Receive, user: str, password: str) -> None
         elif method == 10:
             if b"SCRAM-SHA-256\0" not in body[4:]:
                 raise NotAuthenticatedError("the server offers no SASL method that is known here")
-            scram = _Scram(password)
+            from pgsandbox.sandbox.endpoint.scram import Scram
+
+            scram = Scram(password)
             first = scram.first()
             start = messages.text("SCRAM-SHA-256") + struct.pack("!i", len(first)) + first
             send(messages.message(b"p", start))
@@ -87,42 +90,7 @@ def authenticate(send: Send, receive: Receive, user: str, password: str) -> None
 
 
 def _md5(user: str, password: str, salt: bytes) -> str:
+    import hashlib
+
     inner = hashlib.md5((password + user).encode(), usedforsecurity=False).hexdigest()
     return "md5" + hashlib.md5(inner.encode() + salt, usedforsecurity=False).hexdigest()
-
-
-class _Scram:
-    """One exchange of SCRAM-SHA-256, without channel binding."""
-
-    def __init__(self, password: str) -> None:
-        self._password = password.encode()
-        self._nonce = base64.b64encode(secrets.token_bytes(18)).decode()
-        self._bare = f"n=,r={self._nonce}"
-        self._signature = b""
-
-    def first(self) -> bytes:
-        """Return the client's first message."""
-        return f"n,,{self._bare}".encode()
-
-    def final(self, challenge: bytes) -> bytes:
-        """Return the client's final message, the proof."""
-        fields = dict(part.split("=", 1) for part in challenge.decode().split(","))
-        if not fields["r"].startswith(self._nonce):
-            raise NotAuthenticatedError("the server's nonce is not ours")
-        salt, rounds = base64.b64decode(fields["s"]), int(fields["i"])
-        salted = hashlib.pbkdf2_hmac("sha256", self._password, salt, rounds)
-        key = hmac.digest(salted, b"Client Key", "sha256")
-        stored = hashlib.sha256(key).digest()
-        without_proof = f"c=biws,r={fields['r']}"
-        said = f"{self._bare},{challenge.decode()},{without_proof}".encode()
-        signature = hmac.digest(stored, said, "sha256")
-        proof = bytes(a ^ b for a, b in zip(key, signature, strict=True))
-        server_key = hmac.digest(salted, b"Server Key", "sha256")
-        self._signature = hmac.digest(server_key, said, "sha256")
-        return f"{without_proof},p={base64.b64encode(proof).decode()}".encode()
-
-    def verify(self, last: bytes) -> None:
-        """Check that the server knows the password, too."""
-        proof = base64.b64encode(self._signature)
-        if not hmac.compare_digest(last, b"v=" + proof):
-            raise NotAuthenticatedError("the server did not prove that it knows the password")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
+import os
 import re
-import secrets
 import socket
 import struct
 import time
@@ -44,7 +43,7 @@ class Client:
         self.endpoint = endpoint
         self.number = number
         self.pid = _FIRST_PID + number
-        self.key = secrets.randbits(31)
+        self.key = int.from_bytes(os.urandom(4)) >> 1
         self.connection = ClientConnection(accepted)
         self.backend: Backend | None = None
         """None until it has been let in."""
@@ -288,6 +287,8 @@ class Client:
 
     def _check_password(self, kind: bytes, body: bytes) -> None:
         asked, self._asked = self._asked or {}, None
+        import hmac  # it brings OpenSSL, which nobody needs on a Unix socket
+
         password = self.endpoint.password
         given = messages.string(body)[0] if kind == b"p" else b""
         if password and hmac.compare_digest(given, password.encode()):

@@ -22,18 +22,24 @@ class Token(NamedTuple):
     end: int
 
 
-_LETTER = r"A-Za-z_\x80-\U0010ffff"
-"""Whatever is not ASCII is a letter to the server (``ident_start`` in its scan.l)."""
+_LETTER = r"[^\x00-@\[-^`{-\x7f]"
+"""Whatever is not ASCII is a letter to the server (``ident_start`` in its scan.l), and so is ``_``.
+
+Said by what is none, for a set of all those letters takes `re` 8 ms to compile.
+"""
+_LETTER_OR_DIGIT = r"[^\x00-/:-@\[-^`{-\x7f]"
+_PART_OF_WORD = r"[^\x00-#%-/:-@\[-^`{-\x7f]"
+"""A letter, a digit or ``$``."""
 _ESCAPED = r"[^'\\]*(?:(?:\\.|'')[^'\\]*)*"
 _CONTINUED = r"[ \t\f\v]*(?:--[^\r\n]*)?[\r\n](?:[ \t\r\n\f\v]|--[^\r\n]*[\r\n])*"
 """What may stand between the parts of one string (manual, 4.1.2.1)."""
 _TOKEN = re.compile(
     r"(?P<space>[ \t\r\n\f\v]+)"
     rf"|(?P<escaped>[eE]'{_ESCAPED}(?:'{_CONTINUED}'{_ESCAPED})*(?:'|\Z))"
-    rf"|(?P<word>[{_LETTER}][0-9${_LETTER}]*)"
+    rf"|(?P<word>{_LETTER}{_PART_OF_WORD}*)"
     r"|(?P<string>'[^']*(?:''[^']*)*(?:'|\Z))"
     r'|(?P<quoted>"[^"]*(?:""[^"]*)*(?:"|\Z))'
-    rf"|(?P<dollar>\$(?P<tag>(?:[{_LETTER}][0-9{_LETTER}]*)?)\$.*?(?:\$(?P=tag)\$|\Z))"
+    rf"|(?P<dollar>\$(?P<tag>(?:{_LETTER}{_LETTER_OR_DIGIT}*)?)\$.*?(?:\$(?P=tag)\$|\Z))"
     r"|(?P<line>--[^\r\n]*)"
     r"|(?P<block>/\*)"
     r"|(?P<number>[0-9][\w.]*|\$[0-9]+)"
