@@ -433,7 +433,8 @@ class Backend:
         """Return *send* such that what functions and triggers notify is written down."""
 
         def heard() -> Outcome:
-            self._tells = self.database.routines.may_run(transaction, statement)
+            database = self.database
+            self._tells = database.routines.may_run(transaction, statement, database.may_call)
             return send()
 
         return heard

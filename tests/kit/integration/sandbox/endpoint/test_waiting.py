@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import asyncpg
 import psycopg
@@ -345,6 +346,40 @@ def test_the_payload_is_what_the_server_would_tell(sandbox: Sandbox, text: str) 
         found.append((errors(heard), _heard_by(other)))
 
     assert found[0] == found[1]
+
+
+QUEUE = """CREATE TABLE jobs (id int);
+    CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM pg_notify('news', NEW.id::text); RETURN NEW; END $$;
+    CREATE TRIGGER tells AFTER INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION tell();
+    CREATE FUNCTION put(job int) RETURNS int LANGUAGE sql AS 'INSERT INTO jobs VALUES (job)
+    RETURNING id';
+    CREATE FUNCTION put_two(job int) RETURNS int LANGUAGE plpgsql AS $$
+    BEGIN PERFORM put(job); RETURN put(job + 1); END $$"""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("INSERT INTO jobs VALUES (1)", ["1"]),
+        ("SELECT put(1)", ["1"]),
+        ("SELECT put_two(1)", ["1", "2"]),
+        ("SELECT * FROM put(1) WHERE EXISTS (SELECT FROM items) OR true", ["1"]),
+        ("EXECUTE puts", ["7"]),
+    ],
+)
+@pytest.mark.parametrize("sent", [query, extended])
+def test_what_a_function_writes_notifies_by_a_trigger(
+    sandbox: Sandbox, text: str, told: list[str], sent: Callable[[str], bytes]
+) -> None:
+    """A job queue in the database: a function adds the jobs, and a trigger tells the workers."""
+    one, other = sandbox.client(), sandbox.client()
+    one.run(QUEUE)
+    one.run("PREPARE puts AS SELECT put(7)")
+    other.run("LISTEN news")
+    assert errors(one.ask(sent(text))) == []
+
+    assert _heard_by(other) == [("news", each) for each in told]
 
 
 @pytest.mark.parametrize(
