@@ -208,6 +208,60 @@ def test_several_keys_in_one_statement(sandbox: Sandbox) -> None:
     one.rows("SELECT pg_advisory_unlock_all()")
 
 
+LOCKING = [
+    "CREATE TABLE jobs (id int)",
+    """CREATE FUNCTION hold(key int) RETURNS void LANGUAGE sql
+        AS 'SELECT pg_advisory_xact_lock(key)'""",
+    """CREATE FUNCTION keep(key int) RETURNS void LANGUAGE sql
+        AS 'SELECT pg_advisory_lock(key)'""",
+    """CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql
+        AS 'BEGIN PERFORM hold(NEW.id); RETURN NEW; END'""",
+    "CREATE TRIGGER holds AFTER INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION held()",
+    """CREATE FUNCTION put(job int) RETURNS int LANGUAGE sql
+        AS 'INSERT INTO jobs VALUES (job) RETURNING id'""",
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT hold(1)",
+        "INSERT INTO jobs VALUES (1)",
+        "SELECT put(1)",
+        "DO 'BEGIN PERFORM put(1); END'",
+    ],
+)
+def test_what_a_function_locks_for_its_transaction_is_free_after_it(
+    sandbox: Sandbox, text: str
+) -> None:
+    """However the statement comes to that function; another connection may have it then."""
+    one, other = sandbox.client(), sandbox.client()
+    for each in LOCKING:
+        assert errors(one.run(each)) == []
+    one.run("BEGIN")
+    assert errors(one.run(text)) == []
+
+    assert other.value("SELECT pg_try_advisory_lock(1)") == "f"
+    one.run("COMMIT")
+    assert other.value("SELECT pg_try_advisory_lock(1)") == "t"
+    assert other.value("SELECT pg_advisory_unlock(1)") == "t"
+
+
+def test_what_a_function_locks_for_its_session_stays(sandbox: Sandbox) -> None:
+    """It is not taken for a lock of the transaction, though other functions take such."""
+    one, other = sandbox.client(), sandbox.client()
+    for each in LOCKING:
+        assert errors(one.run(each)) == []
+    one.run("BEGIN")
+    one.run("SELECT keep(1), hold(2)")
+    one.run("COMMIT")
+
+    found = [other.value(f"SELECT pg_try_advisory_xact_lock({key})") for key in (1, 2)]
+    assert found == ["f", "t"]
+    assert one.value("SELECT pg_advisory_unlock(1)") == "t"
+    assert other.value("SELECT pg_try_advisory_xact_lock(1)") == "t"
+
+
 def test_who_waits_at_the_end_of_the_test_hears_of_it(sandbox: Sandbox) -> None:
     """A thread that nobody has joined does not wait for ever, and its connection is usable."""
     one, other = sandbox.client(), sandbox.client()
