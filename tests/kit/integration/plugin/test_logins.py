@@ -84,17 +84,22 @@ def test_a_password(project: Project, external: External, method: str) -> None:
     external.execute("select pg_reload_conf()", f"drop role {role}")
 
 
+def _options(programs: Path) -> str:
+    """Return the options with which the PostgreSQL of *programs* was built, if it tells them."""
+    command = programs / "pg_config"
+    if not command.exists():
+        return ""
+    told = subprocess.run([command, "--configure"], check=True, capture_output=True, text=True)
+    return told.stdout
+
+
 @pytest.fixture(scope="module")
 def with_tls() -> Iterator[External]:
     """A server that lets nobody in without TLS."""
-    for programs in PROGRAMS.values():
-        command = [programs / "pg_config", "--configure"]
-        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        if "openssl" in told:
-            break
-    else:
+    built_with_tls = [each for each in PROGRAMS.values() if "openssl" in _options(each)]
+    if not built_with_tls:
         pytest.skip("no PostgreSQL on this machine was built with TLS")
-    with external_server(programs) as server:
+    with external_server(built_with_tls[0]) as server:
         data = server.hold.instance.data
         for name in ("localhost.crt", "localhost.key"):
             shutil.copy(_CERTIFICATE / name, data)
