@@ -209,5 +209,7 @@ def require_tables(settings: Settings, builder: schema.Builder) -> None:
             remedy="A model registers its table when its module is imported. Name the module that "
             'imports them all: metadata = "shop.models:Base", where shop/models/__init__.py '
             "imports each module of models; or name the application in the setting app, if its "
-            "factory imports them.",
+            "factory imports them. Where the tests or SQL make the tables, name in the "
+            "setting seed a callable that takes a Session and makes what they begin with, or "
+            "nothing.",
         )

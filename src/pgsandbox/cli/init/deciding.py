@@ -14,11 +14,17 @@ from pgsandbox.cli.init.pytest_settings import settings_file, settings_in
 from pgsandbox.cli.init.reaching import reach
 from pgsandbox.lint.names import Names
 
+_NO_MODEL = (
+    "No model was found: no class with a table, no MetaData. Where the tests or SQL make the "
+    "tables, write by hand: metadata, which names an empty MetaData, and seed, which may do "
+    "nothing."
+)
+
 
 def decide(looked: Looked, *, with_migrations: bool = True) -> Plan:
     """Return what would be written for the project that *looked* describes."""
     if looked.owner is None or not looked.metadata:
-        return Plan((), obstacle="No model was found: no class with a table, no MetaData.")
+        return Plan((), obstacle=_NO_MODEL)
     return _Decision(looked, with_migrations).plan()
 
 

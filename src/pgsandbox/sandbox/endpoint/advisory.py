@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
 
 Key = tuple[int, ...]
+Lock = tuple[Key, str]
+"""A lock by its key and its mode."""
 Row = tuple[str | None, ...]
 
 _CALL = re.compile(
@@ -168,7 +170,7 @@ class AdvisoryLocks:
         """What each client that waits has asked for."""
         self.last: tuple[Key, str, int] | None = None
         """What was counted for the call that is sent: which lock, its mode, and how often."""
-        self._left: set[tuple[Key, str]] = set()
+        self._left: set[Lock] = set()
         """What the server still holds for transactions of clients that have ended."""
         self._standing: list[dict[Key, dict[Backend, dict[str, int]]]] = []
         """What clients held for their sessions when a wider fixture was done, the widest first."""
@@ -326,18 +328,26 @@ class AdvisoryLocks:
             for mode in hold.on_server()
         ]
 
-    def reconcile(
-        self, backend: Backend, found: set[tuple[Key, str]], *, is_of_transaction: bool
-    ) -> None:
-        """Let *backend* hold what was *found* on the server while nobody else held anything."""
-        mine = {(key, mode) for key, hold in self._of(backend) for mode in hold.modes()}
+    def new_of(self, backend: Backend, found: set[Lock]) -> set[Lock]:
+        """Return what *backend* has taken, of what was *found* while nobody else held anything."""
+        return found - self._mine(backend) - self._left
+
+    def _mine(self, backend: Backend) -> set[Lock]:
+        return {(key, mode) for key, hold in self._of(backend) for mode in hold.modes()}
+
+    def reconcile(self, backend: Backend, found: set[Lock], *, of_session: set[Lock]) -> None:
+        """Let *backend* hold what was *found* on the server while nobody else held anything.
+
+        What is new is its session's if it is in *of_session*, and its transaction's otherwise.
+        """
+        mine, new = self._mine(backend), self.new_of(backend, found)
         self._left &= found
-        for key, mode in found - mine - self._left:
+        for key, mode in new:
             hold = self._hold(backend, key)
-            if is_of_transaction:
-                hold.of_server.append((backend.session.depth(), mode))
-            else:
+            if (key, mode) in of_session:
                 hold.session[mode] = 1
+            else:
+                hold.of_server.append((backend.session.depth(), mode))
         for key, mode in mine - found:
             self._held[key][backend].session.pop(mode, None)
             self._drop_empty(key)

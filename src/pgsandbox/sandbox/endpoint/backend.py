@@ -422,8 +422,7 @@ class Backend:
             is_larger, self.takes_several = self.takes_several, False
             is_larger = is_larger or call_of(statement) is None
             return LargerLocks(self, statement) if is_larger else None
-        locking, is_write = self.database.locking, statement.kind is not Kind.READ
-        if locking is None or not locking.may_run(statement, is_write=is_write):
+        if not self.database.may_lock(statement):
             return None
         return LargerLocks(self, statement)
 
@@ -433,7 +432,8 @@ class Backend:
         """Return *send* such that what functions and triggers notify is written down."""
 
         def heard() -> Outcome:
-            self._tells = self.database.routines.may_run(transaction, statement)
+            database = self.database
+            self._tells = database.routines.may_run(transaction, statement, database.may_call)
             return send()
 
         return heard

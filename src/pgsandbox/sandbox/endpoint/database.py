@@ -24,7 +24,7 @@ from pgsandbox.sandbox.endpoint.sequences import Sequences
 from pgsandbox.sandbox.endpoint.server import ServerConnection, ServerError, ServerLost, Wait
 from pgsandbox.sandbox.endpoint.sessions import Executed, Late
 from pgsandbox.sandbox.endpoint.settings import Setting
-from pgsandbox.sandbox.endpoint.statements import Statement
+from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 
 if TYPE_CHECKING:
@@ -229,6 +229,16 @@ class TestDatabaseSession:
     def may_call(self, statement: Statement) -> bool:
         """Whether *statement*, a read, calls a function of the database's own."""
         return self.own is not None and self.own.may_run(statement, is_write=False)
+
+    def may_lock(self, statement: Statement) -> bool:
+        """Whether *statement* may run a function or trigger that takes advisory locks.
+
+        Where there is one, whatever runs a function or trigger of the database's own may: that may
+        call it, or write a row whose trigger does.
+        """
+        if self.own is None or self.locking is None or not self.locking.are_any:
+            return False
+        return self.own.may_run(statement, is_write=statement.kind is not Kind.READ)
 
     def learn_routines(self, text: str) -> None:
         """See which functions *text* defines."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pgsandbox.sandbox.endpoint import refusals
-from pgsandbox.sandbox.endpoint.advisory import Key, function_of
+from pgsandbox.sandbox.endpoint.advisory import Lock, function_of
 from pgsandbox.sandbox.endpoint.failures import StatementFailed
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerConnection
 from pgsandbox.sandbox.endpoint.statements import Statement
@@ -32,7 +32,6 @@ class LargerLocks:
 
     def __init__(self, backend: Backend, statement: Statement) -> None:
         self._backend = backend
-        self._text = statement.text
         self._others = backend.database.advisory.of_others(backend)
         self._holder: ServerConnection | None = None
         self._timeout = "0"
@@ -65,9 +64,8 @@ class LargerLocks:
         """
         advisory = self._backend.database.advisory
         found = {_lock(row) for row in server.rows(_HELD)}
-        advisory.reconcile(
-            self._backend, found, is_of_transaction="advisory_xact" in self._text.lower()
-        )
+        new = advisory.new_of(self._backend, found)
+        advisory.reconcile(self._backend, found, of_session=_of_session(server, new))
         if self._holder is None:
             return
         self._holder.rows("SELECT pg_advisory_unlock_all()")
@@ -85,7 +83,21 @@ class LargerLocks:
             raise StatementFailed(refusals.as_message(error))
 
 
-def _lock(row: tuple[str | None, ...]) -> tuple[Key, str]:
+def _of_session(server: ServerConnection, locks: set[Lock]) -> set[Lock]:
+    """Return those of *locks* that the server's session has, and not its transaction.
+
+    pg_locks shows no difference, but only what the session has can be unlocked (PostgreSQL manual,
+    9.28.10).
+    """
+    of_session = set()
+    for key, mode in locks:
+        if server.rows(f"SELECT {function_of(key, mode, 'pg_advisory_unlock')}")[0][0] == "t":
+            server.rows(f"SELECT {function_of(key, mode, 'pg_advisory_lock')}")
+            of_session.add((key, mode))
+    return of_session
+
+
+def _lock(row: tuple[str | None, ...]) -> Lock:
     first, second, place = (int(each or 0) for each in row[:3])
     if place == 2:
         return (_signed(first, 32), _signed(second, 32)), row[3] or ""

@@ -10,14 +10,14 @@ ATOMIC or in another language than SQL and PL/pgSQL.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 
 from pgsandbox.sandbox.endpoint.own_state import in_routine
 from pgsandbox.sandbox.endpoint.server import ServerConnection, ServerError
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 
-_LOOK = """SELECT proname, prosrc, lanname, pg_get_functiondef(p.oid) FROM pg_proc p
+_LOOK = """SELECT prosrc, lanname, pg_get_functiondef(p.oid) FROM pg_proc p
     JOIN pg_language l ON l.oid = prolang WHERE p.oid >= 16384 AND lanname IN ('sql', 'plpgsql')
     AND prokind IN ('f', 'p') AND prosrc ~* 'notify' AND prosrc !~ 'pgsandbox[.]notified'"""
 
@@ -30,20 +30,27 @@ class NotifyingRoutines:
         """When they were looked at last."""
         self._pending: list[str] = []
         """What replaces those that are not replaced yet."""
-        self._named: re.Pattern[str] | None = None
+        self._are_any = False
         self.are_replaced = False
         """Whether what they notify is written down."""
 
-    def may_run(self, transaction: TestTransaction, statement: Statement) -> bool:
-        """Whether *statement* may run one; they are replaced by then, in its savepoint."""
+    def may_run(
+        self,
+        transaction: TestTransaction,
+        statement: Statement,
+        may_call: Callable[[Statement], bool],
+    ) -> bool:
+        """Whether *statement* may run one; they are replaced by then, in its savepoint.
+
+        A read may by whatever function it calls, since that may call another, or write a row whose
+        trigger notifies: *may_call* says whether it calls any.
+        """
         server = transaction.server
         now = (transaction, transaction.definitions, transaction.undone)
         if now != self._seen:
             self._seen = now
             self._look(server)
-        if self._named is None:
-            return False
-        if statement.kind is Kind.READ and not self._named.search(statement.words):
+        if not self._are_any or (statement.kind is Kind.READ and not may_call(statement)):
             return False
         if self._pending:
             commands, self._pending = self._pending, []
@@ -51,15 +58,12 @@ class NotifyingRoutines:
         return True
 
     def _look(self, server: ServerConnection) -> None:
-        names, self._pending = [], []
-        for name, source, language, definition in server.rows(_LOOK):
+        self._pending = []
+        for source, language, definition in server.rows(_LOOK):
             changed = in_routine(source or "", is_sql=language == "sql")
             if changed != source:
-                names.append(re.escape(name or ""))
+                self._are_any = True
                 self._pending.append((definition or "").replace(source or "", changed))
-        if names:
-            known = [self._named.pattern] if self._named is not None else []
-            self._named = re.compile("|".join([*known, *names]), re.IGNORECASE)
 
 
 def _replaced(server: ServerConnection, commands: list[str]) -> bool:

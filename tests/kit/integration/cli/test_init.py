@@ -301,6 +301,19 @@ def test_an_obstacle_stops_it(written: Written, capsys: pytest.CaptureFixture[st
     assert contents(root) == before
 
 
+def test_a_library_without_models_hears_what_to_write(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its tests make their own tables, and nothing is written for it."""
+    root = written({"library.py": "def double(number):\n    return 2 * number\n"})
+    before = contents(root)
+    code = main(["init", "--yes"])
+
+    assert code == 1
+    assert "metadata, which names an empty MetaData, and seed" in capsys.readouterr().out
+    assert contents(root) == before
+
+
 def test_migrations_that_do_not_run_are_left_out(
     written: Written, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -136,3 +136,19 @@ def test_metadata_without_a_table_is_an_error(make_project: MakeProject) -> None
 
     assert run.code == 4
     assert "ConfigurationError: The metadata holds no table" in run.text
+    assert "name in the setting seed a callable" in run.text
+
+
+def test_a_suite_that_makes_its_own_tables_has_a_seed(make_project: MakeProject) -> None:
+    """As the message for metadata without a table says; the seed may do nothing."""
+    none = "from sqlalchemy import MetaData\n\nBase = MetaData()\n\ndef seed(session):\n    pass\n"
+    test = "def test_{}(db_session):\n    db_session.execute(text('create table t ()'))\n"
+    tests = ["from sqlalchemy import text\n", test.format("one"), test.format("two")]
+    project = make_project(
+        {"models.py": none, "tests/integration/test_it.py": "\n".join(tests)},
+        'seed = "models:seed"',
+    )
+
+    run = project.run()
+
+    assert run.counts["passed"] == 2, run.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import asyncpg
 import psycopg
@@ -207,6 +208,60 @@ def test_several_keys_in_one_statement(sandbox: Sandbox) -> None:
     one.rows("SELECT pg_advisory_unlock_all()")
 
 
+LOCKING = [
+    "CREATE TABLE jobs (id int)",
+    """CREATE FUNCTION hold(key int) RETURNS void LANGUAGE sql
+        AS 'SELECT pg_advisory_xact_lock(key)'""",
+    """CREATE FUNCTION keep(key int) RETURNS void LANGUAGE sql
+        AS 'SELECT pg_advisory_lock(key)'""",
+    """CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql
+        AS 'BEGIN PERFORM hold(NEW.id); RETURN NEW; END'""",
+    "CREATE TRIGGER holds AFTER INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION held()",
+    """CREATE FUNCTION put(job int) RETURNS int LANGUAGE sql
+        AS 'INSERT INTO jobs VALUES (job) RETURNING id'""",
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT hold(1)",
+        "INSERT INTO jobs VALUES (1)",
+        "SELECT put(1)",
+        "DO 'BEGIN PERFORM put(1); END'",
+    ],
+)
+def test_what_a_function_locks_for_its_transaction_is_free_after_it(
+    sandbox: Sandbox, text: str
+) -> None:
+    """However the statement comes to that function; another connection may have it then."""
+    one, other = sandbox.client(), sandbox.client()
+    for each in LOCKING:
+        assert errors(one.run(each)) == []
+    one.run("BEGIN")
+    assert errors(one.run(text)) == []
+
+    assert other.value("SELECT pg_try_advisory_lock(1)") == "f"
+    one.run("COMMIT")
+    assert other.value("SELECT pg_try_advisory_lock(1)") == "t"
+    assert other.value("SELECT pg_advisory_unlock(1)") == "t"
+
+
+def test_what_a_function_locks_for_its_session_stays(sandbox: Sandbox) -> None:
+    """It is not taken for a lock of the transaction, though other functions take such."""
+    one, other = sandbox.client(), sandbox.client()
+    for each in LOCKING:
+        assert errors(one.run(each)) == []
+    one.run("BEGIN")
+    one.run("SELECT keep(1), hold(2)")
+    one.run("COMMIT")
+
+    found = [other.value(f"SELECT pg_try_advisory_xact_lock({key})") for key in (1, 2)]
+    assert found == ["f", "t"]
+    assert one.value("SELECT pg_advisory_unlock(1)") == "t"
+    assert other.value("SELECT pg_try_advisory_xact_lock(1)") == "t"
+
+
 def test_who_waits_at_the_end_of_the_test_hears_of_it(sandbox: Sandbox) -> None:
     """A thread that nobody has joined does not wait for ever, and its connection is usable."""
     one, other = sandbox.client(), sandbox.client()
@@ -345,6 +400,40 @@ def test_the_payload_is_what_the_server_would_tell(sandbox: Sandbox, text: str) 
         found.append((errors(heard), _heard_by(other)))
 
     assert found[0] == found[1]
+
+
+QUEUE = """CREATE TABLE jobs (id int);
+    CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM pg_notify('news', NEW.id::text); RETURN NEW; END $$;
+    CREATE TRIGGER tells AFTER INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION tell();
+    CREATE FUNCTION put(job int) RETURNS int LANGUAGE sql AS 'INSERT INTO jobs VALUES (job)
+    RETURNING id';
+    CREATE FUNCTION put_two(job int) RETURNS int LANGUAGE plpgsql AS $$
+    BEGIN PERFORM put(job); RETURN put(job + 1); END $$"""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("INSERT INTO jobs VALUES (1)", ["1"]),
+        ("SELECT put(1)", ["1"]),
+        ("SELECT put_two(1)", ["1", "2"]),
+        ("SELECT * FROM put(1) WHERE EXISTS (SELECT FROM items) OR true", ["1"]),
+        ("EXECUTE puts", ["7"]),
+    ],
+)
+@pytest.mark.parametrize("sent", [query, extended])
+def test_what_a_function_writes_notifies_by_a_trigger(
+    sandbox: Sandbox, text: str, told: list[str], sent: Callable[[str], bytes]
+) -> None:
+    """A job queue in the database: a function adds the jobs, and a trigger tells the workers."""
+    one, other = sandbox.client(), sandbox.client()
+    one.run(QUEUE)
+    one.run("PREPARE puts AS SELECT put(7)")
+    other.run("LISTEN news")
+    assert errors(one.ask(sent(text))) == []
+
+    assert _heard_by(other) == [("news", each) for each in told]
 
 
 @pytest.mark.parametrize(
