@@ -123,8 +123,11 @@ class Sources:
         """Return the modules that define tables of *owner*."""
         return [name for name, each in self.modules.items() if owner in self.owners_in(each)]
 
-    def closure(self, name: str) -> set[str]:
-        """Return the modules that importing the module *name* imports, itself among them."""
+    def closure(self, name: str, *, later: bool = False) -> set[str]:
+        """Return the modules that importing the module *name* imports, itself among them.
+
+        With *later* what its functions import, too.
+        """
         found: set[str] = set()
         waiting = [name]
         while waiting:
@@ -134,7 +137,7 @@ class Sources:
                 module = ".".join(parts[:end])
                 if module in self.modules and module not in found:
                     found.add(module)
-                    waiting.extend(_imports(self.modules[module]))
+                    waiting.extend(_imports(self.modules[module], later=later))
         return found
 
     def name_of(self, owner: Owner, module: Module) -> str | None:
@@ -233,11 +236,11 @@ def _maps(node: ast.ClassDef) -> bool:
     return False
 
 
-def _imports(module: Module) -> list[str]:
-    """Return what importing *module* imports: not what its functions do later."""
+def _imports(module: Module, *, later: bool) -> list[str]:
+    """Return what importing *module* imports, and with *later* what its functions do then."""
     found = []
     for statement, _, dotted in module.names.imports():
-        is_later = module.source.function_of(statement) is not None
+        is_later = not later and module.source.function_of(statement) is not None
         if not is_later and not module.source.is_for_type_checkers(statement):
             found.append(dotted)
             if isinstance(statement, ast.Import):

@@ -361,6 +361,34 @@ def test_the_first_test_has_a_name_that_pytest_collects(
     assert f"tests/integration/{name}" in [each["path"] for each in found["files"]]
 
 
+def test_the_application_is_the_one_that_has_the_models(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a repository of several, each with a database of its own."""
+    factory = """
+        from flask import Flask
+        from {0}.models import db
+
+        def create_app(settings=None):
+            app = Flask("{0}")
+            app.config.update(settings or {{}})
+            db.init_app(app)
+            return app
+    """
+    packages = ("shop", "stock")
+    written(
+        {f"{each}/__init__.py": factory.format(each) for each in packages}
+        | {f"{each}/models.py": _FLASK_MODELS for each in packages}
+    )
+    main(["init", "--json", "--dry-run"])
+    found = json.loads(capsys.readouterr().out)
+    text = "".join(line["text"] for each in found["files"] for line in each["lines"])
+
+    assert 'metadata = "stock.models:db"' in text
+    assert "from stock import create_app" in text
+    assert "shop" not in text
+
+
 def test_the_first_test_goes_where_pytest_looks(
     written: Written, capsys: pytest.CaptureFixture[str]
 ) -> None:
