@@ -136,3 +136,28 @@ def test_metadata_without_a_table_is_an_error(make_project: MakeProject) -> None
 
     assert run.code == 4
     assert "ConfigurationError: The metadata holds no table" in run.text
+
+
+def test_two_tables_of_one_name_are_an_error(make_project: MakeProject) -> None:
+    """The second would be left out in silence, and its models would miss a column."""
+    model = """
+        from sqlalchemy import MetaData
+        from sqlalchemy import Column, Integer, Table
+
+        metadata = MetaData()
+        Table("users", metadata, Column("id", Integer, primary_key=True){0})
+    """
+    project = make_project(
+        {
+            "models.py": model.format(""),
+            "others.py": model.format(', Column("age", Integer)'),
+            "tests/integration/test_it.py": "def test_it(db_session): pass",
+        }
+    )
+    project.configure('[tool.pgsandbox]\nmetadata = ["models:metadata", "others:metadata"]\n')
+
+    run = project.run()
+
+    assert run.code == 4
+    assert "The metadata has two tables of one name" in run.text
+    assert "one has no column age" in run.text
