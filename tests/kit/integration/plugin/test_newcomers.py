@@ -161,3 +161,29 @@ def test_two_tables_of_one_name_are_an_error(make_project: MakeProject) -> None:
     assert run.code == 4
     assert "The metadata has two tables of one name" in run.text
     assert "one has no column age" in run.text
+
+
+def test_a_report_with_nothing_to_tell_is_left_out(make_project: MakeProject) -> None:
+    """asyncpg has the server read the statement first, which is refused before it runs."""
+    project = make_project(
+        {
+            "tests/integration/test_it.py": """
+                import asyncio
+                from sqlalchemy import text
+                from sqlalchemy.ext.asyncio import create_async_engine
+
+                def test_it(pg):
+                    asyncio.run(insert(pg.url))
+
+                async def insert(url):
+                    async with create_async_engine(url).connect() as connection:
+                        await connection.execute(text("select nothing"))
+            """
+        },
+        'url = "postgresql+asyncpg://localhost/shop"',
+    )
+
+    run = project.run()
+
+    assert 'column "nothing" does not exist' in run.text
+    assert "what PostgreSQL saw" not in run.text
