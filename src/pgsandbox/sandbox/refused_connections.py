@@ -186,6 +186,8 @@ def _foreign(attempt: Attempt, remedy: str) -> ForeignDatabase:
         remedy = f"{named} {remedy}"
     else:
         opened = f"{_name(attempt.url)}, which is not its test database"
+    if _is_half_of_one(attempt):
+        remedy = f"{_NOT_ITS_HOST} {remedy}"
     if _HIDDEN in (attempt.url.host, attempt.url.database):
         remedy = f"The host or the database has an @: in a password, write @ as %40. {remedy}"
     return ForeignDatabase(
@@ -199,6 +201,19 @@ def _foreign(attempt: Attempt, remedy: str) -> ForeignDatabase:
         # The engine may be the application's own, and wants to be led to the test database still.
         remedy=f"{superfluous.remedy(maker)} {remedy}" if maker else remedy,
     )
+
+
+_NOT_ITS_HOST = (
+    "The name is the test database's, and the host is not. Code that takes pg.url apart finds no "
+    "host in it, since that is a Unix socket's folder, in the query: give such code pg.tcp_url."
+)
+
+
+def _is_half_of_one(attempt: Attempt) -> bool:
+    """Whether the URL has a test database's name, and none of its host."""
+    is_loopback = attempt.url.host in (None, "", "localhost", "127.0.0.1", "::1")
+    names = {each.database for each in attempt.databases}
+    return is_loopback and "host" not in attempt.url.query and attempt.url.database in names
 
 
 def _name(url: URL) -> str:

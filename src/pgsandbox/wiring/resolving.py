@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, Table
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import NoSuchModuleError
 
@@ -212,4 +212,30 @@ def require_tables(settings: Settings, builder: schema.Builder) -> None:
             "factory imports them. Where the tests or SQL make the tables, name in the "
             "setting seed a callable that takes a Session and makes what they begin with, or "
             "nothing.",
+        )
+
+
+def require_one_meaning(settings: Settings, builder: schema.Builder) -> None:
+    """Return unless a table that one metadata makes lacks columns of another's of that name.
+
+    Raises:
+        ConfigurationError: it does; the second would be left out, and its models would fail.
+    """
+    if not isinstance(builder, schema.MetadataBuilder):
+        return
+    made: dict[str, Table] = {}
+    lacking = []
+    for table in (table for each in builder.metadata for table in each.tables.values()):
+        first = made.setdefault(table.key, table)
+        columns = [each.name for each in table.columns if each.name not in first.columns]
+        if columns:
+            lacking.append(Fact(f"table {table.key}", f"one has no column {', '.join(columns)}"))
+    if lacking:
+        source = settings.source_of("metadata")
+        raise ConfigurationError(
+            "The metadata has two tables of one name, and a database has room for one.",
+            facts=[*(Fact("metadata", each, source) for each in settings.metadata), *lacking],
+            remedy="The first is made, and models of the second would miss columns. Where the "
+            "application has them in two databases, give the second a table below "
+            "[tool.pgsandbox.binds] with its metadata; where they are of two programs, name one.",
         )

@@ -37,6 +37,7 @@ from pgsandbox.wiring.resolving import (
     metadata_of,
     place_of,
     project_name,
+    require_one_meaning,
     require_tables,
     resolved_url,
     seed_of,
@@ -428,6 +429,7 @@ class Run:
             try:
                 make_app(lambda: self.app, builder, url)
                 require_tables(self.settings, builder)
+                require_one_meaning(self.settings, builder)
                 with context_of(self.app):
                     builder.build(url)
             except SchemaNotBuilt as error:

@@ -181,9 +181,13 @@ def _configured_by(
 
 
 def _given_whole(call: ast.Call) -> list[str]:
-    """Return the names of what is given as a mapping, or unpacked into the call."""
+    """Return the names of what is given as a mapping, or unpacked into the call.
+
+    Of ``settings or {}``, ``settings``.
+    """
     unpacked = [keyword.value for keyword in call.keywords if keyword.arg is None]
-    return [spelt(each) for each in (*call.args[:1], *unpacked)]
+    given = (*call.args[:1], *unpacked)
+    return [spelt(each.values[0] if isinstance(each, ast.BoolOp) else each) for each in given]
 
 
 def _by_object(

@@ -10,7 +10,7 @@ from pgsandbox.cli.init import first_test
 from pgsandbox.cli.init.fixture_names import hides
 from pgsandbox.cli.init.looking import Looked, is_in_the_way, is_installed
 from pgsandbox.cli.init.proposals import Line, Plan, Proposal
-from pgsandbox.cli.init.pytest_settings import settings_file, settings_in
+from pgsandbox.cli.init.pytest_settings import settings_file, settings_in, test_paths
 from pgsandbox.cli.init.reaching import reach
 from pgsandbox.lint.names import Names
 
@@ -48,9 +48,26 @@ class _Decision:
             lines, notes = first_test.lines(self.looked, self.reached.side)
             self.notes += notes
             proposals.append(Proposal(test, lines, "one test, green on the first run"))
+            self._note_where_pytest_looks()
         there = self._there()
         written = [each for each in proposals if each.is_addition or not each.path.exists()]
         return Plan(written, there, list(dict.fromkeys(self.notes)), self.reached.obstacle, test)
+
+    def _note_where_pytest_looks(self) -> None:
+        root = self.looked.root
+        paths = test_paths(root)
+        places = [
+            place.resolve()
+            for each in paths
+            for place in (root.glob(each) if "*" in each else [root / each])
+        ]
+        folder = self.folder.resolve()
+        if places and not any(folder.is_relative_to(each) for each in places):
+            shown = self.looked.shown(self.folder)
+            self.notes.append(
+                f"pytest's testpaths ({', '.join(paths)}) leave out {shown}: add it there, or a "
+                "run that names no folder does not collect it."
+            )
 
     def _test_file(self) -> Path:
         """Return the file of the first test, by a name that pytest collects in this project."""
@@ -295,11 +312,12 @@ def _folder(looked: Looked) -> tuple[Path, str]:
     if (root / "tests.py").is_file():
         return root / "integration_tests", "tests.py takes the name of a folder tests"
     tests = root / "tests"
-    if not tests.is_dir() and (root / "test").is_dir():
-        tests = root / "test"
+    others = ["test", *test_paths(root)]
+    if not tests.is_dir():
+        tests = next((root / each for each in others if (root / each).is_dir()), tests)
     if any((tests / name).is_file() for name in ("pytest.ini", "pyproject.toml")):
         return root / "integration_tests", f"for pytest, {tests.name}/ is a project of its own"
-    above = [tests / "conftest.py", root / "conftest.py"]
+    above = [each / "conftest.py" for each in (tests, *tests.parents)]
     in_the_way = [
         file
         for file, names in looked.suite.conftests.items()

@@ -129,7 +129,7 @@ def _asynchronous(
     return [
         *_head(looked, imports),
         Line(f"def {name}(async_db_session):"),
-        Line("    async def store_and_read():", "no plugin for asynchronous tests is installed"),
+        Line("    async def store_and_read():", "pytest-asyncio is not installed"),
         *(Line(f"    {line.text}" if line.text else "", line.why) for line in body),
         Line(""),
         Line("    asyncio.run(store_and_read())"),

@@ -119,7 +119,7 @@ def look(given: Path) -> Looked:
     sources = Sources(root, start)
     owner, metadata, models = metadata_references(sources)
     found = applications.applications(sources)
-    application = found[0] if found else None
+    application = _with_the_models(found, sources, models)
     variables = applications.variables(sources)
     document = _document(root)
     drivers = [each for each in _DRIVERS if importlib.util.find_spec(each)]
@@ -219,6 +219,22 @@ def _imported(
         for name in new:
             environ[name] = _value_for(name, url, [each.name for each in variables])
     return (replace(seen, factory_error=told) if told else seen), left_out, environ
+
+
+def _with_the_models(
+    found: Sequence[FoundApplication], sources: Sources, models: Sequence[str]
+) -> FoundApplication | None:
+    """Return the likeliest application; of several of its kind, the first that has the models.
+
+    A repository may hold several, as one of examples or of services does.
+    """
+    kind = [each for each in found if each.is_factory == found[0].is_factory]
+    with_models = (
+        each
+        for each in kind
+        if not sources.closure(each.reference.partition(":")[0], later=True).isdisjoint(models)
+    )
+    return next(with_models, found[0] if found else None)
 
 
 def _is_called(application: FoundApplication | None, environments: Sequence[Environment]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ class Sources:
         self.application = ApplicationSources(root, [start])
         self.modules: dict[str, Module] = {}
         self._owners_in: dict[str, set[Owner]] = {}
+        self._takes_bases_of_packages = False
         for file in files_below(start):
             name = module_of(file, start)
             if name and not self.application.is_test(file) and "versions" not in file.parts:
@@ -84,7 +86,18 @@ class Sources:
 
     @cached_property
     def owners(self) -> Counter[Owner]:
-        """What tables belong to, with how many modules define some of it."""
+        """What tables belong to, with how many modules define some of it.
+
+        A class of another package counts where there is nothing else: it may be a mixin.
+        """
+        found = self._counted()
+        if not found:
+            self._takes_bases_of_packages = True
+            self._owners_in.clear()
+            found = self._counted()
+        return found
+
+    def _counted(self) -> Counter[Owner]:
         found: Counter[Owner] = Counter()
         for module in self.modules.values():
             found.update(self.owners_in(module))
@@ -110,8 +123,11 @@ class Sources:
         """Return the modules that define tables of *owner*."""
         return [name for name, each in self.modules.items() if owner in self.owners_in(each)]
 
-    def closure(self, name: str) -> set[str]:
-        """Return the modules that importing the module *name* imports, itself among them."""
+    def closure(self, name: str, *, later: bool = False) -> set[str]:
+        """Return the modules that importing the module *name* imports, itself among them.
+
+        With *later* what its functions import, too.
+        """
         found: set[str] = set()
         waiting = [name]
         while waiting:
@@ -121,13 +137,16 @@ class Sources:
                 module = ".".join(parts[:end])
                 if module in self.modules and module not in found:
                     found.add(module)
-                    waiting.extend(_imports(self.modules[module]))
+                    waiting.extend(_imports(self.modules[module], later=later))
         return found
 
     def name_of(self, owner: Owner, module: Module) -> str | None:
         """Return the name that *owner* has in *module*, or one of a model, if one is there."""
         inherits = None
+        unbound = _of_type_checkers(module)
         for name in module.names.of_module:
+            if name in unbound:
+                continue
             found = self._found(module, ast.Name(name, ast.Load()), name)
             if found is not None and found.dotted == owner.dotted and not found.rest:
                 return name
@@ -143,10 +162,8 @@ class Sources:
         found = self._found(module, node, name) if depth <= _DEEP else None
         if found is None:
             return None
-        if found.path is None and found.dotted in _OF_LIBRARIES:
-            return Owner(found.dotted, found.dotted.rpartition(".")[2])
         if found.path is None or found.names is None:
-            return None
+            return self._owner_of_a_library(found.dotted)
         made = found.node.value if isinstance(found.node, ast.Await) else found.node
         if isinstance(made, ast.Call):
             kind = spelt(made.func).rpartition(".")[2]
@@ -154,6 +171,15 @@ class Sources:
             return Owner(found.dotted, kind, found.path, made.lineno) if is_owner else None
         if isinstance(made, ast.ClassDef):
             return self._owner_of_class(self._module_at(found, module), made, found, depth)
+        return None
+
+    def _owner_of_a_library(self, dotted: str) -> Owner | None:
+        if dotted in _OF_LIBRARIES:
+            return Owner(dotted, dotted.rpartition(".")[2])
+        package = dotted.partition(".")[0]
+        is_base = package not in {*sys.stdlib_module_names, "sqlalchemy"}
+        if self._takes_bases_of_packages and is_base:
+            return Owner(package, f"bases of {package}")
         return None
 
     def _owner_of_class(
@@ -210,16 +236,27 @@ def _maps(node: ast.ClassDef) -> bool:
     return False
 
 
-def _imports(module: Module) -> list[str]:
-    """Return what importing *module* imports: not what its functions do later."""
+def _imports(module: Module, *, later: bool) -> list[str]:
+    """Return what importing *module* imports, and with *later* what its functions do then."""
     found = []
     for statement, _, dotted in module.names.imports():
-        is_later = module.source.function_of(statement) is not None
+        is_later = not later and module.source.function_of(statement) is not None
         if not is_later and not module.source.is_for_type_checkers(statement):
             found.append(dotted)
             if isinstance(statement, ast.Import):
                 continue
     return [*found, *module.names.stars]
+
+
+def _of_type_checkers(module: Module) -> set[str]:
+    """Return the names that importing *module* does not bind: type checkers alone see them."""
+    found = set()
+    for statement, alias, _ in module.names.imports():
+        name = alias.asname or alias.name
+        is_only_place = len(module.names.of_module.get(name, [])) == 1
+        if is_only_place and module.source.is_for_type_checkers(statement):
+            found.add(name)
+    return found
 
 
 def metadata_references(sources: Sources) -> tuple[Owner | None, list[str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import shlex
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,6 +52,16 @@ def settings_in(file: Path, header: str) -> Mapping[str, Any]:
         return {}
     section = header.strip("[]")
     return dict(parser[section]) if parser.has_section(section) else {}
+
+
+def test_paths(root: Path) -> list[str]:
+    """Return the folders and files that pytest collects from where a run names none."""
+    found = settings_file(root, root)
+    given = settings_in(*found).get("testpaths") if found else None
+    try:
+        return shlex.split(given) if isinstance(given, str) else [str(each) for each in given or ()]
+    except ValueError:
+        return []
 
 
 def lines_of(setting: Any) -> list[str]:

@@ -374,6 +374,62 @@ def test_the_first_test_has_a_name_that_pytest_collects(
     assert f"tests/integration/{name}" in [each["path"] for each in found["files"]]
 
 
+def test_the_application_is_the_one_that_has_the_models(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a repository of several, each with a database of its own."""
+    factory = """
+        from flask import Flask
+        from {0}.models import db
+
+        def create_app(settings=None):
+            app = Flask("{0}")
+            app.config.update(settings or {{}})
+            db.init_app(app)
+            return app
+    """
+    packages = ("shop", "stock")
+    written(
+        {f"{each}/__init__.py": factory.format(each) for each in packages}
+        | {f"{each}/models.py": _FLASK_MODELS for each in packages}
+    )
+    main(["init", "--json", "--dry-run"])
+    found = json.loads(capsys.readouterr().out)
+    text = "".join(line["text"] for each in found["files"] for line in each["lines"])
+
+    assert 'metadata = "stock.models:db"' in text
+    assert "from stock import create_app" in text
+    assert "shop" not in text
+
+
+def test_the_first_test_goes_where_pytest_looks(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is no folder tests, `testpaths` says which one is."""
+    plain = {each: text for each, text in _PLAIN.items() if not each.startswith("tests/")}
+    ini = "[pytest]\ntestpaths = backend/tests\n"
+    written({**plain, "pytest.ini": ini, "backend/tests/test_one.py": "def test_one(): pass\n"})
+    main(["init", "--json", "--dry-run"])
+    found = json.loads(capsys.readouterr().out)
+
+    assert "backend/tests/integration/test_first.py" in [each["path"] for each in found["files"]]
+    assert not [each for each in found["notes"] if "testpaths" in each]
+
+
+def test_a_first_test_where_pytest_does_not_look_is_told(
+    written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that names no folder would leave it out, and nobody would miss it."""
+    written({**_PLAIN, "pytest.ini": "[pytest]\ntestpaths = tests/unit\n", "tests/unit/a.py": ""})
+    main(["init", "--json", "--dry-run"])
+    found = json.loads(capsys.readouterr().out)
+
+    told = [each for each in found["notes"] if "testpaths" in each]
+
+    assert len(told) == 1
+    assert "(tests/unit) leave out tests/integration: add it there" in told[0]
+
+
 _MIGRATED = {
     "shop/models.py": _FLASK_MODELS,
     "migrations/env.py": """

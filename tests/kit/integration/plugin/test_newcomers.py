@@ -152,3 +152,54 @@ def test_a_suite_that_makes_its_own_tables_has_a_seed(make_project: MakeProject)
     run = project.run()
 
     assert run.counts["passed"] == 2, run.text
+
+
+def test_two_tables_of_one_name_are_an_error(make_project: MakeProject) -> None:
+    """The second would be left out in silence, and its models would miss a column."""
+    model = """
+        from sqlalchemy import MetaData
+        from sqlalchemy import Column, Integer, Table
+
+        metadata = MetaData()
+        Table("users", metadata, Column("id", Integer, primary_key=True){0})
+    """
+    project = make_project(
+        {
+            "models.py": model.format(""),
+            "others.py": model.format(', Column("age", Integer)'),
+            "tests/integration/test_it.py": "def test_it(db_session): pass",
+        }
+    )
+    project.configure('[tool.pgsandbox]\nmetadata = ["models:metadata", "others:metadata"]\n')
+
+    run = project.run()
+
+    assert run.code == 4
+    assert "The metadata has two tables of one name" in run.text
+    assert "one has no column age" in run.text
+
+
+def test_a_report_with_nothing_to_tell_is_left_out(make_project: MakeProject) -> None:
+    """asyncpg has the server read the statement first, which is refused before it runs."""
+    project = make_project(
+        {
+            "tests/integration/test_it.py": """
+                import asyncio
+                from sqlalchemy import text
+                from sqlalchemy.ext.asyncio import create_async_engine
+
+                def test_it(pg):
+                    asyncio.run(insert(pg.url))
+
+                async def insert(url):
+                    async with create_async_engine(url).connect() as connection:
+                        await connection.execute(text("select nothing"))
+            """
+        },
+        'url = "postgresql+asyncpg://localhost/shop"',
+    )
+
+    run = project.run()
+
+    assert 'column "nothing" does not exist' in run.text
+    assert "what PostgreSQL saw" not in run.text

@@ -46,6 +46,11 @@ _FILES = {
         def test_sqlite():
             sqlalchemy.create_engine("sqlite://").connect()
 
+        def test_half_of_its_url(pg):
+            url = sqlalchemy.make_url(pg.url)
+            driver = url.set(drivername="postgresql+psycopg2", query={}, port=1)
+            sqlalchemy.create_engine(driver).connect()
+
         def test_allowed():
             with sqlalchemy.create_engine("<allowed>").connect() as connection:
                 name = connection.exec_driver_sql("select current_database()").scalar()
@@ -166,7 +171,7 @@ def outcome(project: Project) -> Outcome:
 
 def test_each_attempt_fails_its_test(outcome: Outcome) -> None:
     """Those pass that need nothing of it, or that expect the refusal."""
-    assert outcome.counts == {"failed": 6, "passed": 5, "errors": 1}
+    assert outcome.counts == {"failed": 7, "passed": 5, "errors": 1}
 
 
 def test_a_unit_test_is_told_how_to_ask(outcome: Outcome, project: Project) -> None:
@@ -193,6 +198,12 @@ def test_the_development_database_is_refused(outcome: Outcome, project: Project)
     assert re.search(rf"test database +postgresql\+psycopg2://.*/{project.name}_test", said)
     assert "redirect = true" in said
     assert "allow" in said
+
+
+def test_a_url_that_was_taken_apart_is_told(outcome: Outcome) -> None:
+    """Its name is right, so it is the host that the message speaks of, and the way out."""
+    assert "give such code pg.tcp_url" in outcome.section("test_half_of_its_url")
+    assert "pg.tcp_url" not in outcome.section("test_development_database")
 
 
 def test_sqlite_is_refused_in_a_database_test(outcome: Outcome) -> None:

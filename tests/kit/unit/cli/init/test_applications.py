@@ -20,6 +20,12 @@ def create_app(c):
     app.config.from_mapping(**c)
     return app
 """
+UPDATE_OR_NOTHING = """
+def create_app(c=None):
+    app = Flask("x")
+    app.config.update(c or {})
+    return app
+"""
 KEYWORDS = """
 def create_app(**c):
     app = Flask("x")
@@ -67,6 +73,7 @@ def create_app():
     ("text", "takes", "parameter", "configuration"),
     [
         (UPDATE, "mapping", "c", ""),
+        (UPDATE_OR_NOTHING, "mapping", "c", ""),
         (FROM_MAPPING, "mapping", "c", ""),
         (KEYWORDS, "keywords", "c", ""),
         (OBJECT, "object", "c", "shop:Config"),
@@ -75,7 +82,17 @@ def create_app():
         (HELD, "held", "", "settings"),
         (NOTHING, "", "", ""),
     ],
-    ids=["update", "from_mapping", "keywords", "object", "name", "module", "held", "nothing"],
+    ids=[
+        "update",
+        "update or nothing",
+        "from_mapping",
+        "keywords",
+        "object",
+        "name",
+        "module",
+        "held",
+        "nothing",
+    ],
 )
 def test_how_a_factory_is_configured_is_seen(written, text, takes, parameter, configuration):
     """By the parameter that reaches the configuration."""

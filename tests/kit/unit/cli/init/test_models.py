@@ -72,6 +72,55 @@ def test_what_owns_the_tables_is_found(written, files, kind, references):
     assert found == references
 
 
+def test_bases_of_another_package_own_the_tables_where_nothing_else_does(written):
+    """Whatever module of the package they come from, since a package has one MetaData."""
+    root = written(
+        {
+            "users.py": "from company.bases import DatedBase\n" + USER.format("DatedBase"),
+            "tasks.py": "import users\n"
+            "from company import bases\n"
+            "class Own(bases.Base):\n  __abstract__ = True\n"
+            "class B(Own):\n  __tablename__ = 'b'\n",
+        }
+    )
+    owner, found, modules = metadata_references(Sources(root, root))
+
+    assert owner.kind == "bases of company"
+    assert found == ["tasks:Own"]
+    assert modules == ["tasks", "users"]
+
+
+def test_a_class_of_another_package_is_a_mixin_beside_a_base_of_the_projects(written):
+    """As those of fastapi-users are."""
+    root = written(
+        {
+            "base.py": DECLARATIVE,
+            "users.py": "from base import Base\nfrom fastapi_users_db_sqlalchemy import Table\n"
+            + USER.format("Table, Base"),
+        }
+    )
+    owner, found, _ = metadata_references(Sources(root, root))
+
+    assert owner.kind == "declarative base"
+    assert found == ["users:Base"]
+
+
+def test_a_name_that_type_checkers_alone_see_is_not_named(written):
+    """Importing the module does not bind it."""
+    root = written(
+        {
+            "tags.py": "from typing import TYPE_CHECKING\nimport base\nimport teams\n"
+            "if TYPE_CHECKING:\n  from teams import Team\n"
+            "class Tag(base.Base):\n  __tablename__ = 'tags'\n",
+            "base.py": DECLARATIVE,
+            "teams.py": "import base\nclass Team(base.Base):\n  __tablename__ = 'teams'\n",
+        }
+    )
+    _, found, _ = metadata_references(Sources(root, root))
+
+    assert found == ["tags:Tag"]
+
+
 def test_models_in_many_modules_are_named_together(written):
     """One module that imports them all would do; where there is none, each is named."""
     models = "from base import Base\nclass {0}(Base):\n  __tablename__ = '{0}'\n"
