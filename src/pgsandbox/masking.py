@@ -43,6 +43,14 @@ def masked_sql(text: object) -> str:
     return _hidden(said, _in_sql(said))
 
 
+def masked_value(name: str, value: str) -> str:
+    """Return *value*, or ``***`` where *name*, of its column, is that of a secret.
+
+    `masked_sql` finds the end of a value only where it is quoted.
+    """
+    return _STARS if _SECRET.search(name) else value
+
+
 def _hidden(text: str, ranges: Iterable[_Range]) -> str:
     parts, shown_to = [], 0
     for start, end in _united(sorted(ranges)):

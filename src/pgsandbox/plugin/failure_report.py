@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pgsandbox.masking import masked_sql
+from pgsandbox.masking import masked_sql, masked_value
 from pgsandbox.plugin import hints
 from pgsandbox.sandbox.endpoint.ledger import WRITES
 from pgsandbox.sandbox.endpoint.statements import is_transaction_control
@@ -98,7 +98,8 @@ def _values(detail: str, about: Mapping[str, Any] | None, column: str | None) ->
     if len(values) != len(columns):  # a value has a comma of its own
         return _one_line(detail, _LONG)
     of_constraint = about["of"] or ([column] if column else [])
-    named = dict(zip(columns, values, strict=True))
+    pairs = zip(columns, values, strict=True)
+    named = {name: masked_value(name, value) for name, value in pairs}
     first = [name for name in columns if name in of_constraint]
     rest = [name for name in columns if name not in of_constraint]
     shown = ", ".join(f"{name} = {named[name]}" for name in first)

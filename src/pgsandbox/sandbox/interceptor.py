@@ -442,7 +442,9 @@ class ConnectionInterceptor:
             return rewriting.destination_of(database.clone.url), database.clone
         is_arranging = dialect in self._arranging
         label = (
-            "the test's own session" if is_arranging else f"an engine used at {call_sites.place()}"
+            "the test's own session"
+            if is_arranging
+            else f"an engine that connected at {call_sites.place()}"
         )
         beside = self._shared.get(dialect)
         shared = self._last_routes.get(beside) if beside is not None else None

@@ -108,7 +108,7 @@ def test_a_failing_test_shows_its_sql(outcome: Outcome) -> None:
         r"INSERT INTO items .*  \[the test's own session \(connection 1\)\]", insert
     )
     assert select == (
-        "select 'one two three'  [an engine used at tests/integration/test_items.py:9 "
+        "select 'one two three'  [an engine that connected at tests/integration/test_items.py:9 "
         "(connection 2)]"
     )
     assert second == "BEGIN" + select[len("select 'one two three'") :]
