@@ -386,12 +386,21 @@ class ExtendedQueries:
                 backend.record(each)
             backend.send_statement(statement, request, again=again, is_recorded=False)
         except StatementFailed as failed:
+            if not executed:
+                self._record_unparsed(segment, failed)
             self._forget(segment, failed)
             raise
         if len(executed) == 1 and segment.last is not None:
             last = segment.last
             backend.look_at(statement, lambda sql: self._rows_of(last, sql))
         return False
+
+    def _record_unparsed(self, segment: _Segment, failed: StatementFailed) -> None:
+        """Remember the statement that the server has refused when it read it, before it ran."""
+        for prepared in segment.parsed[failed.parsed :][:1]:
+            backend = self._backend
+            backend.record(prepared.statement)
+            backend.current().answered(backend.session, Outcome(error=failed.body))
 
     def _forget(self, segment: _Segment, failed: StatementFailed) -> None:
         """Forget what the server has not made of *segment*, which has *failed*."""

@@ -16,6 +16,11 @@ class StatementFailed(Exception):
         """How many statements of the same request were parsed before it."""
         super().__init__(response)
 
+    @property
+    def body(self) -> bytes:
+        """The body of the ErrorResponse, past its kind and its length."""
+        return self.response[5:]
+
 
 class Waiting(Exception):
     """The client has to wait for a lock of another one."""

@@ -179,8 +179,8 @@ def test_two_tables_of_one_name_are_an_error(make_project: MakeProject) -> None:
     assert "one has no column age" in run.text
 
 
-def test_a_report_with_nothing_to_tell_is_left_out(make_project: MakeProject) -> None:
-    """asyncpg has the server read the statement first, which is refused before it runs."""
+def test_a_statement_that_is_refused_when_it_is_read(make_project: MakeProject) -> None:
+    """asyncpg has the server read each statement before it runs it."""
     project = make_project(
         {
             "tests/integration/test_it.py": """
@@ -193,13 +193,34 @@ def test_a_report_with_nothing_to_tell_is_left_out(make_project: MakeProject) ->
 
                 async def insert(url):
                     async with create_async_engine(url).connect() as connection:
+                        await connection.execute(text("select 1"))
                         await connection.execute(text("select nothing"))
             """
         },
         'url = "postgresql+asyncpg://localhost/shop"',
     )
 
+    report = project.run().section("test_it").partition("what PostgreSQL saw")[2]
+
+    assert "refused: select nothing  tests/integration/test_it.py:11" in report
+    assert 'column "nothing" does not exist' in report
+    assert "select 1  [1 row]" in report
+
+
+def test_a_report_with_nothing_to_tell_is_left_out(make_project: MakeProject) -> None:
+    """The test has sent nothing but what begins and ends a transaction."""
+    project = make_project(
+        {
+            "tests/integration/test_it.py": """
+                def test_it(db_engine):
+                    with db_engine.connect() as connection:
+                        connection.exec_driver_sql("begin")
+                        assert connection.closed
+            """
+        }
+    )
+
     run = project.run()
 
-    assert 'column "nothing" does not exist' in run.text
+    assert run.counts == {"failed": 1}
     assert "what PostgreSQL saw" not in run.text
