@@ -485,6 +485,7 @@ class ActivePlugin:
     def _stop(self) -> None:
         self._leave()  # where the run was interrupted in a test
         self._measure()
+        self.run.interceptor.abandon_left()
         self.engines.dispose()
         if self.settings.keep:
             self._summary.kept.extend(reporting.lines_of_kept(self.run))

@@ -668,6 +668,11 @@ class ConnectionInterceptor:
             cleanup.forget_loop(pool)
         self._pools.clear()
 
+    def abandon_left(self) -> None:
+        """Close what nobody has given back to a pool, as the run ends."""
+        for database in self.databases:
+            database.abandon_left()
+
     # -- refusals -----------------------------------------------------------------------------
 
     def _not_requested(self, url: URL, dialect: Dialect | None = None) -> DatabaseNotRequested:

@@ -69,6 +69,28 @@ def _stop(project: Project, number: int, *arguments: str, **environ: str) -> Out
     return project.finish(process)
 
 
+def test_a_connection_that_outlives_the_run(make_project: MakeProject) -> None:
+    """Its owner gives it back when the process exits, and its pool says nothing."""
+    project = make_project(
+        {
+            "tests/integration/test_it.py": """
+                import atexit
+
+                from sqlalchemy import text
+
+                def test_it(db_engine):
+                    connection = db_engine.connect()
+                    connection.execute(text("select 1"))
+                    atexit.register(connection.close)
+            """
+        }
+    )
+    outcome = project.run()
+
+    assert outcome.counts == {"passed": 1}
+    assert outcome.err == ""
+
+
 @pytest.mark.parametrize("test", ["test_waits", "test_hangs"])
 def test_ctrl_c(project: Project, server: Server, test: str) -> None:
     """The databases are dropped before pytest says good-bye, even if a thread waits in one."""

@@ -130,8 +130,9 @@ bookings = Table(
     ),
     UniqueConstraint("room", "during", deferrable=True, name="room_once"),
     ExcludeConstraint(("during", "&&"), name="no_overlap", where=text("room > 0")),
-    postgresql_with={"fillfactor": 70},
 )
+# SQLAlchemy 2.0 has no postgresql_with for tables.
+event.listen(bookings, "after_create", DDL("alter table bookings set (fillfactor = 70)"))
 
 shelves = Table(
     "Shelves",
