@@ -28,6 +28,7 @@ from pgsandbox.masking import masked, masked_place, masked_sql
 __all__ = [
     "DEFAULT_PORT",
     "LONGEST_NAME",
+    "LOOPBACK",
     "Mark",
     "Target",
     "creation_limit",
@@ -46,7 +47,8 @@ LONGEST_NAME = 63
 
 DEFAULT_PORT = 5432
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""What people call this machine."""
 _SOCKET_FILE = re.compile(r"(?P<directory>/.*)/\.s\.PGSQL\.(?P<port>\d+)", re.DOTALL)
 _URI = re.compile(
     r"postgres(?:ql)?://"
@@ -231,7 +233,7 @@ def _normal_host(host: str | None) -> str | None:
     else:
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
         name = str(mapped or address)
-    return "localhost" if name in _LOOPBACK else name
+    return "localhost" if name in LOOPBACK else name
 
 
 def _as_stored(name: str) -> bytes:

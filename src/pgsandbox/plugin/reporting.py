@@ -146,7 +146,7 @@ def _stories(run: Run, failure: BaseException) -> Iterator[tuple[str, str]]:
         notes = [*notes, unseen] if unseen else notes
         lines = [*([text] if text else []), *(f"note: {_one_line(each)}" for each in notes)]
         if not lines:
-            continue  # all that was sent was refused before it ran, and the error tells it
+            continue  # all that was sent began or ended a transaction
         title = "what PostgreSQL saw"
         title = title if name == DEFAULT else f"{title}, {name}"
         yield title, "\n".join(lines)

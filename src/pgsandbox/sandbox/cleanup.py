@@ -44,10 +44,16 @@ def close_session(session: Session, *, in_clone: bool = False) -> None:
 
 def close_connection(connection: Connection, *, in_clone: bool) -> None:
     """Close *connection*, which is no asynchronous one; see `close_session`."""
-    if in_clone and not (connection.closed or connection.invalidated):
+    if in_clone:
+        give_up(connection)
+    connection.close()
+
+
+def give_up(connection: Connection) -> None:
+    """Let *connection* be without one of its driver, and end that without a word to the server."""
+    if not (connection.closed or connection.invalidated):
         abandon(cast(Any, connection.connection)._connection_record)
         connection.invalidate()
-    connection.close()
 
 
 def abandon(record: Any) -> None:

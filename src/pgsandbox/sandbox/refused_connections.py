@@ -211,7 +211,7 @@ _NOT_ITS_HOST = (
 
 def _is_half_of_one(attempt: Attempt) -> bool:
     """Whether the URL has a test database's name, and none of its host."""
-    is_loopback = attempt.url.host in (None, "", "localhost", "127.0.0.1", "::1")
+    is_loopback = not attempt.url.host or attempt.url.host in guard.LOOPBACK
     names = {each.database for each in attempt.databases}
     return is_loopback and "host" not in attempt.url.query and attempt.url.database in names
 

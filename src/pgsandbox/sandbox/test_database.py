@@ -406,9 +406,9 @@ class TestDatabase:
             if record is not None and record.in_use and is_ours:
                 cleanup.abandon(record)
                 user = route.user() if route.user is not None else None
-                if user is not None and not (user.closed or user.invalidated):
+                if user is not None:
                     with contextlib.suppress(Exception):  # the run ends in any case
-                        user.invalidate()
+                        cleanup.give_up(user)
 
     def remember(self, route: Route, connection: Any, record: Any) -> None:
         """Know the driver's *connection* that has taken *route*, and the pool's *record* of it."""

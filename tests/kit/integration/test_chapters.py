@@ -6,6 +6,7 @@ import re
 import shutil
 
 import pytest
+import sqlalchemy
 
 from tests.kit.integration.plugin.projects import Outcome, Project
 from tests.kit.integration.recorded import (
@@ -107,7 +108,11 @@ def test_the_report_says_why_a_test_is_red(red: Outcome, name: str, title: str) 
     """What was refused, the transactions, a hint; never more than a screen."""
     report = normalised(report_in(red.section(title)))
 
-    assert _writes(report) == _writes(recorded(f"reports/{name}", report))
+    expected = recorded(f"reports/{name}", report)
+    if sqlalchemy.__version__.startswith("2.0."):
+        assert _writes(report) == _writes(expected)
+    else:
+        assert report == expected
     assert len(report.splitlines()) < 30
 
 

@@ -10,6 +10,7 @@ transaction ends before the server's does.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -328,23 +329,20 @@ class AdvisoryLocks:
             for mode in hold.on_server()
         ]
 
-    def new_of(self, backend: Backend, found: set[Lock]) -> set[Lock]:
-        """Return what *backend* has taken, of what was *found* while nobody else held anything."""
-        return found - self._mine(backend) - self._left
-
-    def _mine(self, backend: Backend) -> set[Lock]:
-        return {(key, mode) for key, hold in self._of(backend) for mode in hold.modes()}
-
-    def reconcile(self, backend: Backend, found: set[Lock], *, of_session: set[Lock]) -> None:
+    def reconcile(
+        self, backend: Backend, found: set[Lock], of_session: Callable[[set[Lock]], set[Lock]]
+    ) -> None:
         """Let *backend* hold what was *found* on the server while nobody else held anything.
 
-        What is new is its session's if it is in *of_session*, and its transaction's otherwise.
+        Of the new ones *of_session* returns those of its session; the others are its transaction's.
         """
-        mine, new = self._mine(backend), self.new_of(backend, found)
+        mine = {(key, mode) for key, hold in self._of(backend) for mode in hold.modes()}
         self._left &= found
+        new = found - mine - self._left
+        its_own = of_session(new)
         for key, mode in new:
             hold = self._hold(backend, key)
-            if (key, mode) in of_session:
+            if (key, mode) in its_own:
                 hold.session[mode] = 1
             else:
                 hold.of_server.append((backend.session.depth(), mode))

@@ -64,8 +64,7 @@ class LargerLocks:
         """
         advisory = self._backend.database.advisory
         found = {_lock(row) for row in server.rows(_HELD)}
-        new = advisory.new_of(self._backend, found)
-        advisory.reconcile(self._backend, found, of_session=_of_session(server, new))
+        advisory.reconcile(self._backend, found, lambda new: _of_session(server, new))
         if self._holder is None:
             return
         self._holder.rows("SELECT pg_advisory_unlock_all()")
