@@ -8,6 +8,10 @@ and the arguments of the program that it is to be, and ends as that program does
 What a fork can't show is how a fresh interpreter begins. `run` starts one where the environment
 says something to Python itself, and always where ``KIT_TESTS_FRESH`` is set, as it is in
 ``nox -s nightly``.
+
+Where coverage is measured, each fork is, from its first line on, but no process that it starts: to
+measure an endpoint for each run would take as long as the run. What those processes do is measured
+where an interpreter of its own starts them, and in the tests of the endpoint.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+import coverage
+
 FRESH = "KIT_TESTS_FRESH"
 
 _IMPORTED = (
@@ -45,6 +51,8 @@ _IMPORTED = (
     *("pgsandbox.plugin.active", "pgsandbox.plugin.fixtures"),
 )
 """What every run of the kit's plugin imports; nothing that it imports at need only."""
+_MEASURED = "COVERAGE_PROCESS_CONFIG"
+"""Where coverage.py's patch for subprocesses tells them what to measure."""
 _ROOT = Path(__file__).parents[2]
 _OURS_TO_SET = frozenset({"PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"})
 
@@ -59,9 +67,11 @@ class Forks:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
+            environ = {name: os.environ[name] for name in os.environ if name != _MEASURED}
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno())],
                 cwd=_ROOT,
+                env=environ,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
@@ -235,6 +245,8 @@ def become(command: list[str], cwd: str, environ: dict[str, str], files: list[in
     sys.dont_write_bytecode = bool(environ.get("PYTHONDONTWRITEBYTECODE"))
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
+    coverage.process_startup()
+    os.environ.pop(_MEASURED, None)
 
 
 def _exactly(source: socket.socket, count: int) -> bytes:
