@@ -6,7 +6,6 @@ import pytest
 
 from pgsandbox.cli import project
 from pgsandbox.plugin.active import ActivePlugin
-from tests.kit.integration.plugin.projects import Project
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,13 +14,6 @@ def drivers_are_free(pytestconfig: pytest.Config) -> None:
     plugin = pytestconfig.pluginmanager.getplugin("pgsandbox-active")
     assert isinstance(plugin, ActivePlugin)
     plugin.run.interceptor.free_the_drivers()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compiled_modules(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """All projects keep compiled modules in one folder; workers of pytest-xdist share it."""
-    base = tmp_path_factory.getbasetemp()
-    Project.compiled = (base.parent if base.name.startswith("popen-") else base) / "caches"
 
 
 @pytest.fixture(autouse=True)

@@ -54,7 +54,7 @@ _IMPORTED = (
 _MEASURED = "COVERAGE_PROCESS_CONFIG"
 """Where coverage.py's patch for subprocesses tells them what to measure."""
 _ROOT = Path(__file__).parents[2]
-_OURS_TO_SET = frozenset({"PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"})
+_OURS_TO_SET = frozenset({"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"})
 
 
 _TO_BEGIN = 120
@@ -241,7 +241,6 @@ def become(command: list[str], cwd: str, environ: dict[str, str], files: list[in
     sys.argv = ["-m", *command[1:]]
     sys.orig_argv = [sys.executable, "-m", *command]
     sys.path[:0] = [cwd, *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
-    sys.pycache_prefix = environ.get("PYTHONPYCACHEPREFIX")
     sys.dont_write_bytecode = bool(environ.get("PYTHONDONTWRITEBYTECODE"))
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()

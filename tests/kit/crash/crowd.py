@@ -113,9 +113,7 @@ def gather(external: External, folder: Path, runs: int, workers: int) -> Crowd:
     external.execute(
         *(f"CREATE ROLE {role} LOGIN CREATEDB PASSWORD '{PASSWORD}'" for role in roles)
     )
-    checkouts = [
-        write_project(folder / name, folder / "caches") for name in ("checkout_1", "checkout_2")
-    ]
+    checkouts = [write_project(folder / name) for name in ("checkout_1", "checkout_2")]
     checkouts[1].name = checkouts[0].name
     for project in checkouts:
         project.write({"tests/integration/conftest.py": _CONFTEST})

@@ -51,10 +51,10 @@ def test_clone(pg, number):
 """
 
 
-def write_project(path: Path, caches: Path) -> Project:
+def write_project(path: Path) -> Project:
     """The project at *path*, whose database has a name that no other has."""
     path.mkdir(parents=True, exist_ok=True)
-    project = Project(path, caches)
+    project = Project(path)
     project.write({"models.py": MODELS, "tests/integration/test_items.py": _TESTS})
     project.configure('[tool.pgsandbox]\nmetadata = "models:Base"\n')
     return project

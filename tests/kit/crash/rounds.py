@@ -159,7 +159,7 @@ def harness(seed: int, folder: Path) -> Iterator[Harness]:
         cache.chmod(0o755)  # root's server is another user's process
         url = stack.enter_context(external_server()).url
         given = servers.given(url, reason="a test", source="a test")
-        project = write_project(folder / "project", folder / "caches")
+        project = write_project(folder / "project")
         yield Harness(project, cache, given, random.Random(seed))  # noqa: S311 - no secret
 
 

@@ -56,7 +56,7 @@ def test_a_run_that_needs_more_connections_than_there_are_is_told_so(
     tmp_path: Path,
 ) -> None:
     """Before any test, with the sum, instead of "too many clients" in the middle of one."""
-    project = write_project(tmp_path / "project", tmp_path / "caches")
+    project = write_project(tmp_path / "project")
     with external_server(None, "max_connections=8") as external:
         url = external.url.set(database="shop_test").render_as_string(hide_password=False)
         outcome = project.run("-p", "xdist", "-n", "4", TEST_DATABASE_URL=url)

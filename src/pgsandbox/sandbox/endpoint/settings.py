@@ -122,8 +122,8 @@ class SessionSettings:
         On a connection of its own the server would not know them. Here it does, once anybody has
         set them, and says that they are empty.
         """
-        for name in modes_shown(session, text):
-            text = _MODES[name].sub(f"default_{name}", text)
+        if shown := modes_shown(session, text):
+            text = _with_shown_modes(text, shown)
         placeholders = self._server.placeholders
         if not placeholders or not _READS_CUSTOM.search(text) or _DEFINES.search(text):
             return text  # what is defined outlives the moment, and is others' as well
@@ -277,14 +277,15 @@ def _assignments(values: Mapping[str, str | None], untouched: Mapping[str, str |
 
 
 _LAST = "_0123456789abcdefghijklmnopqrstuvwxyz"
-_MODES = {
-    "transaction_deferrable": re.compile(r"\btransaction_deferrable\b(?!\s*=)", re.IGNORECASE),
-    "transaction_isolation": re.compile(
-        r"\btransaction_isolation\b(?!\s*=)|(?<=\bSHOW\s)\s*TRANSACTION\s+ISOLATION\s+LEVEL\b",
-        re.IGNORECASE,
-    ),
-}
-"""Where a text reads a mode of its transaction."""
+_MODE = r"transaction_(?:isolation|deferrable)"
+_SHOWS_MODE = re.compile(
+    rf"\s*SHOW\s+(?:(?P<name>{_MODE})|TRANSACTION\s+ISOLATION\s+LEVEL)\s*;?\s*\Z", re.IGNORECASE
+)
+_READS_MODE = re.compile(
+    rf"(?P<before>\bcurrent_setting\s*\(\s*)(?:E?'(?P<name>{_MODE})'|(?P<parameter>\$\d+))",
+    re.IGNORECASE,
+)
+"""Where a text reads a mode of its transaction, or whatever a parameter of it names."""
 _READS_CUSTOM = re.compile(
     r"(?P<before>\bcurrent_setting\s*\(\s*E?'|\bSHOW\s+)(?P<name>[A-Za-z_][\w$]*\.[\w.$]+)",
     re.IGNORECASE,
@@ -297,18 +298,40 @@ _ROLES = ("session_authorization", "role")
 @lru_cache(maxsize=2048)
 def reads_custom(text: str) -> bool:
     """Whether *text* reads a parameter by its name that the server may have to read by another."""
-    patterns = (_READS_CUSTOM, *_MODES.values())
+    patterns = (_READS_CUSTOM, _SHOWS_MODE, _READS_MODE)
     return any(pattern.search(text) for pattern in patterns)
 
 
 def modes_shown(session: ClientSession, text: str) -> dict[str, str]:
-    """Return the modes that *text* reads which the transaction of *session* has for itself."""
-    found = {}
-    if session.is_deferrable and _MODES["transaction_deferrable"].search(text):
-        found["transaction_deferrable"] = "on"
-    if session.level and _MODES["transaction_isolation"].search(text):
-        found["transaction_isolation"] = session.level
-    return found
+    """Return the modes that only the transaction of *session* has, if *text* may read one."""
+    if not (session.is_deferrable or session.level):
+        return {}
+    if not (_SHOWS_MODE.match(text) or _READS_MODE.search(text)):
+        return {}
+    deferrable = {"transaction_deferrable": "on"} if session.is_deferrable else {}
+    return deferrable | ({"transaction_isolation": session.level} if session.level else {})
+
+
+def setting_shown(mode: str) -> str:
+    """Return the name of the parameter that holds, for a statement, what it is told of *mode*."""
+    return f"pgsandbox.{mode}"
+
+
+def _with_shown_modes(text: str, modes: Mapping[str, str]) -> str:
+    """Return *text* so that it reads *modes* where the server can have them."""
+    if match := _SHOWS_MODE.match(text):
+        mode = (match["name"] or "transaction_isolation").lower()
+        shown = setting_shown(mode)
+        return f"SELECT current_setting('{shown}') AS {mode}" if mode in modes else text
+
+    def other(match: re.Match[str]) -> str:
+        if parameter := match["parameter"]:
+            cases = " ".join(f"WHEN '{mode}' THEN '{setting_shown(mode)}'" for mode in modes)
+            return f"{match['before']}CASE lower({parameter}) {cases} ELSE {parameter} END"
+        mode = match["name"].lower()
+        return f"{match['before']}'{setting_shown(mode)}'" if mode in modes else match[0]
+
+    return _READS_MODE.sub(other, text)
 
 
 @lru_cache(maxsize=2048)

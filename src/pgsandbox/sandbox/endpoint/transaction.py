@@ -26,7 +26,7 @@ from pgsandbox.sandbox.endpoint.server import (
     ServerLost,
 )
 from pgsandbox.sandbox.endpoint.sessions import Ask, ClientSession, Executed, Run, Steps
-from pgsandbox.sandbox.endpoint.settings import SessionSettings, Setting, modes_shown
+from pgsandbox.sandbox.endpoint.settings import SessionSettings, Setting, modes_shown, setting_shown
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 
 
@@ -177,11 +177,9 @@ class TestTransaction:
 
     def _begin_mode(self, session: ClientSession, statement: Statement) -> str:
         """Let the coming statement have the modes of its transaction; return what ends that."""
-        shown = modes_shown(session, statement.text)
-        if shown:  # no subtransaction can have them, so it shows what it is told in other words
-            locals_ = "; ".join(f"SET LOCAL default_{each} = '{shown[each]}'" for each in shown)
-            self.server.queue(f"SAVEPOINT {_MODE}; {locals_}")
-            return f"ROLLBACK TO SAVEPOINT {_MODE}; RELEASE SAVEPOINT {_MODE}"
+        for mode, value in modes_shown(session, statement.text).items():
+            # No subtransaction can have them, so the statement reads another parameter.
+            self.server.queue(f"SET LOCAL {setting_shown(mode)} = '{value}'")
         if session.reads_only:
             self.server.queue(f"SAVEPOINT {_MODE}; SET TRANSACTION READ ONLY")
             return f"RELEASE SAVEPOINT {_MODE}"

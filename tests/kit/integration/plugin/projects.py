@@ -14,7 +14,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import ClassVar
 
 import psycopg2
 import pytest
@@ -101,15 +100,10 @@ class Outcome:
 class Project:
     """A project below a directory of its own, whose database has a name that no other has."""
 
-    compiled: ClassVar[Path | None] = None
-    """Where all projects of a run of the kit's tests keep compiled modules."""
-
-    def __init__(self, path: Path, caches: Path | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.name = f"shop_{secrets.token_hex(4)}"
         """Its name, from which the test database's is made."""
-        self._caches = caches or self.compiled or path.parent / "caches"
-        """Where its runs keep compiled modules: libraries, too, which take seconds to compile."""
 
     def write(self, files: Mapping[str, str]) -> None:
         """Write *files*, text by path, with the project's name for each ``<name>``."""
@@ -174,8 +168,6 @@ class Project:
             "COLUMNS": "100",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTHONPATH": _SOURCE,
-            # The first run compiles for all that follow, whatever this run's own settings are.
-            "PYTHONPYCACHEPREFIX": str(self._caches),
         }
 
 

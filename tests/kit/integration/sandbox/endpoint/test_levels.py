@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from tests.kit.integration.sandbox.endpoint.conftest import Sandbox
-from tests.kit.integration.sandbox.endpoint.wire import SYNC, Wire, errors, extended, parse, rows
+from tests.kit.integration.sandbox.endpoint.wire import (
+    SYNC,
+    Message,
+    Wire,
+    bind,
+    errors,
+    execute,
+    extended,
+    parse,
+    rows,
+)
 
 LEVELS = ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 SHOWN = [
@@ -28,6 +38,14 @@ BEGINS = [
     ["BEGIN", "SELECT 1", "SET TRANSACTION ISOLATION LEVEL {}"],
     ["BEGIN", "SAVEPOINT a", "SET TRANSACTION ISOLATION LEVEL {}"],
 ]
+
+MODES = ("ISOLATION LEVEL READ UNCOMMITTED", "READ ONLY", "DEFERRABLE")
+READ = ("isolation", "read_only", "deferrable")
+
+
+def _columns(heard: list[Message]) -> list[bytes]:
+    """The names of a result's columns."""
+    return [each.body[2:].partition(b"\0")[0] for each in heard if each.kind == "T"]
 
 
 def _played(client: Wire, texts: list[str]) -> list[object]:
@@ -97,6 +115,56 @@ def test_a_level_that_was_given_up_is_none(sandbox: Sandbox) -> None:
 
     assert client.value("SELECT count(*) FROM items") == "0"
     assert client.value("SELECT current_setting('transaction_isolation')") == "read uncommitted"
+
+
+@pytest.mark.parametrize("begins", ["BEGIN", f"BEGIN {' '.join(MODES)}", "BEGIN DEFERRABLE"])
+@pytest.mark.parametrize(
+    "asks",
+    [
+        "SELECT current_setting('{}')",
+        "SELECT current_setting($1)",
+        "SELECT upper(current_setting( $1 , true)), $1::text",
+        "SHOW {}",
+    ],
+)
+def test_a_mode_is_read_by_any_name(sandbox: Sandbox, begins: str, asks: str) -> None:
+    """The session's defaults are not touched, which may be asked in the same statement."""
+    names = [f"{first}transaction_{last}" for first in ("", "default_") for last in READ]
+    client, direct = sandbox.client(), sandbox.direct()
+    heard = []
+    for each in (client, direct):
+        each.run(begins)
+        values = [(name,) if "$1" in asks else () for name in names]
+        requests = zip(names, values, strict=True)
+        heard.append([each.ask(extended(asks.format(name), *value)) for name, value in requests])
+
+    assert [rows(each) for each in heard[0]] == [rows(each) for each in heard[1]]
+    assert [_columns(each) for each in heard[0]] == [_columns(each) for each in heard[1]]
+
+
+def test_a_statement_that_was_prepared_before_reads_the_mode(sandbox: Sandbox) -> None:
+    """Of the transaction that executes it."""
+    client = sandbox.client()
+    client.ask(parse("SELECT current_setting($1)", "s") + SYNC)
+    ask = bind("s", "", "transaction_deferrable") + execute() + SYNC
+    heard = [rows(client.ask(ask))]
+    for begin in ("BEGIN DEFERRABLE", "BEGIN"):
+        client.run(begin)
+        heard.append(rows(client.ask(ask)))
+        client.run("ROLLBACK")
+
+    assert heard == [[("off",)], [("on",)], [("off",)]]
+
+
+def test_what_is_written_beside_a_mode_stays(sandbox: Sandbox) -> None:
+    """A statement that reads a mode is not undone."""
+    client = sandbox.client()
+    client.run("CREATE TABLE seen (level text)")
+    client.run("BEGIN ISOLATION LEVEL READ UNCOMMITTED")
+    client.run("INSERT INTO seen VALUES (current_setting('transaction_isolation'))")
+    client.run("COMMIT")
+
+    assert client.rows("SELECT level FROM seen") == [("read uncommitted",)]
 
 
 def test_what_ends_a_transaction_that_only_asked(sandbox: Sandbox) -> None:
