@@ -136,11 +136,14 @@ class ClientConnection:
 
     @property
     def has_hung_up(self) -> bool:
-        """Whether the client has gone, and nothing of what it sent before is left to be done."""
+        """Whether the client has gone, and nothing of what it sent before is left to be done.
+
+        Some go without a word, others say so (Terminate).
+        """
         if self._inbox:
-            return False
+            return self.is_leaving
         try:
-            return not self.socket.recv(1, socket.MSG_PEEK)
+            return self.socket.recv(1, socket.MSG_PEEK) in (b"", b"X")
         except BlockingIOError:
             return False
         except OSError:

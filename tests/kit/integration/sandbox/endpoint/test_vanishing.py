@@ -13,6 +13,7 @@ from tests.kit.integration.sandbox.endpoint.wire import (
     COPY_DONE,
     FLUSH,
     SYNC,
+    TERMINATE,
     Wire,
     bind,
     copy_data,
@@ -257,9 +258,10 @@ def test_committed_work_stays(sandbox: Sandbox, witness: Wire) -> None:
     assert witness.rows("SELECT id FROM items ORDER BY 1") == [("1",), ("50",), ("51",)]
 
 
+@pytest.mark.parametrize("last", [b"", TERMINATE], ids=["without a word", "with Terminate"])
 @pytest.mark.parametrize("is_simple", [True, False], ids=["simple", "extended"])
 def test_nobody_waits_for_what_a_vanished_client_runs(
-    sandbox: Sandbox, witness: Wire, is_simple: bool
+    sandbox: Sandbox, witness: Wire, is_simple: bool, last: bytes
 ) -> None:
     """It is cancelled as soon as another client wants its turn, and what it did is undone."""
     sql = "WITH slow AS (SELECT pg_sleep(60)) INSERT INTO items SELECT 60 FROM slow"
@@ -269,6 +271,7 @@ def test_nobody_waits_for_what_a_vanished_client_runs(
     asleep = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = "
     while not sandbox.outside(f"{asleep} '{sandbox.database}'"):
         pass
+    client.send(last)
     client.vanish()
     began = time.monotonic()
 
