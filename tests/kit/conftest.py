@@ -1,11 +1,15 @@
 """The kit's own tests speak to servers of their own, past the run that they are part of."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from pgsandbox.cli import project
 from pgsandbox.plugin.active import ActivePlugin
+from tests.kit import forks
+
+_what_is_measured = os.environ.get(forks.MEASURED)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -14,6 +18,21 @@ def drivers_are_free(pytestconfig: pytest.Config) -> None:
     plugin = pytestconfig.pluginmanager.getplugin("pgsandbox-active")
     assert isinstance(plugin, ActivePlugin)
     plugin.run.interceptor.free_the_drivers()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let coverage look at what a test starts, and its fixtures, only where it is marked.
+
+    Nearly all that runs of projects start are endpoints: to measure each would take a third of the
+    time of the suite, and find the same lines again. Forks are measured by themselves.
+    """
+    if _what_is_measured is None:
+        return
+    if item.get_closest_marker("measured_whole"):
+        os.environ[forks.MEASURED] = _what_is_measured
+    else:
+        os.environ.pop(forks.MEASURED, None)
 
 
 @pytest.fixture(autouse=True)

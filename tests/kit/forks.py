@@ -9,9 +9,8 @@ What a fork can't show is how a fresh interpreter begins. `run` starts one where
 says something to Python itself, and always where ``KIT_TESTS_FRESH`` is set, as it is in
 ``nox -s nightly``.
 
-Where coverage is measured, each fork is, from its first line on, but no process that it starts: to
-measure an endpoint for each run would take as long as the run. What those processes do is measured
-where an interpreter of its own starts them, and in the tests of the endpoint.
+Where coverage is measured, each fork is, from its first line on; not what it starts in its turn,
+an endpoint say, unless the environment that it is given asks for that.
 """
 
 from __future__ import annotations
@@ -51,8 +50,10 @@ _IMPORTED = (
     *("pgsandbox.plugin.active", "pgsandbox.plugin.fixtures"),
 )
 """What every run of the kit's plugin imports; nothing that it imports at need only."""
-_MEASURED = "COVERAGE_PROCESS_CONFIG"
+MEASURED = "COVERAGE_PROCESS_CONFIG"
 """Where coverage.py's patch for subprocesses tells them what to measure."""
+_what_is_measured = os.environ.get(MEASURED)
+"""What this process was told; tests take it out of their environment (`tests/kit/conftest.py`)."""
 _ROOT = Path(__file__).parents[2]
 _OURS_TO_SET = frozenset({"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"})
 
@@ -67,7 +68,7 @@ class Forks:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            environ = {name: os.environ[name] for name in os.environ if name != _MEASURED}
+            environ = {name: os.environ[name] for name in os.environ if name != MEASURED}
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno())],
                 cwd=_ROOT,
@@ -99,7 +100,8 @@ class Forks:
             TimeoutError: it did not end in time, and was killed with its process group.
         """
         with self._lock:
-            asked = json.dumps([list(command), str(cwd), dict(environ)]).encode()
+            words = list(command), str(cwd), dict(environ), _what_is_measured
+            asked = json.dumps(words).encode()
             socket.send_fds(self._socket, [b"%10d" % len(asked)], [each.fileno() for each in files])
             self._socket.sendall(asked)
             self._socket.settimeout(_TO_BEGIN)
@@ -193,18 +195,18 @@ def start_fresh(*command: str, cwd: Path, environ: Mapping[str, str]) -> subproc
 # ---------------------------------------------------------------------- in the process itself
 
 
-def serve(asked: socket.socket) -> tuple[list[str], str, dict[str, str], list[int]] | None:
-    """Fork for each request; return the request in the fork, and None at the end."""
+def serve(asked: socket.socket) -> tuple[list[Any], list[int]] | None:
+    """Fork for each request; return the request and its files in the fork, and None at the end."""
     while True:
         header, files, _, _ = socket.recv_fds(asked, 10, 2)
         if not header:
             return None
         header += _exactly(asked, 10 - len(header)) if len(header) < 10 else b""
-        command, cwd, environ = json.loads(_exactly(asked, int(header)))
+        request = json.loads(_exactly(asked, int(header)))
         pid = os.fork()
         if pid == 0:
             asked.close()
-            return command, cwd, environ, files
+            return request, files
         for each in files:
             os.close(each)
         asked.sendall(b"%10d" % pid)
@@ -228,7 +230,9 @@ def _end_with(asked: socket.socket, pid: int) -> None:
         os.close(ended)
 
 
-def become(command: list[str], cwd: str, environ: dict[str, str], files: list[int]) -> None:
+def become(
+    files: list[int], command: list[str], cwd: str, environ: dict[str, str], measured: str | None
+) -> None:
     """Let this process be as ``python -m`` *command* would find itself."""
     os.setsid()
     os.chdir(cwd)
@@ -244,8 +248,11 @@ def become(command: list[str], cwd: str, environ: dict[str, str], files: list[in
     sys.dont_write_bytecode = bool(environ.get("PYTHONDONTWRITEBYTECODE"))
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
-    coverage.process_startup()
-    os.environ.pop(_MEASURED, None)
+    if measured is not None:
+        os.environ[MEASURED] = measured
+        coverage.process_startup()
+        if MEASURED not in environ:
+            del os.environ[MEASURED]
 
 
 def _exactly(source: socket.socket, count: int) -> bytes:
@@ -277,7 +284,8 @@ def _prepare() -> None:
 
 if __name__ == "__main__":
     _prepare()
-    request = serve(socket.socket(fileno=int(sys.argv[1])))
-    if request is not None:
-        become(*request)
+    asked = serve(socket.socket(fileno=int(sys.argv[1])))
+    if asked is not None:
+        request, files = asked
+        become(files, *request)
         runpy.run_module(request[0][0], run_name="__main__", alter_sys=True)

@@ -32,6 +32,7 @@ from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
 from pgsandbox.sandbox.endpoint.session_statements import SessionStatements
 from pgsandbox.sandbox.endpoint.sessions import ClientSession
+from pgsandbox.sandbox.endpoint.settings import mode_to_show, modes_shown
 from pgsandbox.sandbox.endpoint.simple import SimpleQueries
 from pgsandbox.sandbox.endpoint.statements import (
     ANSWERED_HERE,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.client import Client
     from pgsandbox.sandbox.endpoint.database import TestDatabaseSession
 
+_SELECTED, _SHOWN = messages.complete("SELECT 1"), messages.complete("SHOW")
 _PING = re.compile(rb"\s*SELECT 1\s*;?\0", re.IGNORECASE)
 _ONE = messages.rows([("?column?", 23)], [("1",)]) + messages.complete("SELECT 1")
 
@@ -360,10 +362,13 @@ class Backend:
         self.control.check_level(statement)
         self.objects.before(transaction, statement)
 
+        modes = modes_shown(self.session, statement.text)
+        is_shown = bool(modes) and mode_to_show(statement.text) in modes
+
         def send() -> Outcome:
             if again:
                 server.queue_messages(again)
-            return server.converse(request, self.forward)
+            return server.converse(request, self._forward_shown if is_shown else self.forward)
 
         try:
             outcome = self.perform(statement, send)
@@ -465,6 +470,10 @@ class Backend:
         """
         server = self.current().server
         self.perform(statement, lambda: server.converse(messages.query(statement.text), _nobody))
+
+    def _forward_shown(self, data: bytes | memoryview) -> None:
+        """Forward what answers a SHOW that was sent in other words."""
+        self.forward(bytes(data).replace(_SELECTED, _SHOWN))
 
     def forward(self, data: bytes | memoryview) -> None:
         """Let the client have *data* of the server; wait where it does not take it."""

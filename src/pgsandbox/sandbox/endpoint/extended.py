@@ -20,7 +20,12 @@ from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting, aborted, failure
 from pgsandbox.sandbox.endpoint.notifications import notify_call
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
-from pgsandbox.sandbox.endpoint.settings import asked_settings, reads_custom, settings_to_ask
+from pgsandbox.sandbox.endpoint.settings import (
+    asked_settings,
+    mode_to_show,
+    reads_custom,
+    settings_to_ask,
+)
 from pgsandbox.sandbox.endpoint.statements import (
     ANSWERED_HERE,
     CONTROL,
@@ -675,7 +680,11 @@ class ExtendedQueries:
 
 def _is_apart(statement: Statement) -> bool:
     """Whether what comes of *statement* has to be seen by itself."""
-    return statement.kind in _SESSIONS_OWN or statement.names_own_state
+    return (
+        statement.kind in _SESSIONS_OWN
+        or statement.names_own_state
+        or mode_to_show(statement.text) is not None
+    )
 
 
 _SEEN = "pgsandbox_seen"

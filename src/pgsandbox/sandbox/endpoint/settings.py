@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 
+from pgsandbox.sandbox.endpoint.lexer import without_literals
 from pgsandbox.sandbox.endpoint.server import ServerConnection
 from pgsandbox.sandbox.endpoint.sessions import ClientSession
 
@@ -278,6 +279,7 @@ def _assignments(values: Mapping[str, str | None], untouched: Mapping[str, str |
 
 _LAST = "_0123456789abcdefghijklmnopqrstuvwxyz"
 _MODE = r"transaction_(?:isolation|deferrable)"
+_SHOWS = re.compile(r"\bSHOW\s", re.IGNORECASE)
 _SHOWS_MODE = re.compile(
     rf"\s*SHOW\s+(?:(?P<name>{_MODE})|TRANSACTION\s+ISOLATION\s+LEVEL)\s*;?\s*\Z", re.IGNORECASE
 )
@@ -298,18 +300,26 @@ _ROLES = ("session_authorization", "role")
 @lru_cache(maxsize=2048)
 def reads_custom(text: str) -> bool:
     """Whether *text* reads a parameter by its name that the server may have to read by another."""
-    patterns = (_READS_CUSTOM, _SHOWS_MODE, _READS_MODE)
-    return any(pattern.search(text) for pattern in patterns)
+    patterns = (_READS_CUSTOM, _READS_MODE)
+    return any(pattern.search(text) for pattern in patterns) or mode_to_show(text) is not None
 
 
 def modes_shown(session: ClientSession, text: str) -> dict[str, str]:
     """Return the modes that only the transaction of *session* has, if *text* may read one."""
     if not (session.is_deferrable or session.level):
         return {}
-    if not (_SHOWS_MODE.match(text) or _READS_MODE.search(text)):
+    if mode_to_show(text) is None and not _READS_MODE.search(text):
         return {}
     deferrable = {"transaction_deferrable": "on"} if session.is_deferrable else {}
     return deferrable | ({"transaction_isolation": session.level} if session.level else {})
+
+
+@lru_cache(maxsize=2048)
+def mode_to_show(text: str) -> str | None:
+    """Return the mode that *text* is to SHOW, which reaches the server in other words."""
+    if not _SHOWS.search(text) or not (match := _SHOWS_MODE.match(without_literals(text))):
+        return None
+    return (match["name"] or "transaction_isolation").lower()
 
 
 def setting_shown(mode: str) -> str:
@@ -319,10 +329,10 @@ def setting_shown(mode: str) -> str:
 
 def _with_shown_modes(text: str, modes: Mapping[str, str]) -> str:
     """Return *text* so that it reads *modes* where the server can have them."""
-    if match := _SHOWS_MODE.match(text):
-        mode = (match["name"] or "transaction_isolation").lower()
-        shown = setting_shown(mode)
-        return f"SELECT current_setting('{shown}') AS {mode}" if mode in modes else text
+    if asked := mode_to_show(text):
+        if asked not in modes:
+            return text
+        return f"SELECT current_setting('{setting_shown(asked)}') AS {asked}"
 
     def other(match: re.Match[str]) -> str:
         if parameter := match["parameter"]:

@@ -14,6 +14,7 @@ from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted
 from pgsandbox.sandbox.endpoint.notifications import notify_call
 from pgsandbox.sandbox.endpoint.server import ServerError
+from pgsandbox.sandbox.endpoint.settings import mode_to_show
 from pgsandbox.sandbox.endpoint.statements import (
     ANSWERED_HERE,
     CONTROL,
@@ -153,6 +154,7 @@ def _is_apart(statement: Statement) -> bool:
         or statement.is_set_local
         or statement.names_own_state
         or statement.sets_constraints
+        or mode_to_show(statement.text) is not None
         or notify_call(statement) is not None
         or call_of(statement) is not None
     )

@@ -91,6 +91,11 @@ def _programs() -> dict[str, Path]:
 
 
 PROGRAMS = _programs()
+VERSIONS = [
+    *(pytest.param(each, marks=pytest.mark.nightly) for each in [*PROGRAMS][:-1]),
+    *[*PROGRAMS][-1:],
+]
+"""What to parametrize tests with that run on each version: by day, on the newest one."""
 INITDB_OPTIONS = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
 OPTIONS = [
     "--listen_addresses=",
@@ -101,7 +106,7 @@ OPTIONS = [
 ]
 
 
-@pytest.fixture(scope="session", params=PROGRAMS)
+@pytest.fixture(scope="session", params=VERSIONS)
 def running_server(request: pytest.FixtureRequest) -> Iterator[LocalServer]:
     """A server of one version, gone at the end of the run."""
     programs = PROGRAMS[request.param]

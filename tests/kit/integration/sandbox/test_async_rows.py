@@ -21,6 +21,8 @@ from tests.kit.integration.sandbox.conftest import (
     RunRows,
 )
 
+pytestmark = pytest.mark.measured_whole
+
 PLUGINS = ("-p", "pytest_asyncio.plugin")
 CLONE = '@pytest.mark.pgsandbox(isolation="clone")'
 TWO_WAYS = ["plain", "scoped"]

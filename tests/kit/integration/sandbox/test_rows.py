@@ -12,6 +12,8 @@ import pytest
 
 from tests.kit.integration.sandbox.conftest import DRIVERS, Cases, Development, RunRows
 
+pytestmark = pytest.mark.measured_whole
+
 THREE_WAYS = ["plain", "scoped", "web"]
 
 ROWS = {

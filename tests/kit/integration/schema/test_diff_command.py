@@ -199,7 +199,7 @@ def test_a_folder_without_a_project(project: Project, tmp_path: Path) -> None:
 def test_the_output_on_the_site(tmp_path: Path, server: Server) -> None:
     """What the reference shows is what the example prints."""
     shutil.copytree(EXAMPLES / "schema_diff", tmp_path / "shop")
-    project = Project(tmp_path / "shop", tmp_path)
+    project = Project(tmp_path / "shop")
     outcome = Outcome(project)
     printed = normalised(outcome.out)
 

@@ -13,14 +13,6 @@ from pgsandbox.schema.reconcile import statement_for
 from tests.kit.integration.databases.conftest import PROGRAMS, LocalServer
 from tests.kit.integration.schema.differences import Laboratory, Seeded, seeded
 
-_NEWEST = [*PROGRAMS][-1:]
-SERVERS = pytest.mark.parametrize(
-    "running_server",
-    [pytest.param(each, marks=() if each in _NEWEST else pytest.mark.nightly) for each in PROGRAMS],
-    indirect=True,
-)
-"""The newest server at once, the older ones in the night."""
-
 
 @pytest.fixture(scope="module")
 def laboratory(running_server: LocalServer) -> Iterator[Laboratory]:
@@ -40,7 +32,6 @@ def _named(differences: list[Difference]) -> list[tuple[str, str]]:
     return [(each.code, each.key.identity) for each in differences]
 
 
-@SERVERS
 @pytest.mark.parametrize("section", dict.fromkeys(each.section for each in seeded()))
 def test_a_difference_is_found_alone(laboratory: Laboratory, section: str) -> None:
     """One finding that names its kind and the object; a statement only where it is safe to say."""
@@ -57,7 +48,7 @@ def test_a_difference_is_found_alone(laboratory: Laboratory, section: str) -> No
     }
 
 
-@pytest.mark.parametrize("running_server", _NEWEST, indirect=True)
+@pytest.mark.parametrize("running_server", [*PROGRAMS][-1:], indirect=True)
 @pytest.mark.parametrize("section", dict.fromkeys(each.section for each in seeded()))
 def test_a_statement_reconciles(laboratory: Laboratory, section: str) -> None:
     """Nothing is found after it but what the table of differences says."""

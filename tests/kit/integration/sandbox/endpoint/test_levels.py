@@ -15,6 +15,7 @@ from tests.kit.integration.sandbox.endpoint.wire import (
     extended,
     parse,
     rows,
+    tags,
 )
 
 LEVELS = ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
@@ -140,6 +141,18 @@ def test_a_mode_is_read_by_any_name(sandbox: Sandbox, begins: str, asks: str) ->
 
     assert [rows(each) for each in heard[0]] == [rows(each) for each in heard[1]]
     assert [_columns(each) for each in heard[0]] == [_columns(each) for each in heard[1]]
+    assert [tags(each) for each in heard[0]] == [tags(each) for each in heard[1]]
+
+
+@pytest.mark.parametrize("asks", ["SHOW transaction_isolation", "SHOW transaction_deferrable"])
+def test_a_mode_is_read_among_other_statements(sandbox: Sandbox, asks: str) -> None:
+    """Several in one text, with a comment before."""
+    client, direct = sandbox.client(), sandbox.direct()
+    texts = [f"BEGIN {' '.join(MODES)}; SELECT 1", f"SELECT 1; /* a */ {asks}; {asks}; -- b"]
+    heard = [[each.run(text) for text in texts] for each in (client, direct)]
+
+    assert [rows(each) for each in heard[0]] == [rows(each) for each in heard[1]]
+    assert [tags(each) for each in heard[0]] == [tags(each) for each in heard[1]]
 
 
 def test_a_statement_that_was_prepared_before_reads_the_mode(sandbox: Sandbox) -> None:
