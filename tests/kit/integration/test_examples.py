@@ -78,6 +78,7 @@ def test_the_asynchronous_example_passes(make_example: MakeExample, scope: str) 
     assert set(run.counts) == {"passed"}
 
 
+@pytest.mark.nightly
 def test_an_example_passes_with_psycopg_3(make_example: MakeExample) -> None:
     """The driver is the one that the setting url names."""
     url = "postgresql+psycopg://library@localhost/library"

@@ -135,7 +135,7 @@ _SHARED = """
 
 
 @pytest.mark.parametrize("scope", ["function", "session"])
-@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@pytest.mark.parametrize("driver", ["asyncpg", pytest.param("psycopg", marks=pytest.mark.nightly)])
 def test_the_asynchronous_session_holds_what_wider_factories_made(
     make_project: MakeProject, driver: str, scope: str
 ) -> None:
@@ -179,7 +179,7 @@ _FIRST = """
 
 
 @pytest.mark.parametrize("first", ["factory", "session"])
-@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@pytest.mark.parametrize("driver", ["asyncpg", pytest.param("psycopg", marks=pytest.mark.nightly)])
 def test_what_was_written_survives_the_other_connection(
     make_project: MakeProject, driver: str, first: str
 ) -> None:

@@ -87,7 +87,12 @@ def files_with(text: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("-p", "xdist", "-n", "2"), ("-p", "randomly")], ids=["one", "two", "random"]
+    "arguments",
+    [
+        pytest.param((), id="one"),
+        pytest.param(("-p", "xdist", "-n", "2"), id="two"),
+        pytest.param(("-p", "randomly"), id="random", marks=pytest.mark.nightly),
+    ],
 )
 def test_requests_are_part_of_the_test(
     make_project: MakeProject, arguments: tuple[str, ...]

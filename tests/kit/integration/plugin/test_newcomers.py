@@ -99,7 +99,13 @@ def test_a_message_says_what_to_do(outcome: Outcome, name: str, words: str) -> N
     assert "set `redirect = true`" not in said
 
 
-@pytest.mark.parametrize("at_start", [_SEEDS, f"{_MAKES};{_SEEDS}"], ids=["seeds", "makes tables"])
+@pytest.mark.parametrize(
+    "at_start",
+    [
+        pytest.param(_SEEDS, id="seeds", marks=pytest.mark.nightly),
+        pytest.param(f"{_MAKES};{_SEEDS}", id="makes tables"),
+    ],
+)
 @pytest.mark.parametrize("arguments", [(), ("-p", "xdist", "-n", "2"), ("--pg-reuse",)])
 def test_an_application_may_use_its_database_when_it_is_made(
     make_project: MakeProject, arguments: tuple[str, ...], at_start: str
