@@ -24,7 +24,7 @@ from pgsandbox.sandbox.endpoint.sequences import Sequences
 from pgsandbox.sandbox.endpoint.server import ServerConnection, ServerError, ServerLost, Wait
 from pgsandbox.sandbox.endpoint.sessions import Executed, Late
 from pgsandbox.sandbox.endpoint.settings import Setting
-from pgsandbox.sandbox.endpoint.statements import Kind, Statement
+from pgsandbox.sandbox.endpoint.statements import Statement
 from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ class TestDatabaseSession:
         """Functions and triggers that take advisory locks."""
         self.opening: Routines | None = None
         """Functions that open cursors."""
+        self.naming: Routines | None = None
+        """Functions and triggers that ask for the client's application_name."""
         self._are_functions_stale = False
         self._have_functions_changed = False
         """Whether the running test may have made some."""
@@ -130,6 +132,7 @@ class TestDatabaseSession:
             self.own = Routines(".", server)
             self.locking = Routines("pg_(try_)?advisory_", server)
             self.opening = Routines(r"\mopen\M", server)
+            self.naming = Routines("application_name", server)
         else:
             self._detector.expect_session()
         return server
@@ -148,7 +151,7 @@ class TestDatabaseSession:
         self.server = None
         self._lose()
         self._constraints = self._detector = self._sequences = self._functions = None
-        self.own = self.locking = self.opening = None
+        self.own = self.locking = self.opening = self.naming = None
         self.is_in_doubt = False
         self.held.clear()
 
@@ -231,18 +234,16 @@ class TestDatabaseSession:
         return self.own is not None and self.own.may_run(statement, is_write=False)
 
     def may_lock(self, statement: Statement) -> bool:
-        """Whether *statement* may run a function or trigger that takes advisory locks.
+        """Whether *statement* may run a function or trigger that takes advisory locks."""
+        return self.locking is not None and self.locking.may_be_run(statement, self.own)
 
-        Where there is one, whatever runs a function or trigger of the database's own may: that may
-        call it, or write a row whose trigger does.
-        """
-        if self.own is None or self.locking is None or not self.locking.are_any:
-            return False
-        return self.own.may_run(statement, is_write=statement.kind is not Kind.READ)
+    def may_name(self, statement: Statement) -> bool:
+        """Whether *statement* may run a function or trigger that asks for application_name."""
+        return self.naming is not None and self.naming.may_be_run(statement, self.own)
 
     def learn_routines(self, text: str) -> None:
         """See which functions *text* defines."""
-        for routines in (self.own, self.locking, self.opening):
+        for routines in (self.own, self.locking, self.opening, self.naming):
             if routines is not None:
                 routines.learn(text)
 

@@ -84,6 +84,16 @@ class Routines:
             found = self._answers[statement.words] = self._runs(statement)
         return found
 
+    def may_be_run(self, statement: Statement, own: Routines | None) -> bool:
+        """Whether *statement* may run one of them by way of any of the database's *own*.
+
+        Where there is one, whatever runs a function or trigger of the database's own may: that may
+        call it, or write a row whose trigger does.
+        """
+        if own is None or not self.are_any:
+            return False
+        return own.may_run(statement, is_write=statement.kind is not Kind.READ)
+
     def _runs(self, statement: Statement) -> bool:
         if statement.kind is Kind.WRITE and _BLOCK.match(statement.text):
             return self._word.search(statement.text) is not None

@@ -27,12 +27,19 @@ _WITH_HOLD = re.compile(r"\bWITH\s+HOLD\b", re.IGNORECASE)
 _ON_COMMIT = re.compile(r"\bON\s+COMMIT\s+(DROP|DELETE)\b", re.IGNORECASE)
 _ROUTINE = re.compile(r"\b(?:FUNCTION|PROCEDURE|ROUTINE|EXTENSION|DO|CALL)\b", re.IGNORECASE)
 _CATALOGS = re.compile(r"\bpg_|information_schema|\bto_reg|::\s*reg", re.IGNORECASE)
-_NAMES_THE_APPLICATION = re.compile(r"application_name|pg_stat_activity", re.IGNORECASE)
+_NAMES_THE_APPLICATION = re.compile(
+    r"application_name|pg_stat_activity|pg_settings|current_setting\s*\(\s*(?!')\S", re.IGNORECASE
+)
 
 
 def identifier(name: str) -> str:
     """Return *name* as SQL writes it, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def _names_the_application(statement: Statement) -> bool:
+    """Whether *statement* may ask for its client's application_name, as a parameter's name too."""
+    return not statement.is_ordinary and _NAMES_THE_APPLICATION.search(statement.words) is not None
 
 
 _COMMITTED = -1
@@ -128,8 +135,7 @@ class SessionObjects:
         if (
             name is not None
             and not self._is_named
-            and not statement.is_ordinary
-            and _NAMES_THE_APPLICATION.search(statement.words)
+            and (_names_the_application(statement) or backend.database.may_name(statement))
         ):
             self._is_named = True
             values = {**transaction.settings.of(backend.session), "application_name": name}

@@ -409,13 +409,18 @@ _WRITING_FUNCTIONS = re.compile(
     re.IGNORECASE,
 )
 _UNUSUAL = re.findall(
-    r"\w+", "advisory temp pg_ txid lo_ lowrite dblink _to_xml constraints notify inet_"
+    r"\w+",
+    "advisory temp pg_ txid lo_ lowrite dblink _to_xml constraints notify inet_ application_name",
 )
 _UNUSUAL_WORDS = {
     each: re.compile(rf"{each}\b")
     for each in ("local", "create", "alter", "drop", "do", "call", "show", "backend")
 }
-_UNUSUAL_WORDS |= {"val": re.compile(r"val\s*\("), "set": re.compile(r"\b(?:re)?set")}
+_UNUSUAL_WORDS |= {
+    "val": re.compile(r"val\s*\("),
+    "set": re.compile(r"\b(?:re)?set"),
+    "current_setting": re.compile(r"current_setting\s*\(\s*(?!')\S"),
+}
 """What stands in every text for which one of the questions about a statement is answered by yes.
 
 A word is looked for as it is before its pattern is, which takes fifty times as long; and a pattern

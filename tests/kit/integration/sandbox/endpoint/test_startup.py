@@ -17,6 +17,7 @@ from tests.kit.integration.sandbox.endpoint.wire import (
     cancel_request,
     errors,
     execute,
+    extended,
     kinds,
     message,
     parse,
@@ -170,6 +171,38 @@ def test_what_options_set_belongs_to_their_client(sandbox: Sandbox) -> None:
     assert one.value("SHOW search_path") == "a, b"
     assert one.value("SHOW timezone") == one.parameters["TimeZone"] == "Asia/Tokyo"
     assert other.value("SHOW application_name") == other.parameters["application_name"] == "other"
+
+
+ASKS = [
+    ("SELECT current_setting('application_name')",),
+    ("SELECT current_setting( $1, true)", "application_name"),
+    ("SELECT setting FROM pg_settings WHERE name = $1", "application_name"),
+    ("SELECT setting FROM pg_settings WHERE name ~ 'cation_n'",),
+    ("SELECT named()",),
+    ("INSERT INTO audit VALUES (1) RETURNING name",),
+]
+
+
+@pytest.mark.parametrize("asked", ASKS, ids=lambda asked: str(asked[0]))
+@pytest.mark.parametrize("begins", [True, False])
+def test_a_client_finds_its_own_name(
+    sandbox: Sandbox, asked: tuple[str, ...], begins: bool
+) -> None:
+    """Asked for by a function, by a parameter, and by a function or trigger of the database."""
+    body = "begin return current_setting('application_name'); end"
+    one, other = (sandbox.client(application_name=name) for name in ("one", "other"))
+    one.run(f"CREATE FUNCTION named() RETURNS text LANGUAGE plpgsql AS $${body}$$")
+    one.run("CREATE TABLE audit (number int, name text)")
+    body = "begin new.name := named(); return new; end"
+    one.run(f"CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
+    one.run("CREATE TRIGGER fill BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION fill()")
+    heard = []
+    for client in (one, other, one):
+        client.run("BEGIN" if begins else "SELECT 1")
+        heard += rows(client.ask(extended(asked[0], *asked[1:])))
+        client.run("COMMIT" if begins else "SELECT 1")
+
+    assert heard == [("one",), ("other",), ("one",)]
 
 
 CLOCKS = ["idle_in_transaction_session_timeout", "transaction_timeout", "idle_session_timeout"]
