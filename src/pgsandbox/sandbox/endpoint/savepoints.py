@@ -461,14 +461,13 @@ class SavepointStack:
         The ids belong to a prefix of the stack, below which stand the transaction itself and the
         savepoints that enclose the test.
         """
-        if not any(savepoint.unclear for savepoint in savepoints):
+        unclear = {id(savepoint) for savepoint in savepoints if savepoint.unclear}
+        if not unclear:
             return
         ids = yield Ask(IDS)
         for place, savepoint in enumerate(self.savepoints):
-            if savepoint in savepoints:
-                savepoint.wrote = savepoint.wrote or (
-                    savepoint.unclear and place + self.places_below < (ids or 0)
-                )
+            if id(savepoint) in unclear:
+                savepoint.wrote = savepoint.wrote or place + self.places_below < (ids or 0)
                 savepoint.unclear = False
 
 

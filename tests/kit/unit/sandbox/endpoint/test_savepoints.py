@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgsandbox.errors import TransactionsInterleaved
+from pgsandbox.sandbox.endpoint.sessions import Savepoint
 from tests.kit.transactions import Row, Step
 from tests.kit.unit.sandbox.endpoint.model import Ledger, play
 
@@ -67,6 +68,21 @@ def test_a_transaction_takes_two_statements_more() -> None:
     _do(ledger, "0 read", "0 insert", "0 read", "0 commit")
 
     assert ledger.server.log == ["SAVEPOINT pgsandbox_1", "RELEASE SAVEPOINT pgsandbox_1"]
+
+
+def test_many_savepoints_are_asked_about_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transactions of threads overlap without end, and each leaves a savepoint below the next."""
+    compared = []
+    ledger = Ledger()
+    _do(ledger, "0 insert", *["1 read", "0 commit", "0 insert", "1 commit"] * 50, "1 read")
+    depth = len(ledger.stack.savepoints)
+    monkeypatch.setattr(
+        Savepoint, "__eq__", lambda one, other: compared.append(other) or one is other
+    )
+    _do(ledger, "2 insert")
+
+    assert depth > 100
+    assert len(compared) < 10
 
 
 def test_transactions_that_end_in_the_order_of_a_stack_are_exact() -> None:
