@@ -135,11 +135,7 @@ def _target_of_asyncpg(asked: Mapping[str, Any], said: guard.Target) -> guard.Ta
     The path of a URL goes before ``?dbname=``, and what ``server_settings`` holds is sent to the
     server beside the database's name (PostgreSQL manual, 54.7, StartupMessage).
     """
-    from asyncpg import connect_utils
-
-    read = connect_utils._parse_connect_dsn_and_args
-    names = inspect.signature(read).parameters
-    addresses, parameters = read(**{name: asked.get(name) for name in names})
+    addresses, parameters = _read_by_asyncpg(asked)
     settings = parameters.server_settings or {}
     if not rewriting.IDENTITY.isdisjoint(settings):
         return replace(said, unknown="server_settings names a database or a role of its own")
@@ -150,6 +146,15 @@ def _target_of_asyncpg(asked: Mapping[str, Any], said: guard.Target) -> guard.Ta
     elif host is not None:
         return replace(said, unknown="host has several values")
     return guard.Target(host, int(port), parameters.database, parameters.user)
+
+
+def _read_by_asyncpg(asked: Mapping[str, Any]) -> Any:
+    """Return asyncpg's own reading of *asked*: the addresses, and the parameters."""
+    from asyncpg import connect_utils
+
+    read = connect_utils._parse_connect_dsn_and_args
+    names = inspect.signature(read).parameters
+    return read(**{name: asked.get(name) for name in names})
 
 
 def _of_socket(file: str) -> tuple[str, int]:
@@ -241,8 +246,11 @@ def _generator(connect: Any) -> Any:
 def _asyncpg(connect: Any) -> Any:
     async def _connect(**kwargs: Any) -> Any:
         __tracebackhide__ = True
-        to = _ask({name: kwargs[name] for name in _DECIDE if name in kwargs}, "asyncpg")
+        asked = {name: kwargs[name] for name in _DECIDE if name in kwargs}
+        to = _ask(asked, "asyncpg")
         if to is not None:
+            if kwargs.get("dsn"):  # its query sets parameters of the server, too
+                kwargs["server_settings"] = _read_by_asyncpg(asked)[1].server_settings
             kwargs = {**dict.fromkeys(kwargs), **rewriting.asyncpg(kwargs, to)}
         return await connect(**kwargs)
 

@@ -249,3 +249,14 @@ async def test_queries_of_the_same_text_in_many_sessions():
             rows = await session.execute(text("select * from made_by_test"))
             assert list(rows.keys()) == [column]
             await session.rollback()
+
+
+async def test_a_url_sets_parameters(pg):
+    """What a URL asks of the server is there, unless an argument asks for something else."""
+    connection = await asyncpg.connect(
+        f"{pg.tcp_url}?application_name=shop&work_mem=3MB", server_settings={"work_mem": "5MB"}
+    )
+
+    assert await connection.fetchval("show application_name") == "shop"
+    assert await connection.fetchval("show work_mem") == "5MB"
+    await connection.close()
