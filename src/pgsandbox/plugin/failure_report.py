@@ -51,13 +51,21 @@ def text_of(
     failure: BaseException,
     *,
     restarts_sequences: bool,
+    moves_clock: bool,
 ) -> str:
     """Return the report's section about one database, from what its endpoint tells."""
     _tell_times(story["statements"])
     lines = list(_refusals(story, places))
     transactions = list(transactions_of(story))
     lines += _bounded(transactions, places, story["left_out"])
-    found = hints.of(failure, story, transactions, places, restarts_sequences=restarts_sequences)
+    found = hints.of(
+        failure,
+        story,
+        transactions,
+        places,
+        restarts_sequences=restarts_sequences,
+        moves_clock=moves_clock,
+    )
     lines += [f"hint: {each}" for each in found]
     return "\n".join(lines)
 

@@ -21,6 +21,13 @@ _EQUAL_TO_ONE = re.compile(r"assert (?:(\d+) == 1\b|1 == (\d+)\b)(?!\.)")
 _OF_IDS = re.compile(r"(?:\b|_)(?:ids?|pk)\b", re.IGNORECASE)
 _COUNTS = re.compile(r"\b(?:count|len|sum|max)\s*\(", re.IGNORECASE)
 _COMPARES_TIMES = re.compile(r"datetime\.|timedelta|\b0(?:\.0)? [<>!]|[<>!]=? 0(?:\.0)?\b")
+_NOW = r"(?:(?:now|transaction_timestamp)\s*\(\s*\)|current_timestamp|localtimestamp)"
+_OLDER_THAN_NOW = re.compile(
+    rf"<=?\s*\(*\s*{_NOW}"
+    rf"|{_NOW}\s*(?:[-+](?:(?!\b(?:where|from|and|or)\b)[^<>=,;])*)?>",
+    re.IGNORECASE,
+)
+_INSERTS = re.compile(r"\bINSERT\s+INTO\b", re.IGNORECASE)
 _LOCKS = re.compile(
     r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|SHARE|KEY\s+SHARE)\b|\A\s*LOCK\b", re.IGNORECASE
 )
@@ -35,10 +42,13 @@ def of(
     places: StatementPlaces,
     *,
     restarts_sequences: bool,
+    moves_clock: bool,
 ) -> Iterator[str]:
     """Yield what may explain *failure*, given the *story* that the endpoint tells."""
     frame = _innermost(failure, places)
     yield from _time_stands_still(failure, story, frame)
+    if not moves_clock:
+        yield from _nothing_is_older(failure, transactions)
     if not restarts_sequences:
         yield from _id_is_not_one(failure, story, frame)
     yield from _nothing_committed_it(failure, transactions, places)
@@ -58,6 +68,23 @@ def _time_stands_still(
             "now() stands still within a test, so times that the database has set are equal. "
             "Set them in the test, or let a factory do so."
         )
+
+
+def _nothing_is_older(failure: BaseException, transactions: Sequence[Transaction]) -> Iterator[str]:
+    if not isinstance(failure, AssertionError):
+        return
+    has_written = False
+    for each in transactions:
+        for one in each.statements if has_written else ():
+            if one["tag"].endswith(" 0") and _OLDER_THAN_NOW.search(one["text"]):
+                yield (
+                    "now() stands still within a test, so no row whose time the database has set "
+                    "in it is older than now(), and a query that looks for such rows found none. "
+                    'With clock = "moving" each transaction has a time of its own.'
+                )
+                return
+        wrote = [*each.writes, *(one for one in each.statements if _INSERTS.search(one["text"]))]
+        has_written = has_written or any(not one["is_undone"] for one in wrote)
 
 
 def _id_is_not_one(failure: BaseException, story: Mapping[str, Any], frame: Any) -> Iterator[str]:

@@ -140,6 +140,7 @@ def _stories(run: Run, failure: BaseException) -> Iterator[tuple[str, str]]:
             run.interceptor.places,
             failure,
             restarts_sequences=run.settings.restart_sequences,
+            moves_clock=run.settings.clock == "moving",
         )
         _, notes = database.describe()
         unseen = run.unseen(run_database)

@@ -33,13 +33,20 @@ def _story(*statements: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def _hints(
-    failing: Callable[[], None], story: dict[str, Any], *, restarts: bool = False
+    failing: Callable[[], None],
+    story: dict[str, Any],
+    *,
+    restarts: bool = False,
+    moves: bool = False,
 ) -> list[str]:
     with pytest.raises(BaseException) as caught:  # noqa: PT011  # of whatever kind
         failing()
     failure = caught.value
     transactions, places = [*transactions_of(story)], StatementPlaces()
-    return list(hints.of(failure, story, transactions, places, restarts_sequences=restarts))
+    found = hints.of(
+        failure, story, transactions, places, restarts_sequences=restarts, moves_clock=moves
+    )
+    return list(found)
 
 
 def _wrong_id() -> None:
@@ -85,6 +92,45 @@ def test_an_id_that_is_not_one() -> None:
 def test_what_is_no_id(failing: Callable[[], None], story: dict[str, Any], restarts: bool) -> None:
     """One of the signs is missing."""
     assert _hints(failing, story, restarts=restarts) == []
+
+
+_DUE = {"connection": "two", "transaction": 1, "tag": "SELECT 0"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select * from jobs where due < now()",
+        "select * from jobs where seen <= (NOW ( ) - $1)",
+        "select * from jobs where current_timestamp - seen > interval '3 s'",
+    ],
+)
+def test_a_query_that_finds_nothing_older_than_now(text: str) -> None:
+    """A queue looks for what was due before its transaction began."""
+    within = _statement("with one as (insert into jobs values (1)) select 1", tag="SELECT 1")
+    asks = _statement(text, **_DUE)
+
+    assert 'clock = "moving"' in _hints(_plain, _story(_INSERT, asks))[0]
+    assert 'clock = "moving"' in _hints(_plain, _story(within, asks))[0]
+
+
+def test_what_does_not_ask_for_older_rows() -> None:
+    """One of the signs is missing."""
+    asks = _statement("select * from jobs where due < now()", **_DUE)
+    found = {**asks, "tag": "SELECT 1"}
+    sets = _statement(
+        "update jobs set due = now() + $1 where id > 3", **{**_DUE, "tag": "UPDATE 0"}
+    )
+    newer = _statement("select * from jobs where made > now() - $1", **_DUE)
+    undone = {**_INSERT, "is_undone": True}
+
+    assert _hints(_plain, _story(_INSERT, asks), moves=True) == []
+    assert _hints(_plain, _story(_INSERT, found)) == []
+    assert _hints(_plain, _story(_INSERT, sets)) == []
+    assert _hints(_plain, _story(_INSERT, newer)) == []
+    assert _hints(_plain, _story(undone, asks)) == []
+    assert _hints(_plain, _story(asks)) == []
+    assert _hints(_nothing_raised, _story(_INSERT, asks)) == []
 
 
 def test_a_lock_that_two_connections_take() -> None:
