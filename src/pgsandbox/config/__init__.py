@@ -1,6 +1,7 @@
 """The settings of a project: each declared once, read from four places, and knowing its source.
 
-* ``discovery``: `find` gives the root of the project that tests belong to;
+* ``discovery``: `find` gives the root of the project that tests belong to, `named_paths` what an
+  argument of pytest names;
 * ``kinds``: what a value may be, and how it is read from TOML and from text;
 * ``declared``: ``Settings``, whose attributes are the declarations of all settings;
 * ``settings``: settings as people read them;
@@ -29,7 +30,7 @@ from pgsandbox.config.declared import (
 )
 
 if TYPE_CHECKING:
-    from pgsandbox.config.discovery import FILE, Search, find, stray_tests
+    from pgsandbox.config.discovery import FILE, Search, find, named_paths, stray_tests
     from pgsandbox.config.reading import read
     from pgsandbox.config.references import failures_told, imported, resolve
     from pgsandbox.config.settings import header_lines, rows
@@ -48,6 +49,7 @@ __all__ = [
     "find",
     "header_lines",
     "imported",
+    "named_paths",
     "read",
     "resolve",
     "rows",
@@ -55,7 +57,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
-    **dict.fromkeys(("FILE", "Search", "find", "stray_tests"), "discovery"),
+    **dict.fromkeys(("FILE", "Search", "find", "named_paths", "stray_tests"), "discovery"),
     "read": "reading",
     **dict.fromkeys(("failures_told", "imported", "resolve"), "references"),
     **dict.fromkeys(("header_lines", "rows"), "settings"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,17 @@ def find(starts: Iterable[Path]) -> Path | None:
             remedy="Run pytest for each by itself, in its own directory.",
         )
     return next((root for root, _ in found.values()), None)
+
+
+def named_paths(folder: Path, name: str) -> list[Path]:
+    """Return what *name*, an argument of pytest or an entry of its ``testpaths``, names there.
+
+    That is nothing for a module's name, and may be many for an entry with wildcards (pytest's
+    manual, ``testpaths``).
+    """
+    if (folder / name).exists():
+        return [folder / name]
+    return [folder / each for each in glob(name, root_dir=folder, recursive=True)]  # noqa: PTH207 - as pytest does
 
 
 def stray_tests(folder: Path, root: Path, held: Path | None) -> ConfigurationError:

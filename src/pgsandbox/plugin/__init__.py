@@ -40,7 +40,6 @@ from __future__ import annotations
 
 import os
 import sys
-from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -133,19 +132,12 @@ def _root_of(pytest_config: pytest.Config, options: Any) -> Path | None:
     named = [str(each).partition("::")[0] for each in getattr(options, "file_or_dir", None) or ()]
     if not named and here == pytest_config.rootpath:
         named = [str(each) for each in pytest_config.getini("testpaths")]
-    tests = [path for each in named for path in _paths(here, each)] or [here]
+    tests = [path for each in named for path in config.named_paths(here, each)] or [here]
     # pytest loads the conftest files of these before it collects anything (its manual, "Initial
     # conftests").
     below = [each for start in tests if start.is_dir() for each in start.glob("test*")]
     found = config.find([*tests, *filter(Path.is_dir, below), here])
     return found or config.find([pytest_config.rootpath])
-
-
-def _paths(here: Path, named: str) -> list[Path]:
-    """What an argument names; nothing if it is a module's name. `testpaths` may have wildcards."""
-    if (here / named).exists():
-        return [here / named]
-    return [Path(each) for each in glob(str(here / named), recursive=True)]  # noqa: PTH207 - as pytest does, also with absolute names
 
 
 def _is_mentioned(flags: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from pgsandbox.cli.init.looking import Looked, is_in_the_way, is_installed
 from pgsandbox.cli.init.proposals import Line, Plan, Proposal
 from pgsandbox.cli.init.pytest_settings import settings_file, settings_in, test_paths
 from pgsandbox.cli.init.reaching import reach
+from pgsandbox.config import named_paths
 from pgsandbox.lint.names import Names
 
 _NO_MODEL = (
@@ -56,11 +57,7 @@ class _Decision:
     def _note_where_pytest_looks(self) -> None:
         root = self.looked.root
         paths = test_paths(root)
-        places = [
-            place.resolve()
-            for each in paths
-            for place in (root.glob(each) if "*" in each else [root / each])
-        ]
+        places = [place.resolve() for each in paths for place in named_paths(root, each)]
         folder = self.folder.resolve()
         if places and not any(folder.is_relative_to(each) for each in places):
             shown = self.looked.shown(self.folder)
@@ -314,7 +311,8 @@ def _folder(looked: Looked) -> tuple[Path, str]:
     tests = root / "tests"
     others = ["test", *test_paths(root)]
     if not tests.is_dir():
-        tests = next((root / each for each in others if (root / each).is_dir()), tests)
+        places = (place for each in others for place in named_paths(root, each))
+        tests = next(filter(Path.is_dir, places), tests)
     if any((tests / name).is_file() for name in ("pytest.ini", "pyproject.toml")):
         return root / "integration_tests", f"for pytest, {tests.name}/ is a project of its own"
     above = [each / "conftest.py" for each in (tests, *tests.parents)]

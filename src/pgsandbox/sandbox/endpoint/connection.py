@@ -20,6 +20,12 @@ Unit = list[tuple[bytes, bytes]]
 or a Flush."""
 
 
+CUT = (b"H", b"")
+"""A Flush that the client has not sent, where its messages are answered before it ends them."""
+_MOST_MESSAGES = 500
+_MOST_BYTES = 1024 * 1024
+
+
 class ClientConnection:
     """The socket of one client, which never blocks."""
 
@@ -33,6 +39,7 @@ class ClientConnection:
         self._size = 0
         self._inbox = bytearray()
         self._unit: Unit = []
+        self._unit_size = 0
 
     def fileno(self) -> int:
         """Return the descriptor of its socket."""
@@ -92,6 +99,9 @@ class ClientConnection:
     def next_unit(self) -> Unit | None:
         """Return the next messages that are answered together, once they are there.
 
+        A client may send statements by the thousand before it ends them with Sync, as it does in
+        ``executemany()``: these come in parts, each after an Execute, with `CUT` at its end.
+
         Raises:
             ProtocolError: the client sent what no client sends.
         """
@@ -105,8 +115,14 @@ class ClientConnection:
             if kind not in _EXTENDED and kind not in _ENDS_A_UNIT:
                 raise messages.ProtocolError(f"invalid frontend message type {kind[0]}")
             self._unit.append(found)
-            if kind in _ENDS_A_UNIT:
-                unit, self._unit = self._unit, []
+            self._unit_size += len(found[1])
+            is_cut = kind == b"E" and (
+                len(self._unit) >= _MOST_MESSAGES or self._unit_size >= _MOST_BYTES
+            )
+            if is_cut:
+                self._unit.append(CUT)
+            if is_cut or kind in _ENDS_A_UNIT:
+                unit, self._unit, self._unit_size = self._unit, [], 0
                 return unit
 
     @property

@@ -195,6 +195,10 @@ class Endpoint:
         if client.connection.is_closed:
             self._drop(client)
             return
+        self.watch_for_sending(client)
+
+    def watch_for_sending(self, client: Client) -> None:
+        """Send what waits for *client* as soon as it takes it."""
         waits_to_send = len(client.connection.outgoing) > 0
         if waits_to_send is client.is_watched_for_sending:
             return

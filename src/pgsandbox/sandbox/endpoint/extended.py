@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.advisory import call_of
-from pgsandbox.sandbox.endpoint.connection import Unit
+from pgsandbox.sandbox.endpoint.connection import CUT, Unit
 from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting, aborted, failure
 from pgsandbox.sandbox.endpoint.notifications import notify_call
@@ -99,6 +99,8 @@ class ExtendedQueries:
         self._segment = _Segment()
         self._skips = False
         """Whether a message failed, so that everything is skipped up to the next Sync."""
+        self._runs_to_its_end = False
+        """Whether each portal of the messages at hand gives all its rows before they end."""
 
     @property
     def portals(self) -> list[str]:
@@ -115,27 +117,28 @@ class ExtendedQueries:
         Raises:
             Waiting: the client has to wait for another one; the rest of the unit is in it.
         """
-        while unit:
-            kind, body = unit[0]
+        self._runs_to_its_end = (unit[-1][0] == b"S" or unit[-1] is CUT) and all(
+            body[-4:] == b"\0\0\0\0" for kind, body in unit if kind == b"E"
+        )
+        for place, (kind, body) in enumerate(unit):
             if kind == b"S":
                 self._sync()
             elif not self._skips:
                 try:
-                    self._message(kind, body, unit)
+                    self._message(kind, body)
                 except Waiting as waiting:
-                    waiting.unit = unit
+                    waiting.unit = unit[place:]
                     raise
                 except (StatementFailed, ServerError) as failed:
                     self.fail(self._backend.response_to(failed))
                 if self._backend.copy is not None:
                     return  # the Sync that follows is ignored (manual, 53.2.6)
-            unit = unit[1:]
 
-    def _message(self, kind: bytes, body: bytes, unit: Unit) -> None:
+    def _message(self, kind: bytes, body: bytes) -> None:
         if kind == b"P":
             self._parse(body)
         elif kind == b"B":
-            self._bind(body, unit)
+            self._bind(body)
         elif kind == b"D":
             self._describe(body)
         elif kind == b"E":
@@ -235,7 +238,7 @@ class ExtendedQueries:
         before, prepared.request = prepared.request, messages.message(b"P", b"".join(parts))
         return prepared.request != before
 
-    def _bind(self, body: bytes, unit: Unit) -> None:
+    def _bind(self, body: bytes) -> None:
         portal, position = messages.string(body)
         name, position = messages.string(body, position)
         prepared = self._prepared(name)
@@ -252,7 +255,7 @@ class ExtendedQueries:
             self._backend.database.held.pop(prepared.name, None)
             close = messages.close(b"S", prepared.name)
             self._backend.current().server.queue_messages(close)
-        server_name = self._server_name(portal, unit, prepared.statement)
+        server_name = self._server_name(portal, prepared.statement)
         self._ensure(prepared)  # what was sent for that name may have ended an unnamed one
         if not portal:
             self._close_unnamed(keeping=server_name)
@@ -571,7 +574,7 @@ class ExtendedQueries:
             if portal.name and server is not None and not server.is_lost:
                 server.queue_messages(messages.close(b"P", portal.name))
 
-    def _server_name(self, portal: bytes, unit: Unit, statement: Statement) -> bytes:
+    def _server_name(self, portal: bytes, statement: Statement) -> bytes:
         """Return a name for *portal* on the server that nothing overwrites before it is run."""
         if portal:
             server_name = self._backend.objects.cursor_name(portal)
@@ -583,10 +586,7 @@ class ExtendedQueries:
             ):
                 server_name += f"_pgsandbox_{self._backend.client.number}".encode()
             return server_name
-        runs_to_its_end = unit[-1][0] == b"S" and all(
-            body[-4:] == b"\0\0\0\0" for kind, body in unit if kind == b"E"
-        )
-        if runs_to_its_end and not _is_asked_first(statement):
+        if self._runs_to_its_end and not _is_asked_first(statement):
             return b""
         name = f"pgsandbox_portal_{self._backend.client.number}".encode()
         self._flush()

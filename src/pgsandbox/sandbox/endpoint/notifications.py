@@ -144,15 +144,23 @@ class Notifications:
         for channel, payload in said:
             message = messages.notification(pid, channel, payload)
             for other in self._backend.database.backends:
-                other.notifications.hear(channel, message, is_own=other is self._backend)
+                other.notifications.hear(channel, message)
+        for other in self._backend.database.backends:
+            if other is not self._backend:
+                other.notifications.deliver_at_once()
 
-    def hear(self, channel: str, message: bytes, *, is_own: bool) -> None:
-        """Take a notification, and tell it at once to a client that waits for nothing else."""
+    def hear(self, channel: str, message: bytes) -> None:
+        """Take a notification, for when the client is told."""
         if channel in self._channels:
             self._queue.append(message)
-            if not is_own and self._backend.client.is_idle:
-                self.deliver()
-                self._backend.client.connection.flush()
+
+    def deliver_at_once(self) -> None:
+        """Tell a client that waits for nothing else, who has to read some before it gets more."""
+        client = self._backend.client
+        if self._queue and client.is_idle:
+            self.deliver()
+            client.connection.flush()
+            client.endpoint.watch_for_sending(client)
 
     def deliver(self) -> None:
         """Tell the client what it has not heard, unless it is in a transaction."""

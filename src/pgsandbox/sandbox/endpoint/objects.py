@@ -388,12 +388,7 @@ class TemporaryTables:
         """Hide what belongs to others, and show what belongs to *backend*."""
         if self._shown_to is backend and not self._is_stale:
             return
-        if self._is_stale:
-            found = self._look(transaction)
-            self._is_stale = False
-            self._tables = {oid: each for oid, each in self._tables.items() if oid in found}
-            for oid, each in self._tables.items():
-                each.is_hidden = found[oid][0] != each.name
+        self._look_again(transaction)
         self._shown_to = backend
         commands = []
         for oid, each in self._tables.items():
@@ -413,8 +408,19 @@ class TemporaryTables:
             commands = [*transaction.settings.own_role(), *commands]
             transaction.server.queue("; ".join(commands))
 
+    def _look_again(self, transaction: TestTransaction) -> None:
+        """Forget what a rollback has taken away."""
+        if not self._is_stale:
+            return
+        found = self._look(transaction)
+        self._is_stale = False
+        self._tables = {oid: each for oid, each in self._tables.items() if oid in found}
+        for oid, each in self._tables.items():
+            each.is_hidden = found[oid][0] != each.name
+
     def commit(self, backend: Backend) -> None:
         """Do what ON COMMIT says of the tables of *backend*."""
+        self._look_again(backend.current())
         mine = [each for each in self._tables.values() if each.owner is backend]
         for word, sql in (("DELETE", "DELETE FROM"), ("DROP", "DROP TABLE")):
             names = [identifier(each.name) for each in mine if each.on_commit == word]
@@ -424,6 +430,7 @@ class TemporaryTables:
 
     def drop_all(self, backend: Backend) -> None:
         """Drop the tables of *backend*."""
+        self._look_again(backend.current())
         mine = [each for each in self._tables.values() if each.owner is backend]
         names = [f"pg_temp.{identifier(each.name)}" for each in mine if each.kind == "TABLE"]
         drops = [f"DROP TABLE IF EXISTS {', '.join(names)} CASCADE"] if names else []

@@ -175,8 +175,7 @@ class SavepointStack:
         are immediate initially, so the others are restored by name (PostgreSQL manual, SET
         CONSTRAINTS). A failed check leaves the transaction as it was.
         """
-        deferred = ", ".join(self.constraints.initially_deferred)
-        restore = f"; SET CONSTRAINTS {deferred} DEFERRED" if deferred else ""
+        restore = f"; {self.constraints.to_defer}" if self.constraints.to_defer else ""
         try:
             yield Run(
                 f"SAVEPOINT pgsandbox_check; SET CONSTRAINTS ALL IMMEDIATE{restore}; "

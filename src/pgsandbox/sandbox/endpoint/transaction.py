@@ -192,10 +192,8 @@ class TestTransaction:
             return
         self._constraint_modes = wanted
         constraints = self.stack.constraints
-        if constraints.initially_deferred:
-            self.server.queue(
-                f"SET CONSTRAINTS {', '.join(constraints.initially_deferred)} DEFERRED"
-            )
+        if constraints.to_defer:
+            self.server.queue(constraints.to_defer)
         if constraints.initially_immediate:
             names = ", ".join(constraints.initially_immediate)
             self._try_constraint_mode(f"SET CONSTRAINTS {names} IMMEDIATE")

@@ -91,6 +91,21 @@ def on_commit_delete_rows(stage, driver):
 
 
 @on(*SYNC)
+def on_commit_of_what_was_rolled_back(stage, driver):
+    """It is not there when the next transaction ends, nor when the connection does."""
+    one = stage.open(driver, autocommit=True)
+    for action in ("DROP", "DELETE ROWS"):
+        make = f"CREATE TEMP TABLE scratch (a int) ON COMMIT {action}"
+        _play(stage, one, "BEGIN", make, "ROLLBACK", "SELECT 1", "NOTIFY heard", "BEGIN", "COMMIT")
+        _play(stage, one, "BEGIN", "SAVEPOINT s", make, "ROLLBACK TO s", "COMMIT", "SELECT 2")
+    function = "CREATE FUNCTION pg_temp.three() RETURNS int LANGUAGE sql RETURN 3"
+    _play(stage, one, "BEGIN", function, "SELECT pg_temp.three()", "ROLLBACK")
+    one.close()
+    two = stage.open(driver, autocommit=True)
+    _play(stage, two, "SELECT 4", "BEGIN", "COMMIT")
+
+
+@on(*SYNC)
 def on_commit_of_another(stage, driver):
     """The other connection's commit empties nothing."""
     one, two = stage.open(driver), stage.open(driver)

@@ -407,7 +407,7 @@ def test_the_first_test_goes_where_pytest_looks(
 ) -> None:
     """Where there is no folder tests, `testpaths` says which one is."""
     plain = {each: text for each, text in _PLAIN.items() if not each.startswith("tests/")}
-    ini = "[pytest]\ntestpaths = backend/tests\n"
+    ini = "[pytest]\ntestpaths = backen?/tests\n"
     written({**plain, "pytest.ini": ini, "backend/tests/test_one.py": "def test_one(): pass\n"})
     main(["init", "--json", "--dry-run"])
     found = json.loads(capsys.readouterr().out)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pgsandbox.cli.project import settings_of
-from pgsandbox.config import Search, find, read
+from pgsandbox.config import Search, find, named_paths, read
 from pgsandbox.errors import ConfigurationError
 
 TABLE = '[tool.pgsandbox]\nmetadata = "app.db:Base"\n'
@@ -44,6 +44,30 @@ def test_the_nearest_table_upwards_counts(write, tmp_path):
     assert find([tmp_path / "back/tests/test_a.py"]) == tmp_path / "back"
     assert find([tmp_path / "front/tests"]) == tmp_path
     assert find([tmp_path / "not/there"]) == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("front/tests", ["front/tests"]),
+        ("*/tests", ["back [1]/tests", "front/tests"]),
+        ("fr?nt/tests", ["front/tests"]),
+        ("[f]ront/**/test_a.py", ["front/tests/test_a.py"]),
+        ("back [1]/tests", ["back [1]/tests"]),
+        ("package.module", []),
+    ],
+)
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_what_pytest_is_given_names_paths(write, tmp_path, name, found, is_absolute):
+    """As it stands there, or by wildcards; also below a folder whose name has some."""
+    folder = tmp_path / "a[b]"
+    write({f"a[b]/{each}/tests/test_a.py": "" for each in ("front", "back [1]")})
+    if is_absolute:
+        above = folder if (folder / name).exists() else tmp_path / "a[[]b]"
+        name = str(above / name)
+    paths = named_paths(folder, name)
+
+    assert sorted(each.resolve() for each in paths) == [folder / each for each in found]
 
 
 def test_nothing_is_found_where_nothing_is_configured(write, tmp_path):

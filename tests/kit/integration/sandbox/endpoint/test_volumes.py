@@ -173,6 +173,23 @@ def test_who_does_not_read_keeps_no_new_client_waiting(fresh: Sandbox) -> None:
     assert reader.until("Z")[-2].text == "SELECT 100000"
 
 
+@pytest.mark.parametrize(
+    ("count", "size"), [(2_000, 1), (200, 5_000)], ids=["many small", "some large"]
+)
+def test_who_only_listens_hears_of_everything(sandbox: Sandbox, count: int, size: int) -> None:
+    """Although it says nothing, and has not read what came before."""
+    listener, client = sandbox.client(), sandbox.client()
+    listener.run("LISTEN heard")
+    call = f"pg_notify('heard', repeat('x', {size}) || number)"
+    client.run(f"SELECT {call} FROM generate_series(1, {count}) number")
+    assert client.value("SELECT 2") == "2"
+    heard = [listener.next() for _ in range(count)]
+
+    assert {each.kind for each in heard} == {"A"}
+    assert heard[-1].body.endswith(f"x{count}\0".encode())
+    assert listener.is_silent()
+
+
 def test_rows_are_streamed_while_others_work(sandbox: Sandbox) -> None:
     """psycopg's stream(), with statements of another connection between the rows."""
     with (

@@ -106,7 +106,8 @@ class Ledger:
     ) -> None:
         self.autocommit = autocommit
         self.server = Server()
-        self.stack = SavepointStack(Constraints(deferred, ("public.c",) if deferred else ()))
+        names = (("public.c",), ("public.d",)) if deferred else ((), ())
+        self.stack = SavepointStack(Constraints(deferred, *names))
         self.connections = [
             ClientSession(f"connection {place}", is_arranging=place == arranging)
             for place in range(connections)
