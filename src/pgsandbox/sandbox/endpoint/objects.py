@@ -135,6 +135,8 @@ class SessionObjects:
         if (
             name is not None
             and not self._is_named
+            # What is bound to an unnamed portal by now would be lost.
+            and statement.kind not in (Kind.DECLARE, Kind.CURSOR)
             and (_names_the_application(statement) or backend.database.may_name(statement))
         ):
             self._is_named = True

@@ -15,6 +15,7 @@ from tests.kit.integration.sandbox.endpoint.wire import (
     Wire,
     bind,
     cancel_request,
+    describe,
     errors,
     execute,
     extended,
@@ -203,6 +204,17 @@ def test_a_client_finds_its_own_name(
         client.run("COMMIT" if begins else "SELECT 1")
 
     assert heard == [("one",), ("other",), ("one",)]
+
+
+@pytest.mark.parametrize("name", ["current_setting('application_name')", "count(*)"])
+def test_a_cursor_may_ask_for_the_name(sandbox: Sandbox, name: str) -> None:
+    """What its statement was bound to is there when it is executed."""
+    client = sandbox.client(application_name="one")
+    client.run("BEGIN")
+    client.ask(parse(f"DECLARE c CURSOR FOR SELECT {name} FROM pg_stat_activity") + SYNC)
+    client.ask(bind() + describe("P") + execute() + SYNC)
+
+    assert len(client.rows("FETCH ALL FROM c")) >= 1
 
 
 CLOCKS = ["idle_in_transaction_session_timeout", "transaction_timeout", "idle_session_timeout"]
