@@ -72,10 +72,11 @@ def everything(session: nox.Session) -> None:
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """The unit tests, which can't open a database."""
+    """The unit tests, which can't open a database; on workers unless words say what to run."""
     install(session, *FOR_TESTS)
     install_checkout(session)
-    session.run("pytest", *selection(session, UNIT_TESTS))
+    all_of_them = () if session.posargs else (*workers(), "-m", "not nightly")
+    session.run("pytest", *all_of_them, *selection(session, UNIT_TESTS))
 
 
 @nox.session
