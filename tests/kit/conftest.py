@@ -9,8 +9,6 @@ from pgsandbox.cli import project
 from pgsandbox.plugin.active import ActivePlugin
 from tests.kit import forks
 
-_what_is_measured = os.environ.get(forks.MEASURED)
-
 
 @pytest.fixture(scope="session", autouse=True)
 def drivers_are_free(pytestconfig: pytest.Config) -> None:
@@ -27,10 +25,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     Nearly all that runs of projects start are endpoints: to measure each would take a third of the
     time of the suite, and find the same lines again. Forks are measured by themselves.
     """
-    if _what_is_measured is None:
+    if forks.what_is_measured is None:
         return
     if item.get_closest_marker("measured_whole"):
-        os.environ[forks.MEASURED] = _what_is_measured
+        os.environ[forks.MEASURED] = forks.what_is_measured
     else:
         os.environ.pop(forks.MEASURED, None)
 

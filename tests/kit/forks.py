@@ -52,7 +52,7 @@ _IMPORTED = (
 """What every run of the kit's plugin imports; nothing that it imports at need only."""
 MEASURED = "COVERAGE_PROCESS_CONFIG"
 """Where coverage.py's patch for subprocesses tells them what to measure."""
-_what_is_measured = os.environ.get(MEASURED)
+what_is_measured = os.environ.get(MEASURED)
 """What this process was told; tests take it out of their environment (`tests/kit/conftest.py`)."""
 _ROOT = Path(__file__).parents[2]
 _OURS_TO_SET = frozenset({"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"})
@@ -100,7 +100,7 @@ class Forks:
             TimeoutError: it did not end in time, and was killed with its process group.
         """
         with self._lock:
-            words = list(command), str(cwd), dict(environ), _what_is_measured
+            words = list(command), str(cwd), dict(environ), what_is_measured
             asked = json.dumps(words).encode()
             socket.send_fds(self._socket, [b"%10d" % len(asked)], [each.fileno() for each in files])
             self._socket.sendall(asked)

@@ -30,11 +30,11 @@ def _inserts(count: int, *, first: int = 1000, name: str = "") -> bytes:
     )
 
 
-def _asked(client: Wire, request: bytes) -> list[Message]:
-    """The answers to *request*, which are read while it is sent."""
+def _asked(client: Wire, request: bytes, last: str = "Z") -> list[Message]:
+    """The answers to *request* up to the *last* one, which are read while it is sent."""
     sending = threading.Thread(target=client.send, args=(request,))
     sending.start()
-    heard = client.until("Z")
+    heard = client.until(last)
     sending.join()
     return heard
 
@@ -91,13 +91,7 @@ def test_one_that_fails_undoes_them_all(sandbox: Sandbox, begin: str, broken: in
         each.run(begin)
         again = bind("insert", "", "1000", "again") + execute()
         request = PREPARED + _inserts(broken) + again + _inserts(2_000, first=20_000)
-        sending = threading.Thread(target=each.send, args=(request,))
-        sending.start()
-        told = each.until("E")
-        sending.join()
-        each.send(SYNC)
-        told += each.until("Z")
-        heard.append(told)
+        heard.append(_asked(each, request, "E") + _asked(each, SYNC))
         each.run("ROLLBACK")
         assert each.value("SELECT count(*) FROM items WHERE id >= 1000") == "0"
 
