@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from pgsandbox.cli import project
+from pgsandbox.cli.init import interpreter
 from pgsandbox.plugin.active import ActivePlugin
 from tests.kit import forks
 
@@ -31,6 +32,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         os.environ[forks.MEASURED] = forks.what_is_measured
     else:
         os.environ.pop(forks.MEASURED, None)
+
+
+@pytest.fixture
+def programs_are_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``pgsandbox init`` starts has made its imports."""
+    monkeypatch.setattr(interpreter, "run", forks.run)
 
 
 @pytest.fixture(autouse=True)

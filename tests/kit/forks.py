@@ -9,8 +9,9 @@ What a fork can't show is how a fresh interpreter begins. `run` starts one where
 says something to Python itself, and always where ``KIT_TESTS_FRESH`` is set, as it is in
 ``nox -s nightly``.
 
-Where coverage is measured, each fork is, from its first line on; not what it starts in its turn,
-an endpoint say, unless the environment that it is given asks for that.
+Where coverage is measured, the process that is forked is, and so each fork, from its first line
+on; not what it starts in its turn, an endpoint say, unless the environment that it is given asks
+for that.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import atexit
 import contextlib
 import gc
 import importlib
+import itertools
 import json
 import os
 import random
+import re
 import runpy
 import select
 import signal
@@ -31,6 +34,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -50,6 +54,13 @@ _IMPORTED = (
     *("pgsandbox.plugin.active", "pgsandbox.plugin.fixtures"),
 )
 """What every run of the kit's plugin imports; nothing that it imports at need only."""
+_OF_SOME = ("alembic.command", "alembic.config", "factory.alchemy", "flask_sqlalchemy")
+"""What takes long to import, of the libraries that projects use."""
+_ANNOUNCED = tuple(
+    sorted({each.module for each in entry_points(group="pytest11")} - {"pgsandbox.plugin"})
+)
+"""The plugins that pytest imports by itself."""
+_USES_SOME = re.compile(rb"\b(alembic|factory|flask)")
 MEASURED = "COVERAGE_PROCESS_CONFIG"
 """Where coverage.py's patch for subprocesses tells them what to measure."""
 what_is_measured = os.environ.get(MEASURED)
@@ -63,16 +74,16 @@ _TO_BEGIN = 120
 
 
 class Forks:
-    """The process that is forked, from the first run to the end of this one."""
+    """A process that is forked, from the first run that needs it to the end of this one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *more: str) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            environ = {name: os.environ[name] for name in os.environ if name != MEASURED}
+            measured = {} if what_is_measured is None else {MEASURED: what_is_measured}
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                [sys.executable, "-m", __name__, str(theirs.fileno()), *more],
                 cwd=_ROOT,
-                env=environ,
+                env=os.environ | measured,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
@@ -92,7 +103,7 @@ class Forks:
         cwd: Path,
         environ: Mapping[str, str],
         files: tuple[TextIO, TextIO],
-        seconds: float,
+        seconds: float | None,
     ) -> int:
         """Return the exit code of a fork; *command* is a module and its arguments.
 
@@ -100,8 +111,7 @@ class Forks:
             TimeoutError: it did not end in time, and was killed with its process group.
         """
         with self._lock:
-            words = list(command), str(cwd), dict(environ), what_is_measured
-            asked = json.dumps(words).encode()
+            asked = json.dumps([list(command), str(cwd), dict(environ)]).encode()
             socket.send_fds(self._socket, [b"%10d" % len(asked)], [each.fileno() for each in files])
             self._socket.sendall(asked)
             self._socket.settimeout(_TO_BEGIN)
@@ -127,7 +137,8 @@ class Forks:
             self._process.wait()
 
 
-_forks: list[Forks] = []
+_forks: dict[tuple[str, ...], Forks] = {}
+"""By what they have imported beside what every run needs."""
 
 
 def run(
@@ -135,7 +146,7 @@ def run(
     *arguments: str,
     cwd: Path,
     environ: Mapping[str, str],
-    seconds: float,
+    seconds: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Return what ``python -m`` *module* has said, and how it has ended, in a process of its own.
 
@@ -149,23 +160,31 @@ def run(
         if name.startswith("PYTHON") and name not in _OURS_TO_SET
     ):
         return run_fresh(*command, cwd=cwd, environ=environ, seconds=seconds)
-    if not _forks or not _forks[0].is_ours:
-        _forks[:] = [Forks()]
+    more = _OF_SOME if _uses_some(cwd) else ()
+    if module == "pytest" and not environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
+        more += _ANNOUNCED
+    if more not in _forks or not _forks[more].is_ours:
+        _forks[more] = Forks(*more)
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as out,
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as err,
     ):
         code: int | None = None
         with contextlib.suppress(TimeoutError):
-            code = _forks[0].run(command, cwd, environ, (out, err), seconds)
+            code = _forks[more].run(command, cwd, environ, (out, err), seconds)
         said = [each.read() for each in (out, err) if each.seek(0) == 0]
     if code is None:
-        raise subprocess.TimeoutExpired(command, seconds, *said)
+        raise subprocess.TimeoutExpired(command, seconds or 0, *said)
     return subprocess.CompletedProcess(command, code, *said)
 
 
+def _uses_some(project: Path) -> bool:
+    texts = itertools.chain(project.rglob("*.py"), project.rglob("*.toml"))
+    return any(_USES_SOME.search(each.read_bytes()) for each in texts if each.is_file())
+
+
 def run_fresh(
-    *command: str, cwd: Path, environ: Mapping[str, str], seconds: float
+    *command: str, cwd: Path, environ: Mapping[str, str], seconds: float | None
 ) -> subprocess.CompletedProcess[str]:
     """Return the same of a process with an interpreter of its own."""
     process = start_fresh(*command, cwd=cwd, environ=environ)
@@ -230,9 +249,7 @@ def _end_with(asked: socket.socket, pid: int) -> None:
         os.close(ended)
 
 
-def become(
-    files: list[int], command: list[str], cwd: str, environ: dict[str, str], measured: str | None
-) -> None:
+def become(files: list[int], command: list[str], cwd: str, environ: dict[str, str]) -> None:
     """Let this process be as ``python -m`` *command* would find itself."""
     os.setsid()
     os.chdir(cwd)
@@ -242,17 +259,14 @@ def become(
         os.dup2(descriptor, ours)
         os.close(descriptor)
     random.seed()
+    if "faker.generator" in sys.modules:
+        sys.modules["faker.generator"].random.seed()
     sys.argv = ["-m", *command[1:]]
     sys.orig_argv = [sys.executable, "-m", *command]
     sys.path[:0] = [cwd, *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
     sys.dont_write_bytecode = bool(environ.get("PYTHONDONTWRITEBYTECODE"))
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
-    if measured is not None:
-        os.environ[MEASURED] = measured
-        coverage.process_startup()
-        if MEASURED not in environ:
-            del os.environ[MEASURED]
 
 
 def _exactly(source: socket.socket, count: int) -> bytes:
@@ -265,25 +279,28 @@ def _exactly(source: socket.socket, count: int) -> bytes:
     return received
 
 
-def _prepare() -> None:
-    for name in _IMPORTED:
+def _prepare(more: Sequence[str]) -> None:
+    for name in (*_IMPORTED, *more):
         importlib.import_module(name)
     from _pytest.assertion.rewrite import AssertionRewritingHook
 
     # pytest warns of a plugin that was imported before it could rewrite its assertions.
-    for name in ("pgsandbox", "pgsandbox.plugin", "asyncio"):
+    packages = {name for name in sys.modules if "." not in name}
+    for name in {"pgsandbox.plugin", *_ANNOUNCED} & {*sys.modules} | packages:
         loader: Any = AssertionRewritingHook.__new__(AssertionRewritingHook)
         sys.modules[name].__loader__ = loader
     # No program that is run here should find this project's tests.
     del sys.path[0]
     for name in [each for each in sys.modules if each.partition(".")[0] == "tests"]:
         del sys.modules[name]
+    if (measuring := coverage.Coverage.current()) is not None:
+        measuring.save()  # what the imports ran, once, and not for each fork
     gc.collect()
     gc.freeze()
 
 
 if __name__ == "__main__":
-    _prepare()
+    _prepare(sys.argv[2:])
     asked = serve(socket.socket(fileno=int(sys.argv[1])))
     if asked is not None:
         request, files = asked

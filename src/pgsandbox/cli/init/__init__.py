@@ -4,8 +4,10 @@ It looks, shows what it would write with the reason for each line, writes after 
 one test. It changes no line that is there.
 
 * ``proposals``: a file that would be written, with the reason for each line;
+* ``interpreter``: a Python module run as a program;
 * ``importing``: the one step that imports the project, in a process of its own;
 * ``imported_objects``: what that process finds: tables, engines, mapped classes;
+* ``importing_process``: it itself, which refuses every connection;
 * ``places``: the project's root and files;
 * ``pytest_settings``: the settings of pytest itself;
 * ``pytest_env``: the environment variables that pytest-env gives the tests;

@@ -1,25 +1,20 @@
-"""The one step that imports anything of a project, in a process of its own.
-
-``imported`` starts it and returns what it saw. There, ``answer`` refuses every connection, imports,
-and writes an object of JSON to the file that it is given.
-"""
+"""The one step that imports anything of a project, which ``importing_process`` does."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+from pgsandbox.cli.init import interpreter
 
 _SECONDS = 120
-_PROGRAM = "import sys; from pgsandbox.cli.init.importing import answer; answer(sys.argv[1])"
+_PROGRAM = "pgsandbox.cli.init.importing_process"
 
 
 @dataclass(frozen=True)
@@ -72,82 +67,18 @@ def imported(
             "factory": factory,
         }
         try:
-            done = subprocess.run(
-                [sys.executable, "-c", _PROGRAM, json.dumps(request)],
+            done = interpreter.run(
+                _PROGRAM,
+                json.dumps(request),
                 cwd=root,
-                env={**os.environ, **environ},
-                capture_output=True,
-                timeout=_SECONDS,
-                check=False,
+                environ={**os.environ, **environ},
+                seconds=_SECONDS,
             )
         except subprocess.TimeoutExpired:
             why = f"importing took longer than {_SECONDS} seconds"
             return Imported(error=why, has_ended=True)
         if not answer.is_file():
-            said = done.stderr.decode(errors="replace").strip().splitlines()
+            said = done.stderr.strip().splitlines()
             why = f"importing ended the process: {said[-1] if said else ''}"
             return Imported(error=why, has_ended=True)
         return Imported(**json.loads(answer.read_text("utf-8")))
-
-
-def refuse_connections() -> None:
-    """Let nothing in this process connect to anything: no engine, no driver, no socket, no SQLite.
-
-    The process is ours and ends after the import, so that what libpq would do past Python's sockets
-    can be replaced where the drivers offer it.
-    """
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    sys.addaudithook(_refuse_audited)
-    event.listen(Engine, "do_connect", _refuse)
-    for name, places in _OF_LIBPQ.items():
-        if importlib.util.find_spec(name) is None:
-            continue
-        module = importlib.import_module(name)
-        for place in places:
-            owner, _, attribute = place.rpartition(".")
-            setattr(getattr(module, owner) if owner else module, attribute, _refuse)
-
-
-_OF_LIBPQ = {
-    "psycopg2": ("connect",),
-    "psycopg": ("connect", "Connection.connect", "AsyncConnection.connect"),
-}
-
-
-class Refused(ConnectionRefusedError):
-    """What the project's code gets from whatever it tries to connect to."""
-
-
-def _refuse(*_: Any, **__: Any) -> NoReturn:
-    raise Refused("pgsandbox init imports, and connects to nothing")
-
-
-def _refuse_audited(event: str, _: Any) -> None:
-    if event in ("socket.connect", "sqlite3.connect"):
-        _refuse()
-
-
-def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
-    from pgsandbox.cli.init import imported_objects
-
-    root = Path(request["root"])
-    for path in reversed(request["paths"]):
-        sys.path.insert(0, path)
-    refuse_connections()
-    try:
-        seen = imported_objects.seen(root, request["references"], request["others"])
-        if request["factory"]:
-            seen |= imported_objects.called(root, request["factory"], Refused)
-        return seen
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # a project's module may raise anything
-        return imported_objects.failure(root, error)
-
-
-def answer(text: str) -> None:
-    """Do what the request *text* asks for, write the answer to its file, and end the process."""
-    request = json.loads(text)
-    Path(request["answer"]).write_text(json.dumps(_answer(request)), "utf-8")
-    # What the application started when it was imported is not waited for.
-    os._exit(0)

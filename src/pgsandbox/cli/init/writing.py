@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pgsandbox.cli.init import interpreter
 from pgsandbox.cli.init.proposals import Proposal
 from pgsandbox.errors import ConfigurationError, Fact
 
@@ -57,14 +56,8 @@ def run(root: Path, test: Path) -> Ran:
     """Run the first test as its author would, but without a threshold for coverage."""
     started = time.monotonic()
     more = ["--no-cov"] if importlib.util.find_spec("pytest_cov") else []
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", str(test.relative_to(root)), "-q", *more],
-        cwd=root,
-        env={**os.environ, "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ("pytest", str(test.relative_to(root)), "-q", *more)
+    done = interpreter.run(*words, cwd=root, environ={**os.environ, "NO_COLOR": "1"})
     seconds = time.monotonic() - started
     return Ran(done.returncode == 0, seconds, f"{done.stdout}{done.stderr}")
 

@@ -16,6 +16,9 @@ import pytest
 
 from pgsandbox.cli import main
 from tests.kit.integration.recorded import EXAMPLES, recorded
+from tests.kit.nightly import by_night
+
+pytestmark = pytest.mark.usefixtures("programs_are_forked")
 
 Files = dict[str, str]
 
@@ -167,7 +170,6 @@ def contents(folder: Path) -> dict[str, str]:
 _AT_ONCE = (
     "flask, configuration by name",
     "fastapi, asynchronous",
-    "plain, src layout",
 )
 
 
@@ -471,8 +473,8 @@ _FACTORY = """
 
 @pytest.mark.parametrize(
     ("line", "code"),
-    [("", 0), ("os.environ['SHOP_SECRET']", 0)],
-    ids=["at once", "with a variable"],
+    [("os.environ['SHOP_SECRET']", 0), *by_night(("", 0))],
+    ids=["with a variable", "at once"],
 )
 def test_a_factory_that_can_be_called_is_the_setting_app(
     written: Written, capsys: pytest.CaptureFixture[str], line: str, code: int

@@ -4,6 +4,8 @@ import pytest
 
 from pgsandbox.cli.init.importing import imported
 
+pytestmark = pytest.mark.usefixtures("programs_are_forked")
+
 BASE = """
 from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
