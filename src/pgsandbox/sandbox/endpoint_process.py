@@ -165,6 +165,11 @@ class EndpointProcess:
         """In a forked child: hold nothing of it, so that it ends with the parent."""
         self._control.close()
 
+    def begin_to_close(self) -> None:
+        """Let the process end, and its session with it, and don't wait for that."""
+        if self.is_ours:
+            self._control.close()
+
     def close(self) -> None:
         """End the process, and remove its folder."""
         if not self.is_ours:

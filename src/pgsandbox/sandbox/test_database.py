@@ -163,6 +163,11 @@ class TestDatabase:
                 self.close()
                 self.has_lost_data = True
 
+    def begin_to_close(self) -> None:
+        """Let the endpoint end its session, without waiting; nothing can be asked any more."""
+        if self.endpoint is not None:
+            self.endpoint.begin_to_close()
+
     def close(self) -> None:
         """End the endpoint."""
         if self.endpoint is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -37,13 +38,20 @@ def on(*drivers: str | tuple[str, ...]) -> Callable[[Any], Any]:
     return mark
 
 
-def behaviours() -> Iterator[Behaviour]:
-    """Return all, area by area, in the order in which they are written."""
+def behaviours(*, in_turn: bool = False) -> Iterator[Behaviour]:
+    """Return all, area by area, in the order in which they are written.
+
+    Each has one of its drivers if they take it *in turn*, or else every one.
+    """
+    turn = itertools.count()
     for module in sorted(each.name for each in iter_modules(areas.__path__)):
         for body in list(vars(import_module(f"areas.{module}")).values()):
             if getattr(body, "__module__", "") != f"areas.{module}" or not callable(body):
                 continue
             if body.__name__.startswith("_") or isinstance(body, type):
                 continue
-            for drivers in getattr(body, "drivers", [()]):
+            choices = getattr(body, "drivers", [()])
+            if in_turn:
+                choices = [choices[next(turn) % len(choices)]]
+            for drivers in choices:
                 yield Behaviour(module, body, drivers)

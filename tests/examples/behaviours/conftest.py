@@ -24,6 +24,7 @@ def pytest_addoption(parser):
     group.addoption("--patience", type=float, default=30.0, help="seconds before a test hangs")
     group.addoption("--programs", type=int, default=20, help="how many random programs")
     group.addoption("--seed", type=int, default=1, help="the first program's seed")
+    group.addoption("--in-turn", action="store_true", help="one driver for each behaviour")
     group.addoption("--planted", action="store_true", help="play what differs on purpose, too")
 
 

@@ -10,8 +10,9 @@ needs what stands above is handed it, and names it for type checking only.
 The process:
 
 * `__main__` begins it, and ends it when the test process is gone.
-* `endpoint` is its loop. It accepts clients, wakes them, hears requests to cancel, and does what
-  the test process asks for, whose end of the talk is ``sandbox.endpoint_process``.
+* `endpoint` is its loop. It accepts clients, wakes them, and hears requests to cancel.
+* `calls` does what the test process asks for, whose end of the talk is
+  ``sandbox.endpoint_process``.
 * `database` is the test database: the running test, what fixtures of wider scopes have made, and
   the end of a test. All clients share it. `routines` lets its functions and triggers notify them.
 
@@ -19,8 +20,11 @@ A client:
 
 * `client` lets one in, hands its messages on, and lets it wait for another client.
 * `backend` is the session that it has, and decides what reaches the server.
+* `ordinary` is the short way of what only reads or writes rows in a calm moment.
 * `simple` answers simple queries; `extended` answers Parse, Bind, Execute and their kind. `copying`
   takes the rows of a COPY.
+* `portals` holds what it has bound to parameters. `prepared` holds what it has prepared, and knows
+  what the server has of that, since others use the same names.
 * `session_statements` answers what belongs to one session, and is not sent; `control` answers
   transaction control.
 * `objects` keeps its cursors and temporary tables, `sequence_values` what sequences gave it,
@@ -38,6 +42,7 @@ A test:
   commit has to check.
 * `ledger` knows what the server said to each statement, and what is not committed; `dirty_reads`
   finds who has read of that. `story` tells the test process.
+* `observation` remembers what tests do to the schema. `clock` moves the time of the database.
 * `outer` begins and ends what encloses a test.
 * `refusals` has the words of every refusal, and makes an ErrorResponse of it.
 * `sessions` holds the types that these share.
@@ -61,6 +66,6 @@ Where a new line belongs:
   not inherit in ``Backend.test_finished``.
 * Who undoes what: `savepoints`, with a test that needs no server.
 * A refusal: `refusals`, and a row on the page of its error.
-* A question of the test process: a method ``do_...`` of `endpoint`, and the call of it in
+* A question of the test process: a method ``do_...`` of `calls`, and the call of it in
   ``sandbox.test_database``.
 """

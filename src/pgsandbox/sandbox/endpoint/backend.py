@@ -29,6 +29,7 @@ from pgsandbox.sandbox.endpoint.notifications import (
 from pgsandbox.sandbox.endpoint.objects import SessionObjects
 from pgsandbox.sandbox.endpoint.ordinary import OrdinaryStatements
 from pgsandbox.sandbox.endpoint.own_state import rewriting_of
+from pgsandbox.sandbox.endpoint.prepared import PreparedStatements
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
 from pgsandbox.sandbox.endpoint.session_statements import SessionStatements
 from pgsandbox.sandbox.endpoint.sessions import ClientSession
@@ -100,6 +101,7 @@ class Backend:
         self._transaction: TestTransaction | None = None
         self.standing: list[tuple[TestTransaction, ClientSession]] = []
         """Where it stands in what wider fixtures have made, the widest first."""
+        self.prepared = PreparedStatements(self)
         self.extended = ExtendedQueries(self)
         self.copy: CopyIn | None = None
         """The COPY whose rows the client is sending."""
@@ -681,7 +683,7 @@ class Backend:
                 transaction.close(self.session)
             self.database.advisory.release_all(self)
             self.objects.close()
-        self.extended.forget_statements()
+        self.prepared.forget_statements()
 
 
 def _as_sent(statement: Statement) -> Statement:

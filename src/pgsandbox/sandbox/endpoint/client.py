@@ -17,7 +17,7 @@ from pgsandbox.sandbox.endpoint.connection import ClientConnection, Unit
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting
 from pgsandbox.sandbox.endpoint.polling import process_of
 from pgsandbox.sandbox.endpoint.server import ServerError, ServerLost
-from pgsandbox.sandbox.endpoint.settings import KEPT_AWAY, parse_options
+from pgsandbox.sandbox.endpoint.settings import KEPT_AWAY, checked, parse_options
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.endpoint import Endpoint
@@ -323,7 +323,7 @@ class Client:
         if encoding in _UTF8:
             wanted.pop("client_encoding", None)
         try:
-            defaults = self.endpoint.checked(wanted)
+            defaults = checked(wanted, database.server)
         except (ServerError, ServerLost) as error:
             fields = getattr(error, "fields", {})
             words = fields.get("M", "the connection that holds the test was cut")
@@ -334,7 +334,7 @@ class Client:
 
     def _welcome(self, defaults: dict[str, str], application_name: str) -> None:
         endpoint = self.endpoint
-        about = endpoint.told_of(self.token)
+        about = endpoint.calls.told_of(self.token)
         peer = self._peer()
         self.is_strange = not about and peer != _OURS
         self.backend = Backend(
@@ -351,7 +351,7 @@ class Client:
         endpoint.database.backends.append(self.backend)
         send = self.connection.send
         send(messages.message(b"R", struct.pack("!i", 0)))
-        reported = dict(endpoint.reported)
+        reported = dict(endpoint.database.reported)
         reported["application_name"] = application_name
         for name in list(reported):
             reported[name] = defaults.get(name.lower(), reported[name])

@@ -13,11 +13,11 @@ from pgsandbox.sandbox.endpoint.advisory import AdvisoryLocks
 from pgsandbox.sandbox.endpoint.authentication import NotAuthenticatedError
 from pgsandbox.sandbox.endpoint.clock import StandingClock
 from pgsandbox.sandbox.endpoint.constraints import Constraints
-from pgsandbox.sandbox.endpoint.extended import Prepared
 from pgsandbox.sandbox.endpoint.functions import Routines, SettingFunctions
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
 from pgsandbox.sandbox.endpoint.objects import TemporaryTables
 from pgsandbox.sandbox.endpoint.observation import Observation
+from pgsandbox.sandbox.endpoint.prepared import Prepared
 from pgsandbox.sandbox.endpoint.routines import NotifyingRoutines
 from pgsandbox.sandbox.endpoint.sequence_values import SequenceValues
 from pgsandbox.sandbox.endpoint.sequences import Sequences
@@ -43,6 +43,8 @@ class TestDatabaseSession:
     def __init__(self, wait: Wait) -> None:  # noqa: PLR0915  # one fact a line
         self.server: ServerConnection | None = None
         self.parameters: dict[str, str] = {}
+        self.reported: dict[str, str] = {}
+        """The server's parameters as it reported them when no client had set any."""
         self.running = "no test is running"
         """The running test's node id, or what a message says of the present moment."""
         self.is_requested = False
@@ -119,7 +121,7 @@ class TestDatabaseSession:
         """
         self.parameters = dict(parameters)
         self._restarts_sequences = restarts_sequences
-        self._connect()
+        self.reported = dict(self._connect().reported)
 
     def _connect(self) -> ServerConnection:
         self.server = server = ServerConnection(self.parameters, self._wait)

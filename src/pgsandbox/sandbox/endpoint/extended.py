@@ -1,17 +1,14 @@
 """Extended queries: Parse, Bind, Describe, Execute, Close, and their end by Sync or Flush.
 
-PostgreSQL manual, 53.2.3. Statements and portals have names of the client's own, while all clients
-share one session on the server. A name is sent on as it is; where the server holds another client's
-statement under it, that one is closed there, and parsed again when its client needs it. So a
-prepared statement outlives the test that made it, too.
+PostgreSQL manual, 53.2.3. What a client sends is collected, and goes to the server together where
+nothing in it has to be seen by itself. Statements and portals have names of the client's own, while
+all clients share one session on the server: `prepared` and `portals` know what they are there.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.advisory import call_of
@@ -19,6 +16,8 @@ from pgsandbox.sandbox.endpoint.connection import CUT, Unit
 from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting, aborted, failure
 from pgsandbox.sandbox.endpoint.notifications import notify_call
+from pgsandbox.sandbox.endpoint.portals import Portal, check_unbound
+from pgsandbox.sandbox.endpoint.prepared import Prepared, already_exists
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
 from pgsandbox.sandbox.endpoint.settings import (
     asked_settings,
@@ -45,33 +44,6 @@ _OF_CURSORS = frozenset({Kind.DECLARE, Kind.CURSOR})
 
 
 @dataclass(eq=False)
-class Prepared:
-    """A statement that a client has prepared."""
-
-    name: bytes
-    statement: Statement
-    request: bytes
-    """What prepares it: a Parse message, or the text of a PREPARE."""
-    types: bytes = b"\0\0"
-    """The parameters' types, as the Parse message has them."""
-    is_local: bool = False
-    """Whether it is answered here, so that the server has never heard of it."""
-    is_sql: bool = False
-    """Whether it was prepared by PREPARE."""
-    body: bytes = b""
-    """Of its Parse message, as the client sent it, if it reads custom parameters."""
-
-
-@dataclass(eq=False)
-class _Portal:
-    prepared: Prepared
-    name: bytes
-    """Its name on the server."""
-    bound: bytes = b""
-    """What follows the names in the Bind message."""
-
-
-@dataclass(eq=False)
 class _Segment:
     """Messages that go to the server together."""
 
@@ -84,7 +56,7 @@ class _Segment:
     """Names of statements that are parsed again right before."""
     again: bytes = b""
     """What parses an unnamed one again: sent last of all, since simple queries end it."""
-    last: _Portal | None = None
+    last: Portal | None = None
     """The portal that was executed last."""
 
 
@@ -94,8 +66,8 @@ class ExtendedQueries:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._send = backend.client.connection.send
-        self._statements: dict[bytes, Prepared] = {}
-        self._portals: dict[bytes, _Portal] = {}
+        self._statements = backend.prepared
+        self._portals: dict[bytes, Portal] = {}
         self._segment = _Segment()
         self._skips = False
         """Whether a message failed, so that everything is skipped up to the next Sync."""
@@ -164,7 +136,7 @@ class ExtendedQueries:
 
     def forget_unnamed(self) -> None:
         """Forget what is unnamed, which ends with the next simple query (manual, 53.2.3)."""
-        self._statements.pop(b"", None)
+        self._statements.forget_unnamed()
         self._close_unnamed()
 
     def _close_unnamed(self, *, keeping: bytes = b"") -> None:
@@ -203,24 +175,21 @@ class ExtendedQueries:
             self._backend.check_syntax(text)
         if found:
             self._check(statement)
-        if name and name in self._statements:
+        if name and self._statements.find(name) is not None:
             self._flush()
-            raise failure("42P05", f'prepared statement "{_shown(name)}" already exists')
+            raise already_exists(name)
         self._set_apart(statement)
         is_local = len(found) == 1 and statement.kind in ANSWERED_HERE
-        prepared = Prepared(name, statement, messages.message(b"P", body), is_local=is_local)
         if is_local:
             self._flush()
-        self._statements[name] = prepared
-        if is_local:
+            request = messages.message(b"P", body)
+            self._statements.add(Prepared(name, statement, request, is_local=True))
             self._send(messages.PARSE_COMPLETE)
             return
-        prepared.types = body[position + len(sql) + 1 :]
-        self._map(prepared)
+        prepared = Prepared(name, statement, b"", body[position + len(sql) + 1 :])
         if reads_custom(text):
             prepared.body = body
-            prepared.request = self._masked(body)
-        self._make_room(prepared)
+        self._statements.add(prepared)
         self._segment.request += prepared.request
         self._segment.parsed.append(prepared)
 
@@ -230,36 +199,26 @@ class ExtendedQueries:
         if executed and (_is_apart(statement) or _is_apart(executed[-1])):
             self._flush()
 
-    def _map(self, prepared: Prepared) -> bool:
-        """Let *prepared* name what the server has; return whether that has changed."""
-        mapped = self._backend.objects.prepared(prepared.statement)
-        sql = mapped.text.encode("utf-8", "surrogateescape")
-        parts = (prepared.name, b"\0", sql, b"\0", prepared.types)
-        before, prepared.request = prepared.request, messages.message(b"P", b"".join(parts))
-        return prepared.request != before
-
     def _bind(self, body: bytes) -> None:
         portal, position = messages.string(body)
         name, position = messages.string(body, position)
-        prepared = self._prepared(name)
+        prepared = self._statements.find(name) or self._missing(name)
         self._check(prepared.statement)
         self._set_apart(prepared.statement)
         if prepared.is_local:
             self._flush()
-            _check_bound(body[position:])
-            self._portals[portal] = _Portal(prepared, b"")
+            check_unbound(body[position:])
+            self._portals[portal] = Portal(prepared, b"")
             self._send(messages.BIND_COMPLETE)
             return
-        if prepared.statement.kind in _OF_CURSORS and self._map(prepared):
+        if prepared.statement.kind in _OF_CURSORS and self._statements.map(prepared):
             self._flush()
-            self._backend.database.held.pop(prepared.name, None)
-            close = messages.close(b"S", prepared.name)
-            self._backend.current().server.queue_messages(close)
+            self._statements.close(prepared.name)
         server_name = self._server_name(portal, prepared.statement)
         self._ensure(prepared)  # what was sent for that name may have ended an unnamed one
         if not portal:
             self._close_unnamed(keeping=server_name)
-        self._portals[portal] = _Portal(prepared, server_name, body[position:])
+        self._portals[portal] = Portal(prepared, server_name, body[position:])
         self._segment.bound.append(portal)
         observation = self._backend.database.observation
         if observation is not None:
@@ -270,7 +229,7 @@ class ExtendedQueries:
     def _describe(self, body: bytes) -> None:
         what, (name, _) = body[:1], messages.string(body, 1)
         if what == b"S":
-            prepared = self._prepared(name)
+            prepared = self._statements.find(name) or self._missing(name)
             if prepared.is_local:
                 self._flush()
                 self._send(messages.NO_PARAMETERS + messages.NO_DATA)
@@ -322,11 +281,11 @@ class ExtendedQueries:
             return
         if statement.kind is Kind.READ and (arguments := notify_call(statement)) is not None:
             self._flush()
-            for row in self._evaluate(portal, arguments):
+            for row in portal.evaluate(backend, arguments):
                 backend.notifications.notify(row[0] or "", row[1] or "")
         elif "set_config" in statement.text and (asked := settings_to_ask(statement.text)):
             self._flush()
-            rows = self._evaluate(portal, asked)
+            rows = portal.evaluate(backend, asked)
             backend.objects.set_next = tuple(each for row in rows for each in asked_settings(row))
         if statement.kind is Kind.COPY_IN:
             backend.record(statement)
@@ -347,17 +306,12 @@ class ExtendedQueries:
 
     def _close(self, body: bytes) -> None:
         what, (name, _) = body[:1], messages.string(body, 1)
-        held = self._backend.database.held
         if what == b"S":
             self._flush()  # where something before it fails, the server closes nothing
-            prepared = self._statements.pop(name, None)
-            if prepared is None or held.get(name) is prepared:
-                held.pop(name, None) if prepared is not None else None
-                if prepared is not None:
-                    self._segment.request += messages.message(b"C", body)
-                    return
-            self._flush()
-            self._send(messages.CLOSE_COMPLETE)
+            if self._statements.remove(name):
+                self._segment.request += messages.message(b"C", body)
+            else:
+                self._send(messages.CLOSE_COMPLETE)
             return
         portal = self._portals.pop(name, None)
         if portal is not None and portal.prepared.is_local:
@@ -400,7 +354,7 @@ class ExtendedQueries:
             raise
         if len(executed) == 1 and segment.last is not None:
             last = segment.last
-            backend.look_at(statement, lambda sql: self._rows_of(last, sql))
+            backend.look_at(statement, lambda sql: last.rows_of(backend, sql))
         return False
 
     def _record_unparsed(self, segment: _Segment, failed: StatementFailed) -> None:
@@ -412,159 +366,36 @@ class ExtendedQueries:
 
     def _forget(self, segment: _Segment, failed: StatementFailed) -> None:
         """Forget what the server has not made of *segment*, which has *failed*."""
-        held = self._backend.database.held
-        for prepared in segment.parsed[failed.parsed :]:
-            self._statements.pop(prepared.name, None)
-            held.pop(prepared.name, None)
         for name in segment.bound:
             self._portals.pop(name, None)
-        server = self._backend.database.server
-        for name in segment.ensured:
-            held.pop(name, None)
-            if name and server is not None and not server.is_lost:
-                server.queue_messages(messages.close(b"S", name))
+        self._statements.take_back(segment.parsed[failed.parsed :], again=segment.ensured)
 
-    def _prepared(self, name: bytes) -> Prepared:
-        found = self._statements.get(name)
-        if found is None:
-            self._flush()
-            shown = f'prepared statement "{_shown(name)}"' if name else "unnamed prepared statement"
-            raise failure("26000", f"{shown} does not exist")
-        return found
-
-    def _make_room(self, prepared: Prepared) -> None:
-        """Let the server forget what another client has prepared under the same name."""
-        held = self._backend.database.held
-        if prepared.name and held.get(prepared.name) is not None:
-            server = self._backend.current().server
-            server.queue_messages(messages.close(b"S", prepared.name))
-        held[prepared.name] = prepared
+    def _missing(self, name: bytes) -> NoReturn:
+        self._flush()
+        shown = f'prepared statement "{_shown(name)}"' if name else "unnamed prepared statement"
+        raise failure("26000", f"{shown} does not exist")
 
     def _ensure(self, prepared: Prepared) -> None:
         """Let the server have *prepared* under its name."""
-        if prepared.body and (request := self._masked(prepared.body)) != prepared.request:
+        statements, segment = self._statements, self._segment
+        if prepared.is_sql:
+            statements.ensure_sql(prepared.statement.name)
+            return
+        if prepared.body and (request := statements.masked(prepared.body)) != prepared.request:
             self._flush()
             prepared.request = request
-            self._parse_again(prepared)
+        elif prepared.name:
+            if statements.is_on_server(prepared):
+                return
+        # A simple query ends an unnamed one, and the savepoints that are queued are one.
+        elif prepared in segment.parsed or b"" in segment.ensured:
             return
-        if prepared.is_sql:
-            self.ensure_sql(prepared.statement.name)
-            return
-        segment = self._segment
         if prepared.name:
-            is_there = self._backend.database.held.get(prepared.name) is prepared
-        else:  # a simple query ends it, and the savepoints that are queued are one
-            is_there = prepared in segment.parsed or b"" in segment.ensured
-        if is_there:
-            return
-        self._parse_again(prepared)
-
-    def _parse_again(self, prepared: Prepared) -> None:
-        self._make_room(prepared)
-        if prepared.name:
-            self._backend.current().server.queue_messages(prepared.request)
+            statements.parse_again(prepared)
         else:
+            statements.make_room(prepared)
             self._segment.again = prepared.request
         self._segment.ensured.append(prepared.name)
-
-    def _masked(self, body: bytes) -> bytes:
-        """Return the Parse message of *body* as the server gets it."""
-        name, position = messages.string(body)
-        sql, end = messages.string(body, position)
-        text = self._backend.masked(sql.decode("utf-8", "surrogateescape"))
-        new_sql = text.encode("utf-8", "surrogateescape") + b"\0"
-        return messages.message(b"P", name + b"\0" + new_sql + body[end:])
-
-    def ensure_sql(self, name: str | None) -> None:
-        """Let the server have what EXECUTE names.
-
-        Raises:
-            StatementFailed: only another client has it.
-        """
-        key = _encoded(name)
-        prepared = self._statements.get(key)
-        if prepared is None and key in self._backend.database.held:
-            raise failure("26000", f'prepared statement "{name}" does not exist')
-        if prepared is None or self._backend.database.held.get(prepared.name) is prepared:
-            return
-        if not prepared.is_sql:
-            self._ensure(prepared)
-            return
-        self._make_room(prepared)
-        server = self._backend.current().server
-        server.flush()
-        server.queue(prepared.request.decode("utf-8", "surrogateescape"))
-
-    def ensure_all(self) -> list[str]:
-        """Let the server have all that this client has prepared, and return its names."""
-        named = [each for each in self._statements.values() if each.name and not each.is_local]
-        for prepared in named:
-            if prepared.is_sql:
-                self.ensure_sql(_shown(prepared.name))
-            elif self._backend.database.held.get(prepared.name) is not prepared:
-                self._make_room(prepared)
-                self._backend.current().server.queue_messages(prepared.request)
-        return [_shown(prepared.name) for prepared in named]
-
-    def prepare_sql(self, statement: Statement) -> None:
-        """Remember what PREPARE is about to prepare.
-
-        Raises:
-            StatementFailed: there is one of that name.
-        """
-        name = _encoded(statement.name)
-        if name in self._statements:
-            raise failure("42P05", f'prepared statement "{_shown(name)}" already exists')
-        request = statement.text.encode("utf-8", "surrogateescape")
-        bound = Statement(f"EXECUTE {_identifier(name)}", Kind.EXECUTE, statement.name)
-        prepared = Prepared(name, bound, request, is_sql=True)
-        held = self._backend.database.held
-        if held.get(name) is not None:
-            self._backend.current().server.queue_messages(messages.close(b"S", name))
-            held.pop(name)
-        self._statements[name] = prepared
-
-    def prepared_sql(self, name: str | None, *, has_failed: bool = False) -> None:
-        """Remember that the server has what PREPARE prepared, or that it refused it."""
-        key = _encoded(name)
-        if has_failed:
-            self._statements.pop(key, None)
-        else:
-            self._backend.database.held[key] = self._statements[key]
-
-    def deallocate(self, name: str | None) -> None:
-        """Forget one statement, or all of them.
-
-        Raises:
-            StatementFailed: there is none of that name.
-        """
-        if name is None:
-            self.forget_statements()
-            return
-        key = _encoded(name)
-        prepared = self._statements.pop(key, None)
-        if prepared is None:
-            raise failure("26000", f'prepared statement "{name}" does not exist')
-        self._release(prepared)
-
-    def forget_statements(self) -> None:
-        """Let the server forget every statement of this client."""
-        statements, self._statements = self._statements, {}
-        for prepared in statements.values():
-            self._release(prepared)
-
-    def _release(self, prepared: Prepared) -> None:
-        database = self._backend.database
-        if database.held.get(prepared.name) is not prepared:
-            return
-        del database.held[prepared.name]
-        if database.server is None or database.server.is_lost or not prepared.name:
-            return
-        if prepared.name.isascii():
-            database.server.queue_messages(messages.close(b"S", prepared.name))
-        else:  # the encoding in which the client wrote it may not be that of the session any more
-            database.held.clear()
-            database.server.queue("DEALLOCATE ALL")
 
     def transaction_ended(self) -> None:
         """Forget the portals, which end with their transaction."""
@@ -595,75 +426,17 @@ class ExtendedQueries:
 
     # -- calls whose arguments decide -----------------------------------------------------------
 
-    def _advisory(self, portal: _Portal, statement: Statement) -> bool:
+    def _advisory(self, portal: Portal, statement: Statement) -> bool:
         """Return whether the call of *portal* is to be run, and not answered here."""
         call = call_of(statement)
         assert call is not None
         backend = self._backend
-        answer = backend.statements.decide(call, self._evaluate(portal, call.key_query))
+        answer = backend.statements.decide(call, portal.evaluate(backend, call.key_query))
         if answer is None:
             return True
         backend.record(statement)
-        is_binary = _result_formats(portal.bound)[:1] == [1]
-        self._send(answer.notice + answer.row(is_binary=is_binary))
+        self._send(answer.notice + answer.row(is_binary=portal.is_binary))
         return False
-
-    def _evaluate(self, portal: _Portal, expressions: str) -> list[tuple[str | None, ...]]:
-        """Return the rows of *expressions*, with the parameters that *portal* was bound to."""
-        name = b"pgsandbox_evaluate"
-        backend = self._backend
-        server = backend.current().server
-        data = bytearray()
-        rows: list[tuple[str | None, ...]] = []
-
-        def send() -> Outcome:
-            # The server's unnamed statement may be gone by now, or another's.
-            describe = b"" if portal.prepared.name else portal.prepared.request
-            describe += messages.message(b"D", b"S" + portal.prepared.name + b"\0")
-            outcome = server.converse(describe + messages.SYNC, data.extend)
-            types = next((body for kind, body in _each(data) if kind == b"t"), b"\0\0")
-            parse = name + b"\0" + f"SELECT {expressions}".encode() + b"\0" + types
-            request = (
-                messages.message(b"P", parse)
-                + messages.message(b"B", b"\0" + name + b"\0" + _in_text(portal.bound))
-                + messages.message(b"E", b"\0" + struct.pack("!i", 0))
-                + messages.close(b"S", name)
-                + messages.SYNC
-            )
-            if outcome.error is None:
-                outcome = server.converse(request, data.extend)
-            rows.extend(messages.data_row(body) for kind, body in _each(data) if kind == b"D")
-            return outcome
-
-        backend.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
-        if not portal.name:  # it was the server's unnamed one, which is another's now
-            again = b"" if portal.prepared.name else portal.prepared.request
-            bound = b"\0" + portal.prepared.name + b"\0" + portal.bound
-            server.queue_messages(again + messages.message(b"B", bound))
-        return rows
-
-    def _rows_of(self, portal: _Portal, sql: str) -> list[tuple[str | None, ...]]:
-        """Return the rows of *sql* with the parameters that *portal* was bound to.
-
-        Raises:
-            ServerError: the server refused it.
-        """
-        server = self._backend.current().server
-        data = bytearray()
-        parse = messages.text(_SEEN, sql) + portal.prepared.types
-        request = (
-            messages.message(b"P", parse)
-            + messages.message(b"B", b"\0" + _SEEN.encode() + b"\0" + _in_text(portal.bound))
-            + messages.message(b"E", b"\0" + struct.pack("!i", 0))
-            + messages.close(b"S", _SEEN.encode())
-            + messages.SYNC
-        )
-        outcome = server.converse(request, data.extend)
-        if outcome.error is not None:
-            # The savepoint that it is asked in does not undo what was prepared.
-            server.queue_messages(messages.close(b"S", _SEEN.encode()))
-            raise ServerError(outcome.error)
-        return [messages.data_row(body) for kind, body in _each(data) if kind == b"D"]
 
     # -- errors -------------------------------------------------------------------------------
 
@@ -687,13 +460,7 @@ def _is_apart(statement: Statement) -> bool:
     )
 
 
-_SEEN = "pgsandbox_seen"
 _SESSIONS_OWN = _OF_CURSORS | {Kind.PREPARE, Kind.EXECUTE}
-
-
-def _each(data: bytearray) -> Iterator[tuple[bytes, bytes]]:
-    while (found := messages.take(data)) is not None:
-        yield found
 
 
 def _is_asked_first(statement: Statement) -> bool:
@@ -709,61 +476,5 @@ def _unless_named(prepared: Prepared) -> bytes:
     return b"" if prepared.name else prepared.request
 
 
-def _encoded(name: str | None) -> bytes:
-    """Return *name* as the client wrote it, in whatever encoding."""
-    return (name or "").encode("utf-8", "surrogateescape")
-
-
-def _identifier(name: bytes) -> str:
-    """Return *name* as SQL writes it."""
-    return '"' + name.decode("utf-8", "surrogateescape").replace('"', '""') + '"'
-
-
 def _shown(name: bytes) -> str:
     return name.decode("utf-8", "replace")
-
-
-def _check_bound(bound: bytes) -> None:
-    """Refuse what a Bind of a statement without parameters can't say after its names.
-
-    Raises:
-        StatementFailed: with what the server says.
-    """
-    try:
-        (formats,) = struct.unpack_from("!h", bound)
-        (count,) = struct.unpack_from("!h", bound, 2 + 2 * formats)
-        end = _parameters_end(bound)
-        (results,) = struct.unpack_from("!h", bound, end)
-    except struct.error:
-        raise failure("08P01", "insufficient data left in message") from None
-    if formats > 1 and formats != count:
-        words = f"bind message has {formats} parameter formats but {count} parameters"
-        raise failure("08P01", words)
-    if count:
-        words = f"bind message supplies {count} parameters, but the prepared statement requires 0"
-        raise failure("08P01", words)
-    if len(bound) != end + 2 + 2 * results:
-        raise failure("08P01", "invalid message format")
-
-
-def _parameters_end(bound: bytes) -> int:
-    """Return where the codes of the result's formats begin in what follows a Bind's names."""
-    (formats,) = struct.unpack_from("!h", bound)
-    position: int = 2 + 2 * formats
-    (count,) = struct.unpack_from("!h", bound, position)
-    position += 2
-    for _ in range(count):
-        (length,) = struct.unpack_from("!i", bound, position)
-        position += 4 + max(length, 0)
-    return position
-
-
-def _result_formats(bound: bytes) -> list[int]:
-    position = _parameters_end(bound)
-    (count,) = struct.unpack_from("!h", bound, position)
-    return list(struct.unpack_from(f"!{count}h", bound, position + 2))
-
-
-def _in_text(bound: bytes) -> bytes:
-    """Return *bound* such that the result comes in text format."""
-    return bound[: _parameters_end(bound)] + struct.pack("!h", 0)

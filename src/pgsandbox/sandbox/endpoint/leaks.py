@@ -8,6 +8,7 @@ what it was before the first test.
 
 from __future__ import annotations
 
+import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ _LOCKS = (
 _LOCK_TIMEOUT = "2s"
 """How long the comparison waits for a lock that somebody else holds; teardown has to end."""
 _LOCK_NOT_AVAILABLE = "55P03"
+_MORE_LOOKS = 6
+_BETWEEN_LOOKS = 0.05
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ class LeakDetector:
             "SELECT gid, owner FROM pg_prepared_xacts WHERE database = current_database()"
         ):
             facts.append(Fact("prepared transaction", f"{gid} of {owner}"))
-        for pid, name, state, query in server.rows(_OTHER_SESSIONS):
+        for pid, name, state, query in _sessions_left(server):
             facts.append(Fact("session", f"pid {pid} ({name or 'no name'}), {state}: {query}"))
         return facts
 
@@ -160,6 +163,17 @@ def _contents(server: ServerConnection, since: int | None) -> Contents:
         for catalog, number, greatest in server.rows(_CATALOGS)
     }
     return Contents(rows, objects)
+
+
+def _sessions_left(server: ServerConnection) -> list[tuple[str | None, ...]]:
+    """Return the other sessions that stay; one that was closed just now needs a moment to end."""
+    left = server.rows(_OTHER_SESSIONS)
+    for _ in range(_MORE_LOOKS):
+        if not left:
+            break
+        time.sleep(_BETWEEN_LOOKS)
+        left = server.rows(_OTHER_SESSIONS)
+    return left
 
 
 def _number(server: ServerConnection, sql: str) -> int:

@@ -159,6 +159,11 @@ def query(sql: str) -> bytes:
     return message(b"Q", text(sql))
 
 
+def run(sql: bytes) -> bytes:
+    """Return Parse, Bind and Execute of *sql*, which has no name, parameters or rows."""
+    return message(b"P", b"\0%b\0\0\0" % sql) + message(b"B", bytes(8)) + message(b"E", bytes(5))
+
+
 def close(what: bytes, name: bytes) -> bytes:
     """Return Close for a statement (*what* ``S``) or a portal (``P``)."""
     return message(b"C", what + name + b"\0")

@@ -140,10 +140,7 @@ class SessionObjects:
             and (_names_the_application(statement) or backend.database.may_name(statement))
         ):
             self._is_named = True
-            values = {**transaction.settings.of(backend.session), "application_name": name}
-            transaction.settings.adopt(
-                backend.session, values, {**backend.defaults, "application_name": name}
-            )
+            transaction.settings.begin_with(backend.session, "application_name", name)
         if statement.names_own_state:
             backend.own_state.tell(transaction, statement)
 
@@ -151,9 +148,9 @@ class SessionObjects:
         """Let the server have what *statement* names, and only if it is the client's own."""
         backend, kind = self._backend, statement.kind
         if kind is Kind.EXECUTE:
-            backend.extended.ensure_sql(statement.name)
+            backend.prepared.ensure_sql(statement.name)
         elif kind is Kind.PREPARE:
-            backend.extended.prepare_sql(statement)
+            backend.prepared.prepare_sql(statement)
         elif kind is Kind.CURSOR and statement.name is not None:
             self._check_cursor(statement.name)
         elif kind is Kind.DECLARE:
@@ -186,7 +183,7 @@ class SessionObjects:
             if statement.names_temporary:
                 backend.database.temporary.learn(backend, transaction, statement)
         elif kind is Kind.PREPARE:
-            backend.extended.prepared_sql(statement.name)
+            backend.prepared.prepared_sql(statement.name)
         elif kind is Kind.DECLARE and statement.name is not None:
             self._declared(statement)
         elif kind is Kind.CURSOR and statement.bare.lstrip()[:5].upper() == "CLOSE":
@@ -199,7 +196,9 @@ class SessionObjects:
         """Remember that *statement* failed, and what the server went back to."""
         self._backend.database.temporary.undone()
         if statement.kind is Kind.PREPARE:
-            self._backend.extended.prepared_sql(statement.name, has_failed=True)
+            self._backend.prepared.prepared_sql(statement.name, has_failed=True)
+        elif statement.kind is Kind.EXECUTE:
+            self._backend.prepared.execution_failed(statement.name)
 
     # -- cursors ------------------------------------------------------------------------------
 
@@ -451,10 +450,6 @@ class TemporaryTables:
         backend.execute(statement)
         if "DROP" in text:
             self.learn(backend, transaction, statement)
-
-    def owner_gone(self, backend: Backend) -> None:
-        """Forget the tables of *backend*."""
-        self._tables = {k: each for k, each in self._tables.items() if each.owner is not backend}
 
     def forget(self) -> None:
         """The test is over."""

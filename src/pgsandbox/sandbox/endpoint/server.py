@@ -163,7 +163,13 @@ class ServerConnection:
 
     def queue_messages(self, extended: bytes) -> None:
         """Send messages of the extended protocol right before whatever is sent next."""
-        self._extra.append(extended)
+        if extended:
+            self._extra.append(extended)
+
+    def take_messages(self) -> bytes:
+        """Return what `queue_messages` was given and nobody has sent, and don't send it."""
+        extra, self._extra = b"".join(self._extra), []
+        return extra
 
     @property
     def has_failed(self) -> bool:

@@ -65,7 +65,7 @@ class SessionStatements:
                 backend.notifications.listen(channel, kind is Kind.LISTEN)
             return notice + messages.complete(kind.name)
         if kind is Kind.DEALLOCATE:
-            backend.extended.deallocate(statement.name)
+            backend.prepared.deallocate(statement.name)
             return messages.complete("DEALLOCATE" if statement.name else "DEALLOCATE ALL")
         if kind is Kind.CLOSE_ALL:
             backend.objects.close_cursors()
@@ -105,7 +105,7 @@ class SessionStatements:
             backend.notifications.listen(None, False)
             backend.objects.close_cursors()
             backend.database.advisory.release_all(backend)
-            backend.extended.forget_statements()
+            backend.prepared.forget_statements()
         if what in ("ALL", "TEMP", "TEMPORARY"):
             backend.objects.drop_temporary()
         if what in ("ALL", "SEQUENCES"):

@@ -99,6 +99,20 @@ class SessionSettings:
             self._known.setdefault(session, set()).update(values)
             self._in_force = None
 
+    def begin_with(self, session: ClientSession, name: str, value: str) -> None:
+        """Let *session* have had *value* of the parameter *name* from its beginning.
+
+        What it has set since, for good or for its transaction, stays.
+        """
+        self._defaults[session] = {**self._defaults.get(session, {}), name: value}
+        if name not in self._untouched:
+            self._untouched[name] = self._read_before(name)
+        earlier = [values for _, values in self._earlier.get(session, ())]
+        for values in (self._values.setdefault(session, _Values()), *earlier):
+            values.session.setdefault(name, value)
+        self._known.setdefault(session, set()).add(name)
+        self._in_force = None
+
     def value(self, session: ClientSession, name: str) -> str | None:
         """Return the value that *session* has set *name* to; None if it has not."""
         values = self._values.get(session)
@@ -407,6 +421,28 @@ def parse_options(options: str) -> dict[str, str]:
         if equals:
             found[name.replace("-", "_")] = value
     return found
+
+
+def checked(wanted: dict[str, str], server: ServerConnection | None) -> dict[str, str]:
+    """Return *wanted* parameters as *server* writes them; nothing is left of them there.
+
+    Raises:
+        ServerError: it does not take one.
+    """
+    if not wanted or server is None:
+        return wanted
+    names = list(wanted)
+    calls = ", ".join(f"set_config({quoted(n)}, {quoted(wanted[n])}, true)" for n in names)
+    is_open = server.status != b"I"
+    if is_open:
+        server.queue("SAVEPOINT pgsandbox_start")
+    try:
+        row = server.rows(f"SELECT {calls}")[0]
+    finally:
+        if is_open:
+            name = "pgsandbox_start"
+            server.queue(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
+    return {name: value or "" for name, value in zip(names, row, strict=True)}
 
 
 def quoted(value: str) -> str:

@@ -37,7 +37,7 @@ class OwnState:
         if "pg_locks" in names:
             values["locks"] = backend.database.advisory.listed()
         if "pg_prepared_statements" in names:
-            values["prepared"] = backend.extended.ensure_all()
+            values["prepared"] = backend.prepared.ensure_all()
         if "pg_cursors" in names:
             values["cursors"] = backend.objects.cursor_names()
         if "pg_listening_channels" in names:

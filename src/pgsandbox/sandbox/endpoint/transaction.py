@@ -122,6 +122,8 @@ class TestTransaction:
             SandboxError: the test transaction can't hold what was asked, or is gone.
         """
         self.check_usable()
+        # What parses a statement again may be refused, and so is sent with it, not before.
+        again = self.server.take_messages()
         if not session.in_transaction:
             self.take_default_modes(session)
         try:
@@ -132,6 +134,7 @@ class TestTransaction:
                 self._give_constraint_modes(session)
         except ServerError as error:  # what the server said to us is for the client, then
             self.fail(session, statement)
+            self.server.queue_messages(again)
             return Outcome(error=error.body)
         self._may_hold_locks = (
             self._may_hold_locks or statement.names_advisory_locks or statement.may_define
@@ -140,7 +143,7 @@ class TestTransaction:
         if statement.takes_snapshot:
             session.has_queried = True
         outcome = self.observation.performing(
-            self.server, session, statement, lambda: self._sent(send)
+            self.server, session, statement, lambda: self._sent(send, again)
         )
         if outcome.copy_in is not None:
             outcome.end_of_mode = end_of_mode
@@ -220,7 +223,8 @@ class TestTransaction:
             level = self.settings.value(session, "default_transaction_isolation")
             session.level = level if level == READ_UNCOMMITTED else ""
 
-    def _sent(self, send: Callable[[], Outcome]) -> Outcome:
+    def _sent(self, send: Callable[[], Outcome], again: bytes = b"") -> Outcome:
+        self.server.queue_messages(again)
         try:
             return send()
         except ServerError as error:

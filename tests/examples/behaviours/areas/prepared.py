@@ -102,6 +102,23 @@ def with_parameters_of_their_own(stage, driver):
 
 
 @on("psycopg")
+def executed_again_when_its_table_is_back(stage, driver):
+    """A statement of a name that two connections have, whose table is gone for a while."""
+    one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)
+    for sql in ("CREATE TABLE passing (i int)", "INSERT INTO passing VALUES (1)"):
+        stage.run(one, sql)
+    one.pgconn.prepare(b"by_protocol", b"SELECT * FROM passing")
+    two.pgconn.prepare(b"by_protocol", b"SELECT 2")
+    stage.run(one, "PREPARE by_sql AS SELECT * FROM passing")
+    stage.run(two, "PREPARE by_sql AS SELECT 3")
+    for sql in ("SELECT 1", "DROP TABLE passing", "CREATE TABLE passing (i int)"):
+        stage.run(one, sql)
+        for connection in (one, two, one, one):
+            stage.run(connection, "EXECUTE by_protocol")
+            stage.run(connection, "EXECUTE by_sql")
+
+
+@on("psycopg")
 def by_the_driver_after_five(stage, driver):
     """psycopg prepares what it sends often; each connection counts for itself."""
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)

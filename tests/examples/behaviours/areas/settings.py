@@ -97,6 +97,38 @@ def set_config_as_a_function(stage, driver):
 
 
 @on(*SYNC)
+def settings_of_transactions_by_parameters(stage, driver):
+    """A tenant for row security and a limit of time, set and read by names that are bound."""
+    one, two = stage.open(driver), stage.open(driver, application_name="two")
+    names = ("my.tenant", "statement_timeout", "application_name")
+    for connection, tenant in ((one, "first"), (two, "second")):
+        stage.run(connection, "SELECT set_config(%s, %s, true)", (names[0], tenant))
+        stage.run(connection, "SET LOCAL statement_timeout = '7s'")
+    for connection in (one, two, one):
+        for name in names[:2] if connection is one else names:
+            stage.run(connection, "SELECT current_setting(%s, true)", (name,))
+        stage.run(connection, "SELECT count(*) FROM pg_settings WHERE name = %s", (names[1],))
+    one.commit()
+    two.rollback()
+    for connection in (one, two):
+        stage.run(connection, "SELECT current_setting(%s, true)", (names[0],))
+
+
+@on(*ASYNC)
+async def settings_of_async_transactions_by_parameters(stage, driver):
+    """The same by the drivers that are awaited."""
+    one = await stage.open_async(driver)
+    place = "$1" if driver == "asyncpg" else "%s"
+    for begin in ("SET my.region = 'north'", "BEGIN", "SET LOCAL my.tenant = 'first'"):
+        await stage.run_async(one, begin)
+    for name in ("my.tenant", "my.region", "my.tenant"):
+        await stage.fetch(one, f"SELECT current_setting({place}, true)", name)
+    await stage.run_async(one, "ROLLBACK")
+    for name in ("my.tenant", "my.region"):
+        await stage.fetch(one, f"SELECT current_setting({place}, true)", name)
+
+
+@on(*SYNC)
 def custom_settings_of_two_connections(stage, driver):
     """As row security reads them."""
     one, two = stage.open(driver, autocommit=True), stage.open(driver, autocommit=True)

@@ -7,8 +7,8 @@ from stage import Stage
 
 
 def pytest_generate_tests(metafunc):
-    """One test for each behaviour."""
-    found = [*behaviours()]
+    """One test for each behaviour and driver."""
+    found = [*behaviours(in_turn=metafunc.config.getoption("in_turn"))]
     if metafunc.config.getoption("planted"):
         found = [*planted.behaviours()]
     metafunc.parametrize("behaviour", [pytest.param(each, id=str(each)) for each in found])

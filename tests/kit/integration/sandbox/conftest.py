@@ -17,7 +17,8 @@ from tests.kit.external import External, external_server
 from tests.kit.integration.plugin.projects import Project
 from tests.kit.integration.recorded import EXAMPLES
 
-DRIVERS = ("psycopg2", "psycopg")
+DRIVERS = ("psycopg", "psycopg2")
+"""By day, the first is tried: the other one is what most projects of these tests use."""
 ASYNCHRONOUS = ("asyncpg", "psycopg")
 
 

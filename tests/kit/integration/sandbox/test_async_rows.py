@@ -20,6 +20,7 @@ from tests.kit.integration.sandbox.conftest import (
     Development,
     RunRows,
 )
+from tests.kit.nightly import by_night
 
 pytestmark = pytest.mark.measured_whole
 
@@ -99,7 +100,7 @@ EXPECTED = {
 """The tests that fail, and what their reports say."""
 
 
-@pytest.fixture(scope="module", params=ASYNCHRONOUS)
+@pytest.fixture(scope="module", params=[ASYNCHRONOUS[0], *by_night(*ASYNCHRONOUS[1:])])
 def driver(request: pytest.FixtureRequest) -> str:
     """The driver of the application."""
     return str(request.param)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from tests.kit.integration.sandbox.conftest import DRIVERS, Case, Cases, RunRows
+from tests.kit.nightly import by_night
 
 CLONE = '@pytest.mark.pgsandbox(isolation="clone")'
 
@@ -51,7 +52,7 @@ EXPECTED = {
 """The tests that fail, and what their reports say."""
 
 
-@pytest.fixture(scope="module", params=DRIVERS)
+@pytest.fixture(scope="module", params=[DRIVERS[0], *by_night(*DRIVERS[1:])])
 def cases(request: pytest.FixtureRequest, run_rows: RunRows) -> Cases:
     """What became of the tests that fail."""
     return run_rows(request.param, "failing")

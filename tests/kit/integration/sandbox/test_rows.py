@@ -11,6 +11,7 @@ from __future__ import annotations
 import pytest
 
 from tests.kit.integration.sandbox.conftest import DRIVERS, Cases, Development, RunRows
+from tests.kit.nightly import by_night
 
 pytestmark = pytest.mark.measured_whole
 
@@ -96,7 +97,7 @@ ONCE = {
 
 @pytest.fixture(
     scope="module",
-    params=[DRIVERS[0], *(pytest.param(each, marks=pytest.mark.nightly) for each in DRIVERS[1:])],
+    params=[DRIVERS[0], *by_night(*DRIVERS[1:])],
 )
 def cases(request: pytest.FixtureRequest, run_rows: RunRows) -> Cases:
     """What became of the tests of the project."""

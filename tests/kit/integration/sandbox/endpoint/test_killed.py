@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -168,12 +169,19 @@ def test_nothing_stays_of_a_test_process_that_was_killed(
         process.communicate()
 
 
+@pytest.fixture
+def own_tmp() -> Iterator[str]:
+    """A temporary folder in which no other run starts an endpoint; its path is short."""
+    with tempfile.TemporaryDirectory(prefix="pgs-") as folder:
+        yield folder
+
+
 def test_a_folder_that_a_killed_endpoint_left_is_removed_by_the_next(
-    make_project: MakeProject,
+    make_project: MakeProject, own_tmp: str
 ) -> None:
     """A process that is killed can't remove its own."""
     project = make_project({"looking.py": LOOKING, "test_waiting.py": WAITING})
-    process = project.start("test_waiting.py::test_waits")
+    process = project.start("test_waiting.py::test_waits", TMPDIR=own_tmp)
     said = _said(project, process)
     os.kill(said["endpoint"], signal.SIGKILL)
     os.kill(said["test"], signal.SIGKILL)
@@ -182,7 +190,8 @@ def test_a_folder_that_a_killed_endpoint_left_is_removed_by_the_next(
     (project.path / "test_next.py").write_text(
         "def test_next(db_session): db_session.connection()\n"
     )
-    outcome = project.run("test_next.py")
+    outcome = project.run("test_next.py", TMPDIR=own_tmp)
 
     assert outcome.counts == {"passed": 1}
+    assert Path(said["folder"]).is_relative_to(own_tmp)
     assert not Path(said["folder"]).exists()

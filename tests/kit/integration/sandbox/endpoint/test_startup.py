@@ -206,6 +206,26 @@ def test_a_client_finds_its_own_name(
     assert heard == [("one",), ("other",), ("one",)]
 
 
+@pytest.mark.parametrize("asked", [*ASKS[:4], ("SELECT query FROM pg_stat_activity",)])
+def test_what_is_set_holds_when_a_client_is_told_its_name(
+    sandbox: Sandbox, asked: tuple[str, ...]
+) -> None:
+    """For the transaction and for good; a rollback takes back that, and not the name."""
+    client = sandbox.client(application_name="one")
+    client.run("SET shop.region = 'north'")
+    client.run("BEGIN")
+    client.run("SET LOCAL shop.tenant = 'first'")
+    client.run("SET shop.region = 'south'")
+    client.ask(extended(asked[0], *asked[1:]))
+    within = [client.value(f"SHOW shop.{each}") for each in ("tenant", "region")]
+    client.run("ROLLBACK")
+    after = [client.value(f"SHOW shop.{each}") for each in ("tenant", "region")]
+
+    assert within == ["first", "south"]
+    assert after == ["", "north"]
+    assert client.value("SHOW application_name") == "one"
+
+
 @pytest.mark.parametrize("name", ["current_setting('application_name')", "count(*)"])
 def test_a_cursor_may_ask_for_the_name(sandbox: Sandbox, name: str) -> None:
     """What its statement was bound to is there when it is executed."""

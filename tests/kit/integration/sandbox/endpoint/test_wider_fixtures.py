@@ -24,7 +24,7 @@ def test_what_begins_as_a_fixture_ends_ends_with_it(
     call("take_back")
     thread.execute("SELECT id FROM items")
     thread.connection.rollback()
-    call("finish", test="a test", by_a_child=False, is_over=False)
+    first = call("finish", test="a test", by_a_child=False, is_over=False)
 
     thread.execute("SELECT id FROM items")
     if statement is not None:
@@ -43,6 +43,7 @@ def test_what_begins_as_a_fixture_ends_ends_with_it(
     thread.connection.rollback()
 
     assert rows == [(1,)]
+    assert first["errors"] == []
     assert finished["errors"] == []
     assert sandbox.finish()["errors"] == []
 

@@ -6,6 +6,7 @@ import pytest
 
 from pgsandbox.errors import TransactionsInterleaved
 from pgsandbox.sandbox.endpoint.sessions import Savepoint
+from tests.kit.nightly import by_night
 from tests.kit.transactions import Row, Step
 from tests.kit.unit.sandbox.endpoint.model import Ledger, play
 
@@ -29,7 +30,7 @@ def _rows(*numbers: int, of: int) -> frozenset[Row]:
 # -- against production ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("steps", [5, 10, 20, 40])
+@pytest.mark.parametrize("steps", [10, 40, *by_night(5, 20)])
 @pytest.mark.parametrize("breaks", [False, True], ids=["", "deferred"])
 def test_the_result_is_productions_or_a_named_error(steps: int, breaks: bool) -> None:
     """Three connections at random, compared after each step."""
@@ -40,7 +41,7 @@ def test_the_result_is_productions_or_a_named_error(steps: int, breaks: bool) ->
     assert {each.left for each in played} == {0}
 
 
-@pytest.mark.parametrize("steps", [5, 10, 20, 40])
+@pytest.mark.parametrize("steps", [10, 40, *by_night(5, 20)])
 @pytest.mark.parametrize("breaks", [False, True], ids=["", "deferred"])
 def test_the_tests_own_session_changes_nothing_for_the_others(steps: int, breaks: bool) -> None:
     """Whatever the test arranges in between, the application's connections are as in production."""
