@@ -74,12 +74,31 @@ def browser():
         chromium.close()
 
 
+WINDOW = {"width": 1280, "height": 900}
+
+
 @pytest.fixture(scope="session")
 def reader(browser, address):
     """One window for all pages, so that what they share is loaded once."""
-    context = browser.new_context(base_url=address, viewport={"width": 1280, "height": 900})
+    context = browser.new_context(base_url=address, viewport=WINDOW)
+    context.route(INDEX, lambda route: route.fulfill(json=NOTHING_FOUND))
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture(scope="session")
+def searcher(browser, address):
+    """One window in which the search has its index."""
+    context = browser.new_context(base_url=address, viewport=WINDOW)
+    page = context.new_page()
+    page.goto("")
+    yield page
+    context.close()
+
+
+INDEX = "**/search_index.json"
+"""What every page loads and reads anew, which takes as long as the page."""
+NOTHING_FOUND = {"config": {"lang": ["en"], "separator": " ", "fields": {}}, "docs": []}
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +119,7 @@ def open_page(browser, address):
 
     def open_page(path, **options):
         contexts.append(browser.new_context(base_url=address, **options))
+        contexts[-1].route(INDEX, lambda route: route.fulfill(json=NOTHING_FOUND))
         page = contexts[-1].new_page()
         page.goto(path)
         return page
@@ -126,7 +146,7 @@ class Visit:
         }
         for event, listener in listeners.items():
             page.on(event, listener)
-        page.set_viewport_size({"width": 1280, "height": 900})
+        page.set_viewport_size(WINDOW)
         page.goto(path)
         page.wait_for_function(_IS_DRAWN)
         self.title = page.title()

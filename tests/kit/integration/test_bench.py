@@ -20,6 +20,7 @@ from bench.rows import (
     WITHOUT_FINDINGS,
 )
 from pgsandbox import servers
+from tests.kit.nightly import by_night
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +35,16 @@ def server() -> Iterator[str]:
     "contender",
     [
         KIT,
-        RECIPE,
-        *(
-            pytest.param(each, marks=pytest.mark.nightly)
-            for each in (
-                ASYNC_KIT,
-                ASYNC_RECIPE,
-                CLONE,
-                TRUNCATE,
-                CREATE_DROP,
-                NO_DATABASE,
-                PLAIN,
-                WITHOUT_FINDINGS,
-            )
+        *by_night(
+            RECIPE,
+            ASYNC_KIT,
+            ASYNC_RECIPE,
+            CLONE,
+            TRUNCATE,
+            CREATE_DROP,
+            NO_DATABASE,
+            PLAIN,
+            WITHOUT_FINDINGS,
         ),
     ],
     ids=lambda contender: f"{contender.folder}-{contender.file}",

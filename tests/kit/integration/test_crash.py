@@ -26,7 +26,7 @@ def crashes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(each, marks=() if each.victim == "controller" else pytest.mark.nightly)
+        pytest.param(each, marks=() if each == CASES[0] else pytest.mark.nightly)
         for each in CASES
         if not each.arguments and each.victim != "watchdog"
     ],

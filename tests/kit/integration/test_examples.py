@@ -10,6 +10,7 @@ import pytest
 
 from tests.kit.integration.plugin.projects import Project
 from tests.kit.integration.recorded import EXAMPLES
+from tests.kit.nightly import by_night
 
 MakeExample = Callable[[str], Project]
 
@@ -67,7 +68,7 @@ def test_the_example_of_processes_passes(make_example: MakeExample, arguments: l
     assert run.counts.get("skipped", 0) == run.out.count("there is no node on this machine")
 
 
-@pytest.mark.parametrize("scope", ["function", "session"])
+@pytest.mark.parametrize("scope", ["function", *by_night("session")])
 def test_the_asynchronous_example_passes(make_example: MakeExample, scope: str) -> None:
     """With a loop for each test, and with one for the whole run."""
     plugins = ("-p", "pytest_asyncio.plugin", "-p", "anyio")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.kit.integration.plugin.projects import Project
 from tests.kit.integration.recorded import EXAMPLES
+from tests.kit.nightly import by_night
 
 _PLUGIN = """
 import os
@@ -57,13 +58,12 @@ def _run(name: str, isolation: str, path: Path, *arguments: str, **env: str) -> 
     assert run.counts["passed"] >= 4
 
 
-NIGHTLY = pytest.mark.nightly
-ISOLATIONS = pytest.mark.parametrize("isolation", ["clone", pytest.param("sandbox", marks=NIGHTLY)])
+ISOLATIONS = pytest.mark.parametrize("isolation", ["clone", *by_night("sandbox")])
 
 
 @ISOLATIONS
-@pytest.mark.parametrize("driver", ["psycopg2", pytest.param("psycopg", marks=NIGHTLY)])
-@pytest.mark.parametrize("name", ["library", "quickstart", "scopes", "tutorial"])
+@pytest.mark.parametrize("driver", ["psycopg2", *by_night("psycopg")])
+@pytest.mark.parametrize("name", ["quickstart", "scopes", "tutorial", *by_night("library")])
 def test_an_example_runs_in_a_clone_too(
     tmp_path: Path, name: str, driver: str, isolation: str
 ) -> None:
@@ -74,7 +74,7 @@ def test_an_example_runs_in_a_clone_too(
 
 
 @ISOLATIONS
-@pytest.mark.parametrize("driver", ["asyncpg", pytest.param("psycopg", marks=NIGHTLY)])
+@pytest.mark.parametrize("driver", ["asyncpg", *by_night("psycopg")])
 def test_the_asynchronous_example_runs_in_a_clone_too(
     tmp_path: Path, driver: str, isolation: str
 ) -> None:

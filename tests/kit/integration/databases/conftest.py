@@ -28,6 +28,7 @@ from psycopg2 import sql
 from pgsandbox import connections
 from pgsandbox.connections import Connection
 from pgsandbox.databases.limits import Limits
+from tests.kit.nightly import by_night
 
 CLAIMER = "tests.kit.integration.databases.claimer"
 
@@ -92,7 +93,7 @@ def _programs() -> dict[str, Path]:
 
 PROGRAMS = _programs()
 VERSIONS = [
-    *(pytest.param(each, marks=pytest.mark.nightly) for each in [*PROGRAMS][:-1]),
+    *by_night(*[*PROGRAMS][:-1]),
     *[*PROGRAMS][-1:],
 ]
 """What to parametrize tests with that run on each version: by day, on the newest one."""

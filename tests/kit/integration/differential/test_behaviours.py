@@ -1,7 +1,8 @@
 """Nothing that the sandbox does differs silently from real connections.
 
-The behaviours are those of ``tests/examples/behaviours``. ``python -m tests.kit.differential``
-plays them, and as many random programs as one likes, and names what differs.
+The behaviours are those of ``tests/examples/behaviours``, each by one of the drivers in turn, and
+in the night by every one. ``python -m tests.kit.differential`` plays them, and as many random
+programs as one likes, and names what differs.
 """
 
 from __future__ import annotations
@@ -21,10 +22,16 @@ PROGRAMS = 25
 DRIVERS = ("psycopg2", "psycopg", "asyncpg")
 
 
-@pytest.fixture(scope="module")
-def compared(stage: Stage) -> list[Compared]:
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("--in-turn",), id="drivers in turn"),
+        pytest.param((), id="every driver", marks=pytest.mark.nightly),
+    ],
+)
+def compared(stage: Stage, request: pytest.FixtureRequest) -> list[Compared]:
     """Every behaviour and some random programs, played in the sandbox and on real connections."""
-    found = stage.compared(f"--programs={PROGRAMS}")
+    found = stage.compared(f"--programs={PROGRAMS}", *request.param)
     print(table(found))
     return found
 

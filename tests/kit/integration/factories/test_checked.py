@@ -13,6 +13,7 @@ from pgsandbox.factories.findings import CODES
 from tests.kit.integration.factories.commands import run
 from tests.kit.integration.plugin.projects import Project
 from tests.kit.integration.recorded import EXAMPLES, normalised, recorded
+from tests.kit.nightly import by_night
 
 FACTORIES = "tests/integration/factories.py"
 IGNORES = """factories-ignore = [
@@ -144,7 +145,7 @@ def test_the_tables_of_a_bind_are_tried_in_its_database(tmp_path: Path) -> None:
     assert "repeated The second object of EntryFactory repeats a value" in bad.stdout
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+@pytest.mark.parametrize("driver", ["asyncpg", *by_night("psycopg")])
 def test_the_ready_made_test_passes_on_every_driver(driver: str, tmp_path: Path) -> None:
     """The application's own driver adapts the values."""
     path = tmp_path / "shop"

@@ -6,6 +6,7 @@ import pytest
 
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import SECRET, Outcome
+from tests.kit.nightly import by_night
 
 _INI = 'asyncio_default_fixture_loop_scope = "function"'
 
@@ -111,7 +112,7 @@ _FILES = {
 }
 
 
-@pytest.fixture(scope="module", params=["asyncpg", "psycopg"])
+@pytest.fixture(scope="module", params=["asyncpg", *by_night("psycopg")])
 def outcome(request: pytest.FixtureRequest, make_project: MakeProject) -> Outcome:
     """What three runs of each test in one process said."""
     project = make_project(_FILES, 'url = "application:URL"\nredirect = true', _INI)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import SECRET
+from tests.kit.nightly import by_night
 
 _APPLICATION = f"""
 import os
@@ -135,7 +136,7 @@ _SHARED = """
 
 
 @pytest.mark.parametrize("scope", ["function", "session"])
-@pytest.mark.parametrize("driver", ["asyncpg", pytest.param("psycopg", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("driver", ["asyncpg", *by_night("psycopg")])
 def test_the_asynchronous_session_holds_what_wider_factories_made(
     make_project: MakeProject, driver: str, scope: str
 ) -> None:
@@ -179,7 +180,7 @@ _FIRST = """
 
 
 @pytest.mark.parametrize("first", ["factory", "session"])
-@pytest.mark.parametrize("driver", ["asyncpg", pytest.param("psycopg", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("driver", ["asyncpg", *by_night("psycopg")])
 def test_what_was_written_survives_the_other_connection(
     make_project: MakeProject, driver: str, first: str
 ) -> None:

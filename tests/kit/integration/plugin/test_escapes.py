@@ -9,6 +9,10 @@ from tests.kit.integration.plugin.projects import Outcome
 
 _FILES = {
     "tests/integration/test_escapes.py": """
+        import os
+        import subprocess
+        import sys
+
         from models import Item
         from psycopg2.extensions import connection as Connection
         from sqlalchemy import func, make_url, select
@@ -39,6 +43,12 @@ _FILES = {
 
         def test_reading_past_the_endpoint_leaves_nothing(pg):
             past_the_endpoint(pg, "select 1").close()
+
+        def test_a_session_that_is_about_to_end_is_not_left(pg):
+            script = "import time; time.sleep(0.1)"  # it holds the session's socket, too
+            connection = past_the_endpoint(pg, "select 1")
+            subprocess.Popen([sys.executable, "-c", script], pass_fds=[connection.fileno()])
+            os.close(connection.fileno())
     """,
 }
 
@@ -68,4 +78,4 @@ def test_the_test_that_escaped_is_named(outcome: Outcome, name: str, evidence: s
 
 def test_no_other_test_is_blamed(outcome: Outcome) -> None:
     """Those that come next find a database without a trace, and pass."""
-    assert outcome.counts == {"passed": 6, "errors": 3}
+    assert outcome.counts == {"passed": 7, "errors": 3}

@@ -12,6 +12,7 @@ import pytest
 
 from tests.kit.busy.project import run_beside_threads
 from tests.kit.integration.plugin.conftest import MakeProject
+from tests.kit.nightly import by_night
 
 pytestmark = pytest.mark.measured_whole
 
@@ -366,7 +367,7 @@ def test_what_others_are_refused_fails_no_test(make_project: MakeProject) -> Non
     assert outcome.counts.get("passed", 0) >= 19
 
 
-@pytest.mark.parametrize("tests", [20, pytest.param(300, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("tests", [20, *by_night(300)])
 def test_tests_beside_threads_pass(tmp_path: Path, tests: int) -> None:
     """Reads in a loop, rollbacks while a test ends, late writes: the short version of 10,000."""
     found = run_beside_threads(tmp_path, tests)

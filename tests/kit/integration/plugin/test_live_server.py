@@ -7,6 +7,7 @@ import pytest
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Outcome
 from tests.kit.integration.recorded import normalised, recorded
+from tests.kit.nightly import by_night
 
 _SHOP = """
 import threading
@@ -90,7 +91,7 @@ def files_with(text: str) -> dict[str, str]:
     "arguments",
     [
         pytest.param((), id="one"),
-        pytest.param(("-p", "xdist", "-n", "2"), id="two"),
+        pytest.param(("-p", "xdist", "-n", "2"), id="two", marks=pytest.mark.nightly),
         pytest.param(("-p", "randomly"), id="random", marks=pytest.mark.nightly),
     ],
 )
@@ -175,7 +176,7 @@ def create_app(url):
 """
 
 
-@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@pytest.mark.parametrize("driver", ["asyncpg", *by_night("psycopg")])
 def test_an_asgi_application(make_project: MakeProject, driver: str) -> None:
     """By uvicorn, on a loop of each test, with the application's lifespan around it."""
     text = _TESTS.replace('"added"', '"null"') + (

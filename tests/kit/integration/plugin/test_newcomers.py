@@ -6,6 +6,7 @@ import pytest
 
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import SECRET, Outcome
+from tests.kit.nightly import by_night
 
 _FILES = {
     "application.py": f"""
@@ -106,7 +107,9 @@ def test_a_message_says_what_to_do(outcome: Outcome, name: str, words: str) -> N
         pytest.param(f"{_MAKES};{_SEEDS}", id="makes tables"),
     ],
 )
-@pytest.mark.parametrize("arguments", [(), ("-p", "xdist", "-n", "2"), ("--pg-reuse",)])
+@pytest.mark.parametrize(
+    "arguments", [(), ("-p", "xdist", "-n", "2"), *by_night((("--pg-reuse",),))]
+)
 def test_an_application_may_use_its_database_when_it_is_made(
     make_project: MakeProject, arguments: tuple[str, ...], at_start: str
 ) -> None:

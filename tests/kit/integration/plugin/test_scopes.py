@@ -488,7 +488,7 @@ def project(make_project: MakeProject) -> Project:
     ("driver", "arguments"),
     [
         pytest.param("psycopg2", (), id="psycopg2"),
-        pytest.param("psycopg", (), id="psycopg"),
+        pytest.param("psycopg", (), id="psycopg", marks=pytest.mark.nightly),
         pytest.param(
             "psycopg2",
             ("-p", "randomly", "-p", "xdist", "-n", "2", "--randomly-seed=1"),

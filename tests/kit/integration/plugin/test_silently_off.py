@@ -17,6 +17,7 @@ from tests.kit.external import External, external_server
 from tests.kit.integration.plugin.projects import MODELS, Outcome, Project
 from tests.kit.integration.recorded import EXAMPLES
 from tests.kit.integration.test_keep_away import Shop
+from tests.kit.nightly import by_night
 
 _TABLE = '[tool.pgsandbox]\nmetadata = "models:Base"\n'
 
@@ -192,7 +193,7 @@ def _run(project: Project, shop: Shop, *arguments: str, **environ: str) -> str:
 
 _WITHOUT = pytest.mark.parametrize(
     ("arguments", "environ"),
-    [(["-p", "no:pgsandbox"], {}), ([], {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})],
+    [(["-p", "no:pgsandbox"], {}), *by_night(([], {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}))],
 )
 
 

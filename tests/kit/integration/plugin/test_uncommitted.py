@@ -8,6 +8,7 @@ import pytest
 
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Outcome
+from tests.kit.nightly import by_night
 
 _APPLICATION = """
     import os
@@ -405,7 +406,7 @@ def _findings(outcome: Outcome) -> dict[str, str]:
     return dict(line.findall(outcome.out))
 
 
-@pytest.fixture(scope="module", params=["psycopg2", "psycopg"])
+@pytest.fixture(scope="module", params=["psycopg2", *by_night("psycopg")])
 def outcome(make_project: MakeProject, request: pytest.FixtureRequest) -> Outcome:
     """The run of an application that forgets, by a driver of either protocol."""
     files = {
@@ -437,7 +438,7 @@ def test_a_finding_names_the_lines(outcome: Outcome) -> None:
     assert re.search(r"from +application\.py:83$", section, re.MULTILINE)
 
 
-@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@pytest.mark.parametrize("driver", ["asyncpg", *by_night("psycopg")])
 def test_what_is_found_of_an_asynchronous_application(
     make_project: MakeProject, driver: str
 ) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -15,6 +17,7 @@ from pgsandbox.servers import Server
 from tests.kit import forks
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import SECRET, Project, databases, execute
+from tests.kit.nightly import by_night
 
 ITEMS = """
     import sqlalchemy as sa
@@ -130,14 +133,24 @@ def configure(project: Project, app: str) -> None:
     project.configure(f'[tool.pgsandbox]\nmetadata = "shop:db"\n{app}\n{SETTINGS}')
 
 
-@pytest.fixture
-def shop(make_project: MakeProject) -> Project:
-    """An application with Flask-Migrate, whose models are registered by its factory."""
-    files = {"shop.py": SHOP, "shop_models.py": SHOP_MODELS}
-    project = make_project({**files, "tests/integration/test_shop.py": SHOP_TESTS})
-    configure(project, 'app = "shop:create_app"')
+SHOP_FILES = {"shop.py": SHOP, "shop_models.py": SHOP_MODELS}
+
+
+@pytest.fixture(scope="module")
+def flask_migrate_s_own(make_project: MakeProject) -> Path:
+    """The environment that Flask-Migrate writes."""
+    project = make_project(SHOP_FILES)
     make = [sys.executable, "-c", INIT]
     subprocess.run(make, cwd=project.path, env=project.environ(), check=True, capture_output=True)
+    return project.path / "migrations"
+
+
+@pytest.fixture
+def shop(make_project: MakeProject, flask_migrate_s_own: Path) -> Project:
+    """An application with Flask-Migrate, whose models are registered by its factory."""
+    project = make_project({**SHOP_FILES, "tests/integration/test_shop.py": SHOP_TESTS})
+    configure(project, 'app = "shop:create_app"')
+    shutil.copytree(flask_migrate_s_own, project.path / "migrations")
     project.write({"migrations/versions/1_items.py": ITEMS})
     return project
 
@@ -221,7 +234,7 @@ ROWS = """
 
 
 @pytest.mark.parametrize(
-    ("driver", "arguments"), [("asyncpg", ()), ("psycopg", ("-p", "xdist", "-n", "1"))]
+    ("driver", "arguments"), [("asyncpg", ()), *by_night(("psycopg", ("-p", "xdist", "-n", "1")))]
 )
 def test_the_asynchronous_template(
     make_project: MakeProject, driver: str, arguments: tuple[str, ...]

@@ -15,6 +15,7 @@ from pgsandbox.servers.binaries import find
 from pgsandbox.servers.embedded import key_of
 from pgsandbox.servers.instance import Instance, clear_dead
 from tests.kit.integration.servers.processes import Seen, Users, is_running, kill, until
+from tests.kit.nightly import by_night
 
 _BUSY = """
 import sys, psycopg2
@@ -35,7 +36,6 @@ signal.pause()
 """
 
 # Files and folders of an instance, in the order in which they appear.
-_MOMENTS = ["log", "run/data/base/5", "run/data/postmaster.pid"]
 
 
 def _folders(users: Users) -> set[Path]:
@@ -163,7 +163,7 @@ def test_the_next_start_clears_up_after_everything_was_killed(users: Users) -> N
     assert new.answers()
 
 
-@pytest.mark.parametrize("moment", _MOMENTS)
+@pytest.mark.parametrize("moment", [*by_night("log", "run/data/postmaster.pid"), "run/data/base/5"])
 def test_a_first_starter_killed_at_any_moment_leaves_nothing(
     fresh_users: Users, moment: str
 ) -> None:
@@ -183,7 +183,7 @@ def test_a_first_starter_killed_at_any_moment_leaves_nothing(
     assert new.folders() == []
 
 
-@pytest.mark.parametrize("moment", _MOMENTS)
+@pytest.mark.parametrize("moment", [*by_night("log", "run/data/base/5"), "run/data/postmaster.pid"])
 def test_a_later_starter_killed_at_any_moment_leaves_nothing(users: Users, moment: str) -> None:
     """The same when pristine data is copied."""
     first = users.start()

@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -63,12 +64,13 @@ class Page:
         return plain.rstrip(":")
 
 
-def pages() -> list[Page]:
+@cache
+def pages() -> tuple[Page, ...]:
     """The pages in the order of the navigation, and after the list of errors each error's own."""
     text = (ROOT / "mkdocs.yml").read_text("utf-8")
     navigation = yaml.safe_load(text[text.index("\nnav:") :])["nav"]
     listed = [page for entry in navigation for page in _below(entry, "")]
-    return [each for page in listed for each in (page, *_errors(page))]
+    return tuple(each for page in listed for each in (page, *_errors(page)))
 
 
 def _errors(page: Page) -> Iterator[Page]:
@@ -103,6 +105,7 @@ def resolved(text: str) -> str:
     return _ATTRIBUTES.sub("", _SVG.sub(r"(\1)", _INCLUDE.sub(included, text)))
 
 
+@cache
 def listing() -> str:
     """The text of llms.txt."""
     lines = [
