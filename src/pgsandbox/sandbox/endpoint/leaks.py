@@ -46,7 +46,7 @@ class LeakDetector:
         self._sessions = _number(server, self._ask)
         self._held = 0
         """Advisory locks that fixtures of wider scopes hold."""
-        self._before = _contents(server, since=None)
+        self._before = _contents(server, since=None, own=server.pid)
         self.has_functions = bool(_number(server, _FUNCTIONS))
         """Whether a function of the database's own may write in the middle of a read."""
         self._since = _number(server, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
@@ -106,21 +106,22 @@ class LeakDetector:
         if thoroughly or sessions != self._sessions:
             self._sessions = sessions
             with outside as observer:
-                facts = self._changes(observer)
+                facts = self._changes(observer, server.pid)
             if facts:
                 found.append(_escaped(facts, test, by_a_child=by_a_child))
         return found
 
-    def _changes(self, server: ServerConnection) -> list[Fact]:
+    def _changes(self, server: ServerConnection, own: int) -> list[Fact]:
+        """Return what *server* finds changed; *own* is the process of the sandbox's session."""
         facts = []
         try:
-            now = _contents(server, since=self._since)
+            now = _contents(server, since=self._since, own=own)
         except ServerError as error:
             if error.sqlstate != _LOCK_NOT_AVAILABLE:
                 raise
             said = f"another session holds one on a table, after {_LOCK_TIMEOUT}"
             facts.append(Fact("lock", said))
-            return facts + self._others(server)
+            return facts + self._others(server, own)
         for table, changed in now.rows.items():
             before = self._before.rows.get(table)
             if before is not None and changed != before:
@@ -128,22 +129,25 @@ class LeakDetector:
         for catalog, objects in now.objects.items():
             if objects != self._before.objects[catalog]:
                 facts.append(Fact("catalog", f"{catalog}: objects were created or dropped"))
-        return facts + self._others(server)
+        return facts + self._others(server, own)
 
-    def _others(self, server: ServerConnection) -> list[Fact]:
+    def _others(self, server: ServerConnection, own: int) -> list[Fact]:
         facts = []
         for gid, owner in server.rows(
             "SELECT gid, owner FROM pg_prepared_xacts WHERE database = current_database()"
         ):
             facts.append(Fact("prepared transaction", f"{gid} of {owner}"))
-        for pid, name, state, query in _sessions_left(server):
+        for pid, name, state, query in _sessions_left(server, own):
             facts.append(Fact("session", f"pid {pid} ({name or 'no name'}), {state}: {query}"))
         return facts
 
 
-def _contents(server: ServerConnection, since: int | None) -> Contents:
-    """Count rows and catalog entries; a row written after *since* counts as a change by itself."""
-    tables = [str(name) for (name,) in server.rows(_TABLES)]
+def _contents(server: ServerConnection, since: int | None, own: int) -> Contents:
+    """Count rows and catalog entries; a row written after *since* counts as a change by itself.
+
+    A table that a fixture of a wider scope has locked whole is left out: nobody else can write it.
+    """
+    tables = [str(name) for (name,) in server.rows(_TABLES.format(own=own))]
     fresh = (
         f" + 1000000000 * (count(*) FILTER (WHERE xmin::text::bigint >= {since % 2**32}))"
         if (since)
@@ -165,14 +169,15 @@ def _contents(server: ServerConnection, since: int | None) -> Contents:
     return Contents(rows, objects)
 
 
-def _sessions_left(server: ServerConnection) -> list[tuple[str | None, ...]]:
+def _sessions_left(server: ServerConnection, own: int) -> list[tuple[str | None, ...]]:
     """Return the other sessions that stay; one that was closed just now needs a moment to end."""
-    left = server.rows(_OTHER_SESSIONS)
+    asked = _OTHER_SESSIONS.format(own=own)
+    left = server.rows(asked)
     for _ in range(_MORE_LOOKS):
         if not left:
             break
         time.sleep(_BETWEEN_LOOKS)
-        left = server.rows(_OTHER_SESSIONS)
+        left = server.rows(asked)
     return left
 
 
@@ -228,7 +233,10 @@ def _escaped(facts: list[Fact], test: str, *, by_a_child: bool) -> EscapedFromSa
 _TABLES = (
     "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
     "WHERE relkind = 'r' AND relpersistence <> 't' AND nspname NOT LIKE 'pg\\_%' "
-    "AND nspname <> 'information_schema' ORDER BY 1"
+    "AND nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM pg_locks l "
+    "WHERE l.pid = {own} AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' "
+    "AND (l.relation = c.oid OR EXISTS (SELECT FROM pg_index "
+    "WHERE indrelid = c.oid AND indexrelid = l.relation))) ORDER BY 1"
 )
 _FUNCTIONS = "SELECT count(*) FROM pg_proc WHERE oid >= 16384 AND provolatile = 'v'"
 _CATALOGS = " UNION ALL ".join(
@@ -239,6 +247,6 @@ _CATALOGS = " UNION ALL ".join(
 _OTHER_SESSIONS = (
     "SELECT pid, application_name, state, left(query, 200) FROM pg_stat_activity "
     "WHERE datname = current_database() AND backend_type = 'client backend' "
-    "AND pid <> pg_backend_pid() AND application_name NOT LIKE 'pgsandbox%' "
+    "AND pid NOT IN (pg_backend_pid(), {own}) AND application_name NOT LIKE 'pgsandbox%' "
     "AND application_name <> 'psql'"
 )

@@ -143,10 +143,20 @@ def database(server: Server) -> Iterator[tuple[str, str]]:
                 cursor.execute(f"DROP DATABASE IF EXISTS {each} WITH (FORCE)")
 
 
+def errors_of(said: dict[str, Any]) -> list[str]:
+    """What a test's end found, with its facts, as a failing assertion prints it."""
+    return [f"{each['headline']} {each['facts']}" for each in said["errors"]]
+
+
 def vacuum(database: tuple[str, str]) -> None:
     """Give back the space of rows that earlier tests have rolled back."""
     with closing(_connect(*database)) as connection:
         connection.cursor().execute("VACUUM items")
+
+
+def visit(database: tuple[str, str]) -> None:
+    """Open a session past the endpoint, so that it looks for what somebody else has changed."""
+    _connect(*database).close()
 
 
 Start = Callable[[], Sandbox]
@@ -191,5 +201,5 @@ def sandbox(
         running.append(start_endpoint())
 
     assert sandbox.is_alive
-    assert [each["headline"] for each in said["errors"]] == []
+    assert errors_of(said) == []
     assert not said["is_in_doubt"]

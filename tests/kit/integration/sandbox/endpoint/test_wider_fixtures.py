@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg2
 import pytest
 
-from tests.kit.integration.sandbox.endpoint.conftest import Sandbox
+from tests.kit.integration.sandbox.endpoint.conftest import Sandbox, errors_of, visit
 
 
 @pytest.mark.parametrize("statement", [None, "INSERT INTO items VALUES (9)"])
@@ -43,11 +43,40 @@ def test_what_begins_as_a_fixture_ends_ends_with_it(
     thread.connection.rollback()
 
     assert rows == [(1,)]
-    assert first["errors"] == []
-    assert finished["errors"] == []
-    assert sandbox.finish()["errors"] == []
+    assert errors_of(first) == errors_of(finished) == []
 
 
-def _connected(sandbox: Sandbox) -> psycopg2.extensions.cursor:
-    connection = sandbox.stack.enter_context(psycopg2.connect(**sandbox.dsn))
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT current_setting('application_name')",
+        "SET application_name TO mine",
+        "TRUNCATE items",
+        "ALTER TABLE items ADD COLUMN price integer",
+        "LOCK TABLE items",
+    ],
+)
+def test_what_a_fixture_does_is_nobody_elses(
+    sandbox: Sandbox, database: tuple[str, str], statement: str
+) -> None:
+    """Somebody connects past the endpoint, which looks for changes, other sessions and locks.
+
+    It meets its own session, by whatever name, and the locks that the fixture holds.
+    """
+    call, maker = sandbox.process.call, _connected(sandbox, application_name="maker")
+    call("set_aside", refusal=None)
+    maker.execute(statement)
+    maker.connection.commit()
+    assert call("freeze") == 1
+    call("take_back")
+    visit(database)
+    _connected(sandbox).execute("SELECT 1")
+    first = call("finish", test="a test", by_a_child=False, is_over=False)
+    call("resume", depth=1)
+
+    assert errors_of(first) == []
+
+
+def _connected(sandbox: Sandbox, **more: str) -> psycopg2.extensions.cursor:
+    connection = sandbox.stack.enter_context(psycopg2.connect(**sandbox.dsn, **more))
     return connection.cursor()
