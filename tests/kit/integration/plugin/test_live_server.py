@@ -285,26 +285,28 @@ def test_a_server_that_nobody_asks_for_is_not_started(trouble: Outcome) -> None:
 
 
 _OF_ITS_OWN = """
+import os
 import sys
-from urllib.error import URLError
 
 from asking import ask
 from models import Item
 
-urls = []
+pids = []
 
 
 @pytest.mark.parametrize("time", range(2))
-def test_a_server_of_its_own(live_server, db_session, pg, time):
+def test_a_server_of_its_own(live_server, db_session, pg, time, tmp_path):
     db_session.add(Item(name="tea"))
     db_session.flush()
     command = [sys.executable, "-m", "flask", "--app", "served", "run", "--port", "{port}"]
-    url, before = live_server.start(command, environ={"PYTHONPATH": "."}), urls[-1:]
-    urls.append(url)
+    told = tmp_path / "pid"
+    url = live_server.start(command, environ={"PYTHONPATH": ".", "TELL_PID": str(told)})
 
-    for ended in before:
-        with pytest.raises(URLError):
-            ask(f"{ended}/items")
+    for ended in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(ended, 0)
+    pids.append(int(told.read_text()))
+    os.kill(pids[-1], 0)
     assert ask(f"{url}/items/milk", "POST") == "added"
     assert ask(f"{live_server.url}/items") == ask(f"{url}/items") == "2"
     assert pg.outside("select count(*) from items") == 0
@@ -315,12 +317,21 @@ def test_nothing_is_left(pg, db_session):
 """
 
 
+_SERVED = """
+import os
+from pathlib import Path
+
+from shop import create_app
+
+Path(os.environ["TELL_PID"]).write_text(str(os.getpid()))
+app = create_app(os.environ["SHOP_URL"])
+"""
+
+
 def test_a_server_of_its_own_process(make_project: MakeProject) -> None:
     """It has the URL of the running test by a variable, and ends with the test."""
     files = files_with(_OF_ITS_OWN)
-    files["served.py"] = (
-        "import os\n\nfrom shop import create_app\n\napp = create_app(os.environ['SHOP_URL'])\n"
-    )
+    files["served.py"] = _SERVED
     outcome = make_project(files, 'child-env = ["SHOP_URL"]').run("-p", "no:randomly")
 
     assert (outcome.code, outcome.counts) == (0, {"passed": 3}), outcome.text
