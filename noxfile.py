@@ -57,6 +57,8 @@ APPLICATION_TESTS = ("tests/integration",)
 KIT_TESTS = ("tests/kit/integration",)
 FORKED = (*KIT_TESTS, "tests/kit/unit/cli/init")
 
+KEEPING_BYTECODE: dict[str, str | None] = {"PYTHONDONTWRITEBYTECODE": None}
+"""What lets pytest's workers share the modules whose assertions one of them has rewritten."""
 FOR_TESTS = ("--with", "test", "--all-extras")
 """What ``poetry export`` selects for a session that runs the tests."""
 
@@ -77,7 +79,8 @@ def unit(session: nox.Session) -> None:
     install(session, *FOR_TESTS)
     install_checkout(session)
     all_of_them = () if session.posargs else (*workers(1), "-m", "not nightly")
-    session.run("pytest", *all_of_them, *selection(session, UNIT_TESTS))
+    words = (*all_of_them, *selection(session, UNIT_TESTS))
+    session.run("pytest", *words, env=KEEPING_BYTECODE)
 
 
 @nox.session
@@ -102,7 +105,7 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "run", "--source=src", "-m", "pgsandbox", "--version", silent=True)
     # With what the tests touch of the reference application's schema, printed at the end.
     words = ("--pg-coverage", *workers(), "-m", "not nightly", *session.posargs)
-    session.run("coverage", "run", "-m", "pytest", *words)
+    session.run("coverage", "run", "-m", "pytest", *words, env=KEEPING_BYTECODE)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 

@@ -8,7 +8,7 @@ import pytest
 from pgsandbox.cli import project
 from pgsandbox.cli.init import interpreter
 from pgsandbox.plugin.active import ActivePlugin
-from tests.kit import forks
+from tests.kit import forks, measured
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,14 +21,11 @@ def drivers_are_free(pytestconfig: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let coverage look at what a test starts, and its fixtures, only where it is marked.
-
-    Nearly all that runs of projects start are endpoints: to measure each would take a third of the
-    time of the suite, and find the same lines again. Forks are measured by themselves.
-    """
+    """Let coverage look at what some tests start, and their fixtures, and at nothing else."""
     if forks.what_is_measured is None:
         return
-    if item.get_closest_marker("measured_whole"):
+    forks.are_measured = measured.are_runs_measured(item.nodeid)
+    if measured.is_measured_whole(item.nodeid):
         os.environ[forks.MEASURED] = forks.what_is_measured
     else:
         os.environ.pop(forks.MEASURED, None)

@@ -9,9 +9,9 @@ What a fork can't show is how a fresh interpreter begins. `run` starts one where
 says something to Python itself, and always where ``KIT_TESTS_FRESH`` is set, as it is in
 ``nox -s nightly``.
 
-Where coverage is measured, the process that is forked is, and so each fork, from its first line
-on; not what it starts in its turn, an endpoint say, unless the environment that it is given asks
-for that.
+Where coverage is measured, so are the forks for some tests, from their first line on
+(`tests/kit/measured.py`); not what they start in their turn, an endpoint say, unless the
+environment that they are given asks for that.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ MEASURED = "COVERAGE_PROCESS_CONFIG"
 """Where coverage.py's patch for subprocesses tells them what to measure."""
 what_is_measured = os.environ.get(MEASURED)
 """What this process was told; tests take it out of their environment (`tests/kit/conftest.py`)."""
+are_measured = False
+"""Whether the forks for the running test are."""
 _ROOT = Path(__file__).parents[2]
 _OURS_TO_SET = frozenset({"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"})
 
@@ -76,14 +78,13 @@ _TO_BEGIN = 120
 class Forks:
     """A process that is forked, from the first run that needs it to the end of this one."""
 
-    def __init__(self, *more: str) -> None:
+    def __init__(self, *more: str, measured: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            measured = {} if what_is_measured is None else {MEASURED: what_is_measured}
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno()), *more],
                 cwd=_ROOT,
-                env=os.environ | measured,
+                env={name: os.environ[name] for name in os.environ if name != MEASURED} | measured,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
@@ -137,8 +138,8 @@ class Forks:
             self._process.wait()
 
 
-_forks: dict[tuple[str, ...], Forks] = {}
-"""By what they have imported beside what every run needs."""
+_forks: dict[tuple[bool, tuple[str, ...]], Forks] = {}
+"""By whether they are measured, and what they have imported beside what every run needs."""
 
 
 def run(
@@ -163,15 +164,17 @@ def run(
     more = _OF_SOME if _uses_some(cwd) else ()
     if module == "pytest" and not environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
         more += _ANNOUNCED
-    if more not in _forks or not _forks[more].is_ours:
-        _forks[more] = Forks(*more)
+    kind = (are_measured, more)
+    if kind not in _forks or not _forks[kind].is_ours:
+        measured = {MEASURED: what_is_measured} if are_measured and what_is_measured else {}
+        _forks[kind] = Forks(*more, measured=measured)
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as out,
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as err,
     ):
         code: int | None = None
         with contextlib.suppress(TimeoutError):
-            code = _forks[more].run(command, cwd, environ, (out, err), seconds)
+            code = _forks[kind].run(command, cwd, environ, (out, err), seconds)
         said = [each.read() for each in (out, err) if each.seek(0) == 0]
     if code is None:
         raise subprocess.TimeoutExpired(command, seconds or 0, *said)

@@ -16,8 +16,6 @@ from tests.kit.differential.faults import FAULTS, UNSTEADY
 from tests.kit.differential.limits import LIMITS
 from tests.kit.differential.playing import Stage
 
-pytestmark = pytest.mark.measured_whole
-
 PROGRAMS = 25
 DRIVERS = ("psycopg2", "psycopg", "asyncpg")
 

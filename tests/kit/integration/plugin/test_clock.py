@@ -7,8 +7,6 @@ import pytest
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Project
 
-pytestmark = pytest.mark.measured_whole
-
 _FILES = {
     "models.py": """
         from datetime import date, datetime

@@ -13,8 +13,6 @@ import pytest
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Outcome, Project
 
-pytestmark = pytest.mark.measured_whole
-
 _FILES = {
     "models.py": """
         from __future__ import annotations

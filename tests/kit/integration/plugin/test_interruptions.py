@@ -11,8 +11,6 @@ from tests.kit.external import External
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Outcome, Project, databases
 
-pytestmark = pytest.mark.measured_whole
-
 _FILES = {
     "tests/integration/test_items.py": """
         import contextlib

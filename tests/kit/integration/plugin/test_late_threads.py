@@ -14,8 +14,6 @@ from tests.kit.busy.project import run_beside_threads
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.nightly import by_night
 
-pytestmark = pytest.mark.measured_whole
-
 _SETTINGS = """
 server = "embedded"
 redirect = true

@@ -18,8 +18,6 @@ from tests.kit.integration.databases.conftest import PROGRAMS, until
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import SECRET, Project
 
-pytestmark = pytest.mark.measured_whole
-
 _METHODS = ("password", "md5", "scram-sha-256")
 _CERTIFICATE = Path(__file__).with_name("tls")
 """A certificate that has signed itself, for localhost and 127.0.0.1, until 2126."""

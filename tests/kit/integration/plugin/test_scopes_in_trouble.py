@@ -9,8 +9,6 @@ import pytest
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import MODELS, Outcome
 
-pytestmark = pytest.mark.measured_whole
-
 _TROUBLE = """
     import subprocess
     import sys

@@ -11,8 +11,6 @@ from pgsandbox.servers import Server
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import databases
 
-pytestmark = pytest.mark.measured_whole
-
 _LIMIT = 60.0
 """Seconds: the sum of the limits for one statement that is blocked, on a busy machine."""
 

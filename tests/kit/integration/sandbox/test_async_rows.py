@@ -22,8 +22,6 @@ from tests.kit.integration.sandbox.conftest import (
 )
 from tests.kit.nightly import by_night
 
-pytestmark = pytest.mark.measured_whole
-
 PLUGINS = ("-p", "pytest_asyncio.plugin")
 CLONE = '@pytest.mark.pgsandbox(isolation="clone")'
 TWO_WAYS = ["plain", "scoped"]

@@ -13,8 +13,6 @@ import pytest
 from tests.kit.integration.sandbox.conftest import DRIVERS, Cases, Development, RunRows
 from tests.kit.nightly import by_night
 
-pytestmark = pytest.mark.measured_whole
-
 THREE_WAYS = ["plain", "scoped", "web"]
 
 ROWS = {

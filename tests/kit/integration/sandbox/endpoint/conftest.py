@@ -20,21 +20,12 @@ from tests.kit.integration.sandbox.endpoint.wire import Wire
 
 __all__ = ["make_project", "server"]
 
-_HERE = Path(__file__).parent
-
 TABLES = """
     CREATE TABLE items (id integer PRIMARY KEY, name text NOT NULL DEFAULT '');
     CREATE SEQUENCE numbers;
     CREATE FUNCTION warn(text) RETURNS void LANGUAGE plpgsql AS
         $$ BEGIN RAISE WARNING '%', $1; END $$;
 """
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let coverage look at the endpoints that these tests start."""
-    for item in items:
-        if item.path.parent == _HERE:
-            item.add_marker(pytest.mark.measured_whole)
 
 
 @dataclass
