@@ -135,6 +135,7 @@ def nightly(session: nox.Session) -> None:
     session.run("pytest", *workers(), "-m", "nightly", *session.posargs)
     words = ("-m", "not nightly", *FORKED, *session.posargs)
     session.run("pytest", *workers(), *words, env={"KIT_TESTS_FRESH": "1"})
+    session.notify("docs", ["nightly"])
 
 
 @nox.session
@@ -170,7 +171,8 @@ def typecheck(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The site, built strictly and opened in a browser; ``-- serve`` shows it while you write.
 
-    The browser is the machine's own Chromium; where there is none, its tests say so and skip.
+    ``-- nightly`` opens every page; else one of those that have the same form will do. The browser
+    is the machine's own Chromium; where there is none, its tests say so and skip.
     """
     install(session, "--only", "docs")
     is_served = session.posargs == ["serve"]
@@ -180,7 +182,8 @@ def docs(session: nox.Session) -> None:
     if not is_served:
         session.run("python", "-m", "tests.kit.unit.docs.for_agents", "site")
         # With a space, pytest would look for its configuration above both directories.
-        session.run("pytest", "tests/site", "--built=site")
+        pages = () if session.posargs == ["nightly"] else ("-m", "not nightly")
+        session.run("pytest", "tests/site", "--built=site", *pages)
 
 
 @nox.session

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 
+from tests.kit.nightly import by_night
 from tests.kit.unit.docs.pages import DOCS, PAGES
 
 PATHS = [
@@ -19,7 +20,15 @@ SCHEME = "document.body.dataset.mdColorScheme"
 RESULT = ".md-search-result__item"
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 
-every_page = pytest.mark.parametrize("path", ADDRESSES, ids=[path or "start" for path in ADDRESSES])
+OF_ONE_FORM = "reference/errors/"
+BY_DAY = {OF_ONE_FORM, f"{OF_ONE_FORM}foreign-database/"}
+BY_NIGHT = [path for path in ADDRESSES if path.startswith(OF_ONE_FORM) and path not in BY_DAY]
+
+every_page = pytest.mark.parametrize(
+    "path",
+    [path for path in ADDRESSES if path not in BY_NIGHT] + by_night(*BY_NIGHT),
+    ids=lambda path: path or "start",
+)
 
 
 @cache
