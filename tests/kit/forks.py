@@ -52,6 +52,7 @@ _IMPORTED = (
     ),
     *("psycopg2", "psycopg2.extras", "sqlalchemy.orm", "sqlalchemy.dialects.postgresql.psycopg2"),
     *("pgsandbox.plugin.active", "pgsandbox.plugin.fixtures"),
+    "pgsandbox.sandbox.endpoint.__main__",
 )
 """What every run of the kit's plugin imports; nothing that it imports at need only."""
 _OF_SOME = ("alembic.command", "alembic.config", "factory.alchemy", "flask_sqlalchemy")
@@ -285,6 +286,10 @@ def _exactly(source: socket.socket, count: int) -> bytes:
 def _prepare(more: Sequence[str]) -> None:
     for name in (*_IMPORTED, *more):
         importlib.import_module(name)
+    from pgsandbox.sandbox import endpoint_process
+    from tests.kit import forked_endpoints
+
+    endpoint_process.start = forked_endpoints.start
     from _pytest.assertion.rewrite import AssertionRewritingHook
 
     # pytest warns of a plugin that was imported before it could rewrite its assertions.

@@ -21,7 +21,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pgsandbox import errors
 from pgsandbox.errors import Fact, PgSandboxError, SandboxLost
@@ -64,17 +64,8 @@ class EndpointProcess:
         """What became of it, once that has turned out; it is not waited for again."""
         self._pid = os.getpid()
         self._said = tempfile.TemporaryFile(prefix="pgsandbox-")  # noqa: SIM115 - until `close`
-        command = [sys.executable, "-I", "-c", _START, _PACKAGES]
         with theirs:
-            self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(self.folder), str(self._pid)],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=self._said,
-                stderr=self._said,
-                cwd="/",
-                start_new_session=True,  # an interrupt from the terminal is not for it
-            )
+            self._process = start(theirs, self.folder, self._said)
         _close_in_forks(ours)
 
     @property
@@ -182,6 +173,20 @@ class EndpointProcess:
             self._process.wait()
         self._said.close()
         _remove(self.folder)
+
+
+def start(control: socket.socket, folder: Path, said: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start the endpoint of this process, which is told by *control* and speaks to *said*."""
+    command = [sys.executable, "-I", "-c", _START, _PACKAGES]
+    return subprocess.Popen(
+        [*command, str(control.fileno()), str(folder), str(os.getpid())],
+        pass_fds=[control.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=said,
+        stderr=said,
+        cwd="/",
+        start_new_session=True,  # an interrupt from the terminal is not for it
+    )
 
 
 def _close_in_forks(control: socket.socket) -> None:

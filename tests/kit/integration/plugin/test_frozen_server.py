@@ -107,7 +107,7 @@ def test_a_run_ends_although_its_endpoint_stands_still(
     """
     project = make_project({"helpers.py": _HELPERS, "tests/integration/test_stop.py": tests})
     try:
-        outcome = project.run("-p", "no:randomly", PGSANDBOX_RUNDIR=rundir)
+        outcome = project.run("-p", "no:randomly", is_fresh=True, PGSANDBOX_RUNDIR=rundir)
     finally:
         go_on(project)
 

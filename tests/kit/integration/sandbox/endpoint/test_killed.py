@@ -106,7 +106,7 @@ WAITING = """
 def test_the_next_test_works_after_the_endpoint_was_killed(make_project: MakeProject) -> None:
     """The test in which it died fails by name, whatever it makes of the driver's error."""
     project = make_project({"looking.py": LOOKING, "test_killing.py": KILLING})
-    outcome = project.run("-p", "no:randomly")
+    outcome = project.run("-p", "no:randomly", is_fresh=True)
     failed = [line for line in outcome.out.splitlines() if line.startswith(("ERROR", "FAILED"))]
 
     assert outcome.counts["passed"] == outcome.counts["failed"] == 3
