@@ -35,6 +35,8 @@ class Contents:
     """The number of rows of each table."""
     objects: dict[str, tuple[int, int]]
     """The number and the greatest oid of the rows of each catalog."""
+    are_all: bool
+    """Whether no table was left out."""
 
 
 class LeakDetector:
@@ -46,6 +48,8 @@ class LeakDetector:
         self._sessions = _number(server, self._ask)
         self._held = 0
         """Advisory locks that fixtures of wider scopes hold."""
+        self._has_left_out = False
+        """Whether tables could not be looked at since other sessions were opened."""
         self._before = _contents(server, since=None, own=server.pid)
         self.has_functions = bool(_number(server, _FUNCTIONS))
         """Whether a function of the database's own may write in the middle of a read."""
@@ -103,7 +107,7 @@ class LeakDetector:
             found.append(_advisory_locks(server, test))
             server.rows("SELECT pg_advisory_unlock_all()")
             self._held = 0
-        if thoroughly or sessions != self._sessions:
+        if thoroughly or self._has_left_out or sessions != self._sessions:
             self._sessions = sessions
             with outside as observer:
                 facts = self._changes(observer, server.pid)
@@ -122,6 +126,7 @@ class LeakDetector:
             said = f"another session holds one on a table, after {_LOCK_TIMEOUT}"
             facts.append(Fact("lock", said))
             return facts + self._others(server, own)
+        self._has_left_out = not now.are_all
         for table, changed in now.rows.items():
             before = self._before.rows.get(table)
             if before is not None and changed != before:
@@ -145,9 +150,10 @@ class LeakDetector:
 def _contents(server: ServerConnection, since: int | None, own: int) -> Contents:
     """Count rows and catalog entries; a row written after *since* counts as a change by itself.
 
-    A table that a fixture of a wider scope has locked whole is left out: nobody else can write it.
+    A table that a fixture of a wider scope has locked whole is left out.
     """
-    tables = [str(name) for (name,) in server.rows(_TABLES.format(own=own))]
+    there = server.rows(_TABLES.format(own=own))
+    tables = [str(name) for name, is_locked in there if is_locked == "f"]
     fresh = (
         f" + 1000000000 * (count(*) FILTER (WHERE xmin::text::bigint >= {since % 2**32}))"
         if (since)
@@ -166,7 +172,7 @@ def _contents(server: ServerConnection, since: int | None, own: int) -> Contents
         str(catalog): (int(number or 0), int(greatest or 0))
         for catalog, number, greatest in server.rows(_CATALOGS)
     }
-    return Contents(rows, objects)
+    return Contents(rows, objects, are_all=len(tables) == len(there))
 
 
 def _sessions_left(server: ServerConnection, own: int) -> list[tuple[str | None, ...]]:
@@ -231,12 +237,12 @@ def _escaped(facts: list[Fact], test: str, *, by_a_child: bool) -> EscapedFromSa
 
 
 _TABLES = (
-    "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+    "SELECT c.oid::regclass::text, EXISTS (SELECT FROM pg_locks l WHERE l.pid = {own} "
+    "AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND (l.relation = c.oid "
+    "OR EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indexrelid = l.relation))) "
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
     "WHERE relkind = 'r' AND relpersistence <> 't' AND nspname NOT LIKE 'pg\\_%' "
-    "AND nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM pg_locks l "
-    "WHERE l.pid = {own} AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' "
-    "AND (l.relation = c.oid OR EXISTS (SELECT FROM pg_index "
-    "WHERE indrelid = c.oid AND indexrelid = l.relation))) ORDER BY 1"
+    "AND nspname <> 'information_schema' ORDER BY 1"
 )
 _FUNCTIONS = "SELECT count(*) FROM pg_proc WHERE oid >= 16384 AND provolatile = 'v'"
 _CATALOGS = " UNION ALL ".join(

@@ -141,13 +141,13 @@ def errors_of(said: dict[str, Any]) -> list[str]:
 
 def vacuum(database: tuple[str, str]) -> None:
     """Give back the space of rows that earlier tests have rolled back."""
+    visit(database, "VACUUM items")
+
+
+def visit(database: tuple[str, str], statement: str = "SELECT 1") -> None:
+    """Run *statement* past the endpoint, which then looks for what somebody else has changed."""
     with closing(_connect(*database)) as connection:
-        connection.cursor().execute("VACUUM items")
-
-
-def visit(database: tuple[str, str]) -> None:
-    """Open a session past the endpoint, so that it looks for what somebody else has changed."""
-    _connect(*database).close()
+        connection.cursor().execute(statement)
 
 
 Start = Callable[[], Sandbox]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg2
 import pytest
 
-from tests.kit.integration.sandbox.endpoint.conftest import Sandbox, errors_of, visit
+from tests.kit.integration.sandbox.endpoint.conftest import Sandbox, Start, errors_of, visit
 
 
 @pytest.mark.parametrize("statement", [None, "INSERT INTO items VALUES (9)"])
@@ -75,6 +75,35 @@ def test_what_a_fixture_does_is_nobody_elses(
     call("resume", depth=1)
 
     assert errors_of(first) == []
+
+
+def test_what_somebody_wrote_before_a_fixture_locked_it_is_found_later(
+    start_endpoint: Start, database: tuple[str, str]
+) -> None:
+    """As soon as the lock is gone, which kept everybody from looking."""
+    sandbox = start_endpoint()
+    call = sandbox.process.call
+    call("enter", test="a test")
+    with sandbox.stack:
+        maker = _connected(sandbox)
+        call("set_aside", refusal=None)
+        maker.execute("SELECT 1")
+        visit(database, "INSERT INTO items VALUES (7)")
+        maker.execute("LOCK TABLE items")
+        maker.connection.commit()
+        assert call("freeze") == 1
+        call("take_back")
+        _connected(sandbox).execute("SELECT 1")
+        first = call("finish", test="a test", by_a_child=False, is_over=False)
+        call("resume", depth=1)
+    last = sandbox.finish()
+    sandbox.process.close()
+    visit(database, "DELETE FROM items")
+
+    assert errors_of(first) == []
+    (found,) = errors_of(last)
+    assert "changed its database" in found
+    assert "items: 1 rows written" in found
 
 
 def _connected(sandbox: Sandbox, **more: str) -> psycopg2.extensions.cursor:
