@@ -144,3 +144,37 @@ def test_a_certificate_that_nobody_vouches_for(project: Project, with_tls: Exter
     assert outcome.code != 0
     assert "LoginRefused" in outcome.text
     assert "certificate" in outcome.text
+
+
+_INSISTING = """
+    import asyncio
+    from contextlib import closing
+
+    import asyncpg
+    import psycopg
+    import psycopg2
+    import pytest
+
+    @pytest.mark.parametrize("driver", [psycopg, psycopg2])
+    def test_libpq(pg, driver):
+        with closing(driver.connect(pg.tcp_url, sslmode="verify-full")) as connection:
+            connection.cursor().execute("insert into items (name) values ('tea')")
+            connection.commit()
+        assert pg.outside("select count(*) from items") == 0
+
+    def test_asyncpg(pg):
+        async def insert():
+            connection = await asyncpg.connect(pg.tcp_url, ssl=True)
+            await connection.execute("insert into items (name) values ('tea')")
+            await connection.close()
+
+        asyncio.run(insert())
+        assert pg.outside("select count(*) from items") == 0
+"""
+
+
+def test_an_application_that_insists_on_tls_needs_none(make_project: MakeProject) -> None:
+    """What it connects to is a socket of this machine, in a sandboxed test."""
+    outcome = make_project({"test_insisting.py": _INSISTING}).run()
+
+    assert (outcome.code, outcome.counts) == (0, {"passed": 3}), outcome.text
