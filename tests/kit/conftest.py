@@ -26,9 +26,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     forks.are_measured = measured.are_runs_measured(item.nodeid)
     if measured.is_measured_whole(item.nodeid):
-        os.environ[forks.MEASURED] = forks.what_is_measured
+        os.environ[measured.MEASURED] = forks.what_is_measured
     else:
-        os.environ.pop(forks.MEASURED, None)
+        os.environ.pop(measured.MEASURED, None)
 
 
 @pytest.fixture

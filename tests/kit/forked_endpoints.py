@@ -25,6 +25,7 @@ import coverage
 
 from pgsandbox.sandbox import endpoint_process
 from pgsandbox.sandbox.endpoint.__main__ import main
+from tests.kit.measured import MEASURED
 
 _start = endpoint_process.start
 _SOCKET = socket.socket
@@ -67,7 +68,7 @@ class ForkedEndpoint:
 def start(control: socket.socket, folder: Path, said: IO[bytes]) -> Any:
     """Fork the endpoint, unless coverage is to look at it or this process has become special."""
     is_ordinary = threading.active_count() == 1 and socket.socket is _SOCKET
-    if not is_ordinary or "COVERAGE_PROCESS_CONFIG" in os.environ:
+    if not is_ordinary or MEASURED in os.environ:
         return _start(control, folder, said)
     test_process, pid = os.getpid(), os.fork()
     if pid:

@@ -40,6 +40,8 @@ from typing import Any, TextIO
 
 import coverage
 
+from tests.kit.measured import MEASURED
+
 FRESH = "KIT_TESTS_FRESH"
 
 _IMPORTED = (
@@ -62,8 +64,6 @@ _ANNOUNCED = tuple(
 )
 """The plugins that pytest imports by itself."""
 _USES_SOME = re.compile(rb"\b(alembic|factory|flask)")
-MEASURED = "COVERAGE_PROCESS_CONFIG"
-"""Where coverage.py's patch for subprocesses tells them what to measure."""
 what_is_measured = os.environ.get(MEASURED)
 """What this process was told; tests take it out of their environment (`tests/kit/conftest.py`)."""
 are_measured = False

@@ -12,6 +12,8 @@ from pathlib import Path
 
 FILE = Path(__file__).with_suffix(".toml")
 ALL = "KIT_TESTS_MEASURE_ALL"
+MEASURED = "COVERAGE_PROCESS_CONFIG"
+"""Where coverage.py's patch for subprocesses tells them what to measure."""
 _TESTS = "tests/kit/"
 
 

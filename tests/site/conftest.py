@@ -80,8 +80,7 @@ WINDOW = {"width": 1280, "height": 900}
 @pytest.fixture(scope="session")
 def reader(browser, address):
     """One window for all pages, so that what they share is loaded once."""
-    context = browser.new_context(base_url=address, viewport=WINDOW)
-    context.route(INDEX, lambda route: route.fulfill(json=NOTHING_FOUND))
+    context = without_search(browser, base_url=address, viewport=WINDOW)
     yield context.new_page()
     context.close()
 
@@ -101,6 +100,13 @@ INDEX = "**/search_index.json"
 NOTHING_FOUND = {"config": {"lang": ["en"], "separator": " ", "fields": {}}, "docs": []}
 
 
+def without_search(browser, **options):
+    """A context of *browser* whose pages find nothing, and so are loaded sooner."""
+    context = browser.new_context(**options)
+    context.route(INDEX, lambda route: route.fulfill(json=NOTHING_FOUND))
+    return context
+
+
 @pytest.fixture(scope="session")
 def visit(reader):
     """Opens each page once and says what was seen of it."""
@@ -118,8 +124,7 @@ def open_page(browser, address):
     contexts = []
 
     def open_page(path, **options):
-        contexts.append(browser.new_context(base_url=address, **options))
-        contexts[-1].route(INDEX, lambda route: route.fulfill(json=NOTHING_FOUND))
+        contexts.append(without_search(browser, base_url=address, **options))
         page = contexts[-1].new_page()
         page.goto(path)
         return page

@@ -35,8 +35,6 @@ print("locked", flush=True)
 signal.pause()
 """
 
-# Files and folders of an instance, in the order in which they appear.
-
 
 def _folders(users: Users) -> set[Path]:
     """Those of servers of the same key; one of a watchdog that an earlier test has killed, too."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psycopg2
 import pytest
 
@@ -17,14 +19,10 @@ def test_what_begins_as_a_fixture_ends_ends_with_it(
     A thread that has written is told so; one that has only read goes on in what comes next.
     """
     call, maker, thread = sandbox.process.call, *map(_connected, [sandbox] * 2)
-    call("set_aside", refusal=None)
-    maker.execute("INSERT INTO items VALUES (1)")
-    maker.connection.commit()
-    assert call("freeze") == 1
-    call("take_back")
+    _make(sandbox, maker, "INSERT INTO items VALUES (1)")
     thread.execute("SELECT id FROM items")
     thread.connection.rollback()
-    first = call("finish", test="a test", by_a_child=False, is_over=False)
+    first = _ended(sandbox, "a test")
 
     thread.execute("SELECT id FROM items")
     if statement is not None:
@@ -38,7 +36,7 @@ def test_what_begins_as_a_fixture_ends_ends_with_it(
         with pytest.raises(psycopg2.Error, match="transaction that began in a test which is over"):
             thread.execute("SELECT id FROM items")
     thread.connection.rollback()
-    finished = call("finish", test="a fixture", by_a_child=False, is_over=False)
+    finished = _ended(sandbox, "a fixture")
     thread.execute("SELECT id FROM items")
     thread.connection.rollback()
 
@@ -63,16 +61,10 @@ def test_what_a_fixture_does_is_nobody_elses(
 
     It meets its own session, by whatever name, and the locks that the fixture holds.
     """
-    call, maker = sandbox.process.call, _connected(sandbox, application_name="maker")
-    call("set_aside", refusal=None)
-    maker.execute(statement)
-    maker.connection.commit()
-    assert call("freeze") == 1
-    call("take_back")
+    _make(sandbox, _connected(sandbox, application_name="maker"), statement)
     visit(database)
-    _connected(sandbox).execute("SELECT 1")
-    first = call("finish", test="a test", by_a_child=False, is_over=False)
-    call("resume", depth=1)
+    first = _test(sandbox)
+    sandbox.process.call("resume", depth=1)
 
     assert errors_of(first) == []
 
@@ -82,20 +74,12 @@ def test_what_somebody_wrote_before_a_fixture_locked_it_is_found_later(
 ) -> None:
     """As soon as the lock is gone, which kept everybody from looking."""
     sandbox = start_endpoint()
-    call = sandbox.process.call
-    call("enter", test="a test")
+    sandbox.process.call("enter", test="a test")
     with sandbox.stack:
-        maker = _connected(sandbox)
-        call("set_aside", refusal=None)
-        maker.execute("SELECT 1")
         visit(database, "INSERT INTO items VALUES (7)")
-        maker.execute("LOCK TABLE items")
-        maker.connection.commit()
-        assert call("freeze") == 1
-        call("take_back")
-        _connected(sandbox).execute("SELECT 1")
-        first = call("finish", test="a test", by_a_child=False, is_over=False)
-        call("resume", depth=1)
+        _make(sandbox, _connected(sandbox), "LOCK TABLE items")
+        first = _test(sandbox)
+        sandbox.process.call("resume", depth=1)
     last = sandbox.finish()
     sandbox.process.close()
     visit(database, "DELETE FROM items")
@@ -104,6 +88,30 @@ def test_what_somebody_wrote_before_a_fixture_locked_it_is_found_later(
     (found,) = errors_of(last)
     assert "changed its database" in found
     assert "items: 1 rows written" in found
+
+
+def _make(sandbox: Sandbox, maker: psycopg2.extensions.cursor, statement: str) -> None:
+    """Let a fixture run *statement* by *maker*, and stand."""
+    call = sandbox.process.call
+    call("set_aside", refusal=None)
+    maker.execute(statement)
+    maker.connection.commit()
+    assert call("freeze") == 1
+    call("take_back")
+
+
+def _test(sandbox: Sandbox) -> dict[str, Any]:
+    """What the end of a test finds that only reads."""
+    _connected(sandbox).execute("SELECT 1")
+    return _ended(sandbox, "a test")
+
+
+def _ended(sandbox: Sandbox, test: str) -> dict[str, Any]:
+    """What the end of *test* finds, on which others follow."""
+    found: dict[str, Any] = sandbox.process.call(
+        "finish", test=test, by_a_child=False, is_over=False
+    )
+    return found
 
 
 def _connected(sandbox: Sandbox, **more: str) -> psycopg2.extensions.cursor:
