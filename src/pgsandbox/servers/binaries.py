@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import itertools
 import os
 import platform
 import re
@@ -104,7 +105,7 @@ def find(asked: Path | None) -> Binaries:
     if named[0]:
         found = _look_at(Path(named[0]), named[1], refused)
     else:
-        candidates = (*_in_the_wheel(), *_on_this_machine())
+        candidates = itertools.chain(_in_the_wheel(), _on_this_machine())  # no further than needed
         looked = (_look_at(path, origin, refused) for path, origin in candidates)
         found = next((binaries for binaries in looked if binaries), None)
     if found is None:

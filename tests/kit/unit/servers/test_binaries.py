@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -40,6 +41,20 @@ def test_the_wheel_s_newest_version_comes_first() -> None:
 
     assert found[0][0].name == "pginstall18"
     assert found[-1][0].name == "pginstall"
+
+
+def test_the_machine_is_not_asked_where_there_is_the_wheel(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Debian's pg_config is a script that starts ten programs, at the start of each run."""
+    (tmp_path / "pg_config").write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\n")
+    (tmp_path / "pg_config").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("PGSANDBOX_BINDIR", raising=False)
+    found = binaries.find(None)
+
+    assert found.wheel is not None
+    assert not (tmp_path / "asked").exists()
 
 
 def test_programs_on_path_are_found_without_the_wheel(bare: Path) -> None:
