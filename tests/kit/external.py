@@ -50,6 +50,24 @@ class External:
             for statement in statements:
                 cursor.execute(statement)
 
+    def wait_until_left(self, *databases: str) -> None:
+        """Wait until nobody is in *databases*: a session's statistics are there when it has ended.
+
+        That is a little after its client has gone.
+        """
+        deadline = time.monotonic() + 10
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = ANY(%s)"
+        with (
+            closing(libpq.connect(self.hold.instance.url)) as connection,
+            connection.cursor() as cursor,
+        ):
+            while time.monotonic() < deadline:
+                cursor.execute(asked, (list(databases),))
+                if cursor.fetchone() == (0,):
+                    return
+                time.sleep(0.01)
+        raise TimeoutError(f"somebody is still in one of {databases}")
+
     def postmaster(self) -> int:
         """The process id of its postmaster."""
         return int((self.hold.instance.data / "postmaster.pid").read_text().splitlines()[0])

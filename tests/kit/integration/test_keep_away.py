@@ -47,6 +47,7 @@ class Shop:
 
     def sessions(self) -> int:
         """How many sessions it has had since it was made."""
+        self.external.wait_until_left("shop")
         [(count,)] = self._inside(
             "SELECT sessions FROM pg_stat_database WHERE datname = 'shop'", "postgres"
         )

@@ -67,6 +67,7 @@ def external() -> Iterator[External]:
 
 def look(external: External) -> list[tuple[object, ...]]:
     """What the server counted of the application's databases, and how it describes them."""
+    external.wait_until_left(*OWN)
     with closing(libpq.connect(external.hold.instance.url)) as connection:
         cursor = connection.cursor()
         cursor.execute(

@@ -106,17 +106,20 @@ async def test_the_task_that_is_cancelled_had_written_before(shop, async_db_sess
 
 async def test_the_loop_goes_on_while_a_statement_runs(shop):
     """A task that waits for the database keeps nobody else from working."""
-    ticks = 0
+    is_next = asyncio.Event()
 
-    async def tick():
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0.001)
+    async def wait():
+        async with shop.open_session() as session:
+            await session.execute(text("select 1"))
+            is_next.set()
+            await session.execute(text("select pg_sleep(60)"))
 
-    ticking = asyncio.create_task(tick())
-    async with shop.open_session() as session:
-        await session.execute(text("select pg_sleep(0.2)"))
-    ticking.cancel()
+    waiting = asyncio.create_task(wait())
+    await is_next.wait()
+    for _ in range(20):
+        await asyncio.sleep(0.001)
 
-    assert ticks > 10
+    assert not waiting.done()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -89,6 +89,7 @@ def test_a_project_that_drops_its_tables_at_import(
 
 
 def _sessions(external: External) -> int:
+    external.wait_until_left("shop_of_customers")
     url = external.url.set(drivername="postgresql", database="postgres")
     text = url.render_as_string(hide_password=False)
     with closing(psycopg2.connect(text)) as connection, connection.cursor() as cursor:

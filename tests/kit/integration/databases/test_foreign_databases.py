@@ -328,12 +328,14 @@ def test_no_verb_touches_what_is_not_ours(server, connection, prepare, wait_unti
     prepare(server, connection)
     (name,) = server.databases()
     fill(server, name)
-    wait_until(lambda: not server.run(f"select from pg_stat_activity where datname = '{name}'"))
+    inside = f"select from pg_stat_activity where datname = '{name}'"
+    wait_until(lambda: not server.run(inside))
     before = server.run(LOOK)
 
     for attack in (each for attacks in ATTACKS.values() for each in attacks):
         with suppress(PgSandboxError):
             attack(server, connection, name)
+    wait_until(lambda: not server.run(inside))
     assert server.run(LOOK) == before
     assert content(server, name) == [("kept",)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -62,11 +61,11 @@ class Development:
                 "CREATE TABLE items (id serial PRIMARY KEY, name text UNIQUE);"
                 "INSERT INTO items (name) VALUES ('of a customer')"
             )
-        self._wait_until_nobody_is_in()
         self.counted = self.counts()
 
     def counts(self) -> list[tuple[str, int, int, int]]:
         """Sessions, commits and rollbacks of each database since the server was started."""
+        self.external.wait_until_left("shop", "shop_reports", "shop_audit")
         with closing(psycopg2.connect(dsn=self._url("postgres"))) as connection:
             cursor = connection.cursor()
             cursor.execute(
@@ -74,18 +73,6 @@ class Development:
                 " WHERE datname IN ('shop', 'shop_reports', 'shop_audit') ORDER BY 1"
             )
             return cursor.fetchall()
-
-    def _wait_until_nobody_is_in(self) -> None:
-        """A session is counted when it has ended, a little after its client has gone."""
-        deadline = time.monotonic() + 10
-        asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'"
-        while time.monotonic() < deadline:
-            with closing(psycopg2.connect(dsn=self._url("postgres"))) as connection:
-                cursor = connection.cursor()
-                cursor.execute(asked)
-                if cursor.fetchone() == (0,):
-                    return
-        raise TimeoutError("somebody is still in the development database")
 
     def _url(self, name: str) -> str:
         return f"postgresql://shop:secret@127.0.0.1:{self.external.port}/{name}"
