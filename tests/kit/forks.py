@@ -9,9 +9,9 @@ What a fork can't show is how a fresh interpreter begins. `run` starts one where
 says something to Python itself, and always where ``KIT_TESTS_FRESH`` is set, as it is in
 ``nox -s nightly``.
 
-Where coverage is measured, so are the forks for some tests, from their first line on
-(`tests/kit/measured.py`); not what they start in their turn, an endpoint say, unless the
-environment that they are given asks for that.
+Where coverage is measured, so are the forks for some tests (`tests/kit/measured.py`), past the
+imports; not what they start in their turn, an endpoint say, unless the environment that they are
+given asks for that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import contextlib
 import gc
 import importlib
 import itertools
-import json
 import os
 import random
 import re
@@ -34,26 +33,24 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TextIO
 
 import coverage
+from _pytest.config import default_plugins
 
+from tests.kit import fork_requests, forked_workers
 from tests.kit.measured import MEASURED
 
 FRESH = "KIT_TESTS_FRESH"
 
 _IMPORTED = (
-    *("pytest", "_pytest.assertion.rewrite", "_pytest.legacypath", "_pytest.pytester_assertions"),
-    *(
-        "_pytest.stepwise",
-        "_pytest.junitxml",
-        "_pytest.faulthandler",
-        "_pytest.unraisableexception",
-    ),
+    *("pytest", "_pytest.assertion.rewrite", *(f"_pytest.{name}" for name in default_plugins)),
+    *("_pytest.pytester_assertions", "_pytest._argcomplete", "pdb", "difflib", "email.parser"),
     *("psycopg2", "psycopg2.extras", "sqlalchemy.orm", "sqlalchemy.dialects.postgresql.psycopg2"),
-    *("pgsandbox.plugin.active", "pgsandbox.plugin.fixtures"),
+    *("pgsandbox.plugin.active", "pgsandbox.plugin.fixtures", "pgsandbox.config.reading"),
     "pgsandbox.sandbox.endpoint.__main__",
 )
 """What every run of the kit's plugin imports; nothing that it imports at need only."""
@@ -68,6 +65,8 @@ what_is_measured = os.environ.get(MEASURED)
 """What this process was told; tests take it out of their environment (`tests/kit/conftest.py`)."""
 are_measured = False
 """Whether the forks for the running test are."""
+_XDIST = frozenset({"xdist", "-pxdist"})
+"""How the arguments of a run name pytest-xdist."""
 _ROOT = Path(__file__).parents[2]
 _OURS_TO_SET = frozenset({"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"})
 
@@ -76,71 +75,87 @@ _TO_BEGIN = 120
 """Seconds until a process has forked: at first it makes its imports, beside others that do so."""
 
 
+@dataclass(frozen=True)
+class Program:
+    """What a fork is to be."""
+
+    command: list[str]
+    """A module and its arguments."""
+    cwd: str
+    environ: dict[str, str]
+    measured: str | None
+    """What tells coverage how to measure it, if it does."""
+
+
 class Forks:
     """A process that is forked, from the first run that needs it to the end of this one."""
 
-    def __init__(self, *more: str, measured: Mapping[str, str]) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno()), *more],
-                cwd=_ROOT,
-                env={name: os.environ[name] for name in os.environ if name != MEASURED} | measured,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-            )
-        self._socket = ours
+    def __init__(self, beside: Forks | None = None, imports: Sequence[str] = ()) -> None:
+        """Start one, or let the one *beside* be forked for it, which *imports* more then."""
+        self._socket, theirs = socket.socketpair()
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        with theirs:
+            if beside is not None:
+                fork_requests.send(beside._socket, {"imports": imports}, [theirs.fileno()])
+            else:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", __name__, str(theirs.fileno())],
+                    cwd=_ROOT,
+                    env={name: os.environ[name] for name in os.environ if name != MEASURED},
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                )
         atexit.register(self.close)
 
     @property
     def is_ours(self) -> bool:
         """Whether this process has started it and may ask it."""
-        return self._pid == os.getpid() and self._process.poll() is None
+        return self._pid == os.getpid() and self._socket.fileno() != -1
 
-    def run(
-        self,
-        command: Sequence[str],
-        cwd: Path,
-        environ: Mapping[str, str],
-        files: tuple[TextIO, TextIO],
-        seconds: float | None,
-    ) -> int:
-        """Return the exit code of a fork; *command* is a module and its arguments.
+    def run(self, program: Program, files: tuple[TextIO, TextIO], seconds: float | None) -> int:
+        """Return the exit code of a fork that is *program*.
 
         Raises:
             TimeoutError: it did not end in time, and was killed with its process group.
         """
         with self._lock:
-            asked = json.dumps([list(command), str(cwd), dict(environ)]).encode()
-            socket.send_fds(self._socket, [b"%10d" % len(asked)], [each.fileno() for each in files])
-            self._socket.sendall(asked)
+            fork_requests.send(
+                self._socket, {"program": asdict(program)}, [each.fileno() for each in files]
+            )
             self._socket.settimeout(_TO_BEGIN)
             try:
-                pid = int(_exactly(self._socket, 10))
+                pid = fork_requests.number(self._socket)
             except TimeoutError as late:
-                self._process.kill()  # or else its answer would be taken for the next one's
+                self._socket.close()  # or else its answer would be taken for the next one's
                 raise RuntimeError(f"nothing was forked within {_TO_BEGIN} s") from late
             self._socket.settimeout(seconds)
             try:
-                return int(_exactly(self._socket, 10))
+                return fork_requests.number(self._socket)
             except TimeoutError:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
                 self._socket.settimeout(_TO_BEGIN)
-                _exactly(self._socket, 10)
+                fork_requests.number(self._socket)
                 raise
 
     def close(self) -> None:
         """End it."""
         if self._pid == os.getpid():
             self._socket.close()
-            self._process.wait()
+            if self._process is not None:
+                self._process.wait()
 
 
-_forks: dict[tuple[bool, tuple[str, ...]], Forks] = {}
-"""By whether they are measured, and what they have imported beside what every run needs."""
+_forks: dict[tuple[str, ...], Forks] = {}
+"""By what they have imported beside what every run needs."""
+
+
+def _with_imports(more: tuple[str, ...]) -> Forks:
+    if more not in _forks or not _forks[more].is_ours:
+        _forks[more] = Forks(_with_imports(()), more) if more else Forks()
+    return _forks[more]
 
 
 def run(
@@ -165,17 +180,14 @@ def run(
     more = _OF_SOME if _uses_some(cwd) else ()
     if module == "pytest" and not environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
         more += _ANNOUNCED
-    kind = (are_measured, more)
-    if kind not in _forks or not _forks[kind].is_ours:
-        measured = {MEASURED: what_is_measured} if are_measured and what_is_measured else {}
-        _forks[kind] = Forks(*more, measured=measured)
+    program = Program(command, str(cwd), dict(environ), what_is_measured if are_measured else None)
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as out,
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as err,
     ):
         code: int | None = None
         with contextlib.suppress(TimeoutError):
-            code = _forks[kind].run(command, cwd, environ, (out, err), seconds)
+            code = _with_imports(more).run(program, (out, err), seconds)
         said = [each.read() for each in (out, err) if each.seek(0) == 0]
     if code is None:
         raise subprocess.TimeoutExpired(command, seconds or 0, *said)
@@ -218,25 +230,26 @@ def start_fresh(*command: str, cwd: Path, environ: Mapping[str, str]) -> subproc
 # ---------------------------------------------------------------------- in the process itself
 
 
-def serve(asked: socket.socket) -> tuple[list[Any], list[int]] | None:
-    """Fork for each request; return the request and its files in the fork, and None at the end."""
-    while True:
-        header, files, _, _ = socket.recv_fds(asked, 10, 2)
-        if not header:
-            return None
-        header += _exactly(asked, 10 - len(header)) if len(header) < 10 else b""
-        request = json.loads(_exactly(asked, int(header)))
-        pid = os.fork()
-        if pid == 0:
+def serve(asked: socket.socket) -> tuple[Program, list[int]] | None:
+    """Fork for each request; return the program and its files in its fork, and None at the end."""
+    while (received := fork_requests.receive(asked, 2)) is not None:
+        request, files = received
+        if (pid := os.fork()) == 0:
             asked.close()
-            return request, files
+            if "program" in request:
+                return Program(**request["program"]), files
+            asked = socket.socket(fileno=files[0])
+            _import(request["imports"])
+            continue
         for each in files:
             os.close(each)
-        asked.sendall(b"%10d" % pid)
-        _end_with(asked, pid)
-        _, status = os.waitpid(pid, 0)
-        with contextlib.suppress(BrokenPipeError):
-            asked.sendall(b"%10d" % os.waitstatus_to_exitcode(status))
+        if "program" in request:
+            fork_requests.answer(asked, pid)
+            _end_with(asked, pid)
+            _, status = os.waitpid(pid, 0)
+            with contextlib.suppress(BrokenPipeError):
+                fork_requests.answer(asked, os.waitstatus_to_exitcode(status))
+    return None
 
 
 def _end_with(asked: socket.socket, pid: int) -> None:
@@ -253,43 +266,42 @@ def _end_with(asked: socket.socket, pid: int) -> None:
         os.close(ended)
 
 
-def become(files: list[int], command: list[str], cwd: str, environ: dict[str, str]) -> None:
-    """Let this process be as ``python -m`` *command* would find itself."""
+def become(program: Program, files: list[int]) -> bool:
+    """Let this process be as ``python -m`` would find itself with the command of *program*.
+
+    Or be a worker that this command starts, and return True.
+    """
     os.setsid()
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(environ)
     for descriptor, ours in zip(files, (1, 2), strict=True):
         os.dup2(descriptor, ours)
         os.close(descriptor)
+    has_workers = not _XDIST.isdisjoint(program.command) and MEASURED not in program.environ
+    worker = forked_workers.stand_by() if has_workers else None
+    cwd, environ = worker or (program.cwd, program.environ)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environ)
     random.seed()
     if "faker.generator" in sys.modules:
         sys.modules["faker.generator"].random.seed()
-    sys.argv = ["-m", *command[1:]]
-    sys.orig_argv = [sys.executable, "-m", *command]
-    sys.path[:0] = [cwd, *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.argv = ["-c"] if worker else ["-m", *program.command[1:]]
+    sys.orig_argv = [sys.executable, "-m", *program.command]
+    given = filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))
+    sys.path[:0] = ["" if worker else cwd, *given]
     sys.dont_write_bytecode = bool(environ.get("PYTHONDONTWRITEBYTECODE"))
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
+    if program.measured and not worker:
+        os.environ[MEASURED] = program.measured
+        coverage.process_startup()
+        if MEASURED not in environ:
+            del os.environ[MEASURED]
+    return worker is not None
 
 
-def _exactly(source: socket.socket, count: int) -> bytes:
-    received = b""
-    while len(received) < count:
-        part = source.recv(count - len(received))
-        if not part:
-            raise ConnectionError("the process that is forked has ended")
-        received += part
-    return received
-
-
-def _prepare(more: Sequence[str]) -> None:
-    for name in (*_IMPORTED, *more):
+def _import(names: Sequence[str]) -> None:
+    for name in names:
         importlib.import_module(name)
-    from pgsandbox.sandbox import endpoint_process
-    from tests.kit import forked_endpoints
-
-    endpoint_process.start = forked_endpoints.start
     from _pytest.assertion.rewrite import AssertionRewritingHook
 
     # pytest warns of a plugin that was imported before it could rewrite its assertions.
@@ -297,20 +309,27 @@ def _prepare(more: Sequence[str]) -> None:
     for name in {"pgsandbox.plugin", *_ANNOUNCED} & {*sys.modules} | packages:
         loader: Any = AssertionRewritingHook.__new__(AssertionRewritingHook)
         sys.modules[name].__loader__ = loader
-    # No program that is run here should find this project's tests.
-    del sys.path[0]
-    for name in [each for each in sys.modules if each.partition(".")[0] == "tests"]:
-        del sys.modules[name]
-    if (measuring := coverage.Coverage.current()) is not None:
-        measuring.save()  # what the imports ran, once, and not for each fork
     gc.collect()
     gc.freeze()
 
 
+def _prepare() -> None:
+    from pgsandbox.sandbox import endpoint_process
+    from tests.kit import forked_endpoints
+
+    endpoint_process.start = forked_endpoints.start
+    # No program that is run here should find this project's tests.
+    del sys.path[0]
+    for name in [each for each in sys.modules if each.partition(".")[0] == "tests"]:
+        del sys.modules[name]
+    _import(_IMPORTED)
+
+
 if __name__ == "__main__":
-    _prepare(sys.argv[2:])
-    asked = serve(socket.socket(fileno=int(sys.argv[1])))
-    if asked is not None:
-        request, files = asked
-        become(files, *request)
-        runpy.run_module(request[0][0], run_name="__main__", alter_sys=True)
+    _prepare()
+    started = serve(socket.socket(fileno=int(sys.argv[1])))
+    if started is not None:
+        if become(*started):
+            forked_workers.work()
+        else:
+            runpy.run_module(started[0].command[0], run_name="__main__", alter_sys=True)
