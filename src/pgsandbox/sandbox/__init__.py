@@ -17,6 +17,7 @@ In the test process:
 * ``explanation``: what the endpoint said, as the cause of a driver's error;
 * ``endpoint_process``: the endpoint as a process that is told things and asked;
 * ``forks``: a forked child keeps no connection of its parent's;
+* ``routes``: the connections that were sent to an endpoint, and who has each;
 * ``clones``: connections to a test's own database;
 * ``test_database``: one test database, and the running test in it;
 * ``late_threads``: threads that outlive their test and use the database in a later one;

@@ -20,7 +20,7 @@ from sqlalchemy.orm import InstanceState, Session
 
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.orm_objects import Snapshot
-from pgsandbox.sandbox.test_database import is_to_endpoint
+from pgsandbox.sandbox.routes import is_to_endpoint
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.interceptor import ConnectionInterceptor
@@ -131,7 +131,7 @@ class FixtureData:
             return errors
         snapshot.restore()
         for database in opened:
-            database.close_forsaken()
+            database.routes.close_forsaken()
         for database in opened:
             depth = database.freeze()
             if depth:

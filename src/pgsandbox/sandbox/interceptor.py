@@ -39,8 +39,9 @@ from pgsandbox.sandbox.explanation import explain
 from pgsandbox.sandbox.fixture_data import FixtureData
 from pgsandbox.sandbox.late_threads import LateThreads
 from pgsandbox.sandbox.rewriting import Destination
+from pgsandbox.sandbox.routes import ROUTE, Route
 from pgsandbox.sandbox.statement_places import StatementPlaces
-from pgsandbox.sandbox.test_database import ROUTE, Route, TestDatabase
+from pgsandbox.sandbox.test_database import TestDatabase
 from pgsandbox.sandbox.uncommitted import Found, UncommittedWork
 
 E = TypeVar("E", bound=PgSandboxError)
@@ -472,7 +473,7 @@ class ConnectionInterceptor:
         if isinstance(made, Clone) and driver_connections.is_async(connection):
             record.info[_LOOP] = weakref.ref(asyncio.get_running_loop())
         if isinstance(made, Route):
-            made.database.remember(made, connection, record)
+            made.database.routes.taken(made, connection, record)
 
     def _checked_out(self, connection: Any, record: Any, proxy: Any) -> None:
         """Let a pool hand out a connection that belongs to the running test: ``checkout``."""
@@ -511,7 +512,7 @@ class ConnectionInterceptor:
         if not route.is_usable:
             raise exc.DisconnectionError("this connection is from before")
         if not route.is_set_up:
-            route.database.set_up_done(route)
+            route.set_up_done()
         if route.is_held:
             route.database.let_go(route)
         route.thread = thread = threading.current_thread()
@@ -663,7 +664,7 @@ class ConnectionInterceptor:
         self._sessions.clear()
         cleanup.close_ended()
         for database in self.databases:
-            database.close_forsaken()
+            database.routes.close_forsaken()
         for pool in self._pools:
             cleanup.forget_loop(pool)
         self._pools.clear()
@@ -671,7 +672,7 @@ class ConnectionInterceptor:
     def abandon_left(self) -> None:
         """Close what nobody has given back to a pool, as the run ends."""
         for database in self.databases:
-            database.abandon_left()
+            database.routes.abandon_left()
 
     # -- refusals -----------------------------------------------------------------------------
 

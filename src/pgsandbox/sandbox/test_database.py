@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
 import threading
-import weakref
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.engine import URL
 
 from pgsandbox import guard
 from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SandboxLost, chain_of
-from pgsandbox.sandbox import children, cleanup, endpoint_process, forks
+from pgsandbox.sandbox import children, endpoint_process, forks
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.endpoint.sessions import Executed, Late
 from pgsandbox.sandbox.endpoint_process import (
@@ -26,46 +22,7 @@ from pgsandbox.sandbox.endpoint_process import (
     error_from,
 )
 from pgsandbox.sandbox.rewriting import Destination
-
-ROUTE = "pgsandbox.route"
-"""Where a pool's record says what its connection is."""
-
-
-@dataclass(eq=False)
-class Route:
-    """One connection that was sent to the endpoint."""
-
-    database: TestDatabase
-    endpoint: EndpointProcess
-    token: str
-    """What the endpoint calls it."""
-    process: int = field(default_factory=os.getpid)
-    thread: threading.Thread | None = field(default_factory=threading.current_thread)
-    """Who used it last; None where that can't be known."""
-    is_arranging: bool = False
-    """Whether it is of the test's own session."""
-    is_set_up: bool = False
-    """Whether its engine has handed it out once."""
-    loop: Callable[[], Any] | None = None
-    """The event loop that it belongs to, weakly; None for a synchronous driver's."""
-    connection: Callable[[], Any] | None = None
-    """The driver's connection, weakly, of an asynchronous driver."""
-    record: Callable[[], Any] | None = None
-    """The record of the pool that holds it, weakly."""
-    is_held: bool = False
-    """Whether a thread of an earlier test has not given it back."""
-    is_stale: bool = False
-    """Whether what its engine did to set it up was undone with a test."""
-    session: Callable[[], Any] | None = None
-    """The session that used it last, weakly."""
-    user: Callable[[], Any] | None = None
-    """SQLAlchemy's connection that used it last, weakly."""
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether this process can use it as it is."""
-        is_current = self.endpoint is self.database.endpoint and self.process == os.getpid()
-        return is_current and not self.is_stale
+from pgsandbox.sandbox.routes import Route, Routes
 
 
 class TestDatabase:
@@ -94,6 +51,8 @@ class TestDatabase:
         self.former: list[guard.Target] = []
         """The databases of earlier tests: an engine that was made in one stays usable."""
         self.endpoint = endpoint
+        self.routes = Routes()
+        """The connections to it."""
         self.is_in_doubt = False
         """Whether a test may have changed the database for real: it must be recreated."""
         self.has_lost_data = False
@@ -106,13 +65,10 @@ class TestDatabase:
         self._reported: set[int] = set()
         self._told: SandboxLost | None = None
         """What a test was told became of the endpoint."""
-        self._routes: weakref.WeakSet[Route] = weakref.WeakSet()
-        self._lock = threading.Lock()
-        self._raw: dict[str, Route] = {}
-        """The routes of connections that no pool knows, by their tokens."""
         self._children = children.ended()
         self._tcp: tuple[int, str] | None = None
-        self._was_used = False
+        self.was_used = False
+        """Whether the test that is over has sent a statement."""
         self.seen: dict[str, Any] | None = None
         """What was not committed at the end of the test's body, and who had read of it."""
         self.committed: set[str] = set()
@@ -241,23 +197,8 @@ class TestDatabase:
         is_arranging = bool(about.get("is_arranging"))
         route = Route(self, endpoint, secrets.token_hex(8), is_arranging=is_arranging)
         endpoint.tell("announce", token=route.token, label=label, **about)
-        if about.get("is_raw"):
-            self._raw[route.token] = route
-        self._know(route)
+        self.routes.add(route, is_raw=bool(about.get("is_raw")))
         return route, Destination(to.host, to.port, to.user, to.database, token=route.token)
-
-    def _know(self, route: Route) -> None:
-        with self._lock:
-            self._routes.add(route)
-
-    def _known(self) -> list[Route]:
-        with self._lock:  # other threads may connect at this moment
-            return list(self._routes)
-
-    def set_up_done(self, route: Route) -> None:
-        """An engine is about to hand out the connection of *route* for the first time."""
-        route.is_set_up = True
-        route.endpoint.tell("set_up_done", token=route.token)
 
     # -- the running test ---------------------------------------------------------------------
 
@@ -268,7 +209,7 @@ class TestDatabase:
         """
         self._errors.clear()
         self._reported.clear()
-        self._was_used = False
+        self.was_used = False
         self.seen = None
         self.committed.clear()
         self._tell("enter", test=test, looks_for_uncommitted=looks_for_uncommitted)
@@ -307,7 +248,7 @@ class TestDatabase:
         Where nothing has written, as the set-up of a wider fixture, a thread loses nothing by it.
         """
         if self.clone is not None and self.clone.executed:
-            self._was_used = True
+            self.was_used = True
         ended = children.ended()
         by_a_child = ended != self._children
         self._children = ended
@@ -328,43 +269,21 @@ class TestDatabase:
             return []
         self.is_in_doubt = self.is_in_doubt or said["is_in_doubt"]
         self.has_lost_data = said["has_lost_data"]
-        self._was_used = self._was_used or said["was_used"]
+        self.was_used = self.was_used or said["was_used"]
         self.committed.update(said["committed"])
-        if said["undone"]:
-            for route in self._known():
-                route.is_stale = route.is_stale or route.token in said["undone"]
-        for token in said["gone"]:
-            self._raw.pop(token, None)
-        if said["open"] and has_written:
-            self._cut(frozenset(said["open"]))
+        self.routes.ended(undone=said["undone"], gone=said["gone"])
+        # Whose the open transactions are is asked when they are over: before, a thread could still
+        # have begun one.
+        cut = self.routes.of_other_threads(said["open"]) if has_written else []
+        if cut:
+            self._ask("cut", tokens=cut)
         if said["late"]:
             self.take_late()
         return self._unreported(said["errors"])
 
-    def _cut(self, tokens: frozenset[str]) -> None:
-        """Let nobody go on in the transactions that other threads have left open.
-
-        Whose they are is asked when they are over: before, a thread could still have begun one.
-        """
-        here = threading.current_thread()
-        cut = [
-            route.token
-            for route in self._known()
-            if route.token in tokens
-            and route.thread not in (None, here)
-            and route.thread.is_alive()
-        ]
-        if cut:
-            self._ask("cut", tokens=cut)
-
     def hold(self, threads: AbstractSet[threading.Thread], test: str) -> None:
         """Refuse *threads* of *test*, which is over, the connections that they have still."""
-        held = []
-        for route in self._known():
-            record = route.record() if route.record is not None else None
-            if route.thread in threads and (route.token in self._raw or (record and record.in_use)):
-                route.is_held = True
-                held.append(route.token)
+        held = self.routes.hold(threads)
         if held:
             self._ask("hold", tokens=held, test=test)
 
@@ -376,53 +295,6 @@ class TestDatabase:
     def take_late(self) -> None:
         """Learn of connections that were refused because their test was over."""
         self.late.extend(Late(**each) for each in self._look("take_late") or [])
-
-    def close_forsaken(self) -> None:
-        """Close the connections whose event loop is closed: nobody can use or close them any more.
-
-        Their drivers would warn of each that is collected open. A pool that pings would do so on
-        the next test's loop, before it could be told that a connection is of another one.
-        """
-        for route in self._known():
-            if route.loop is None or route.connection is None:
-                continue
-            loop, connection = route.loop(), route.connection()
-            record = route.record() if route.record is not None else None
-            is_pinged = (
-                record is not None
-                and not record.in_use
-                and record._ConnectionRecord__pool._pre_ping
-            )
-            is_over = loop is None or loop.is_closed() or (is_pinged and not loop.is_running())
-            if connection is not None and is_over:
-                cleanup.close_real(connection)
-                route.connection = None
-
-    def abandon_left(self) -> None:
-        """Close the connections that are not back in their pools, as the endpoint is about to end.
-
-        An interrupted test's frame may keep one for longer. Its pool would then roll it back, find
-        nobody there, and print a traceback. What another thread may be waiting in stays, and what a
-        fork has from its parent.
-        """
-        for route in self._known():
-            record = route.record() if route.record is not None else None
-            is_ours = route.process == os.getpid() and route.thread is threading.current_thread()
-            if record is not None and record.in_use and is_ours:
-                cleanup.abandon(record)
-                user = route.user() if route.user is not None else None
-                if user is not None:
-                    with contextlib.suppress(Exception):  # the run ends in any case
-                        cleanup.give_up(user)
-
-    def remember(self, route: Route, connection: Any, record: Any) -> None:
-        """Know the driver's *connection* that has taken *route*, and the pool's *record* of it."""
-        route.record = weakref.ref(record)
-        self._know(route)
-        if route.loop is not None:
-            driver = getattr(connection, "driver_connection", connection)
-            with contextlib.suppress(TypeError):  # a class without weak references
-                route.connection = weakref.ref(driver)
 
     def mark_reported(self, error: BaseException) -> None:
         """Remember that *error*, or what caused it, has made the test fail already."""
@@ -448,11 +320,6 @@ class TestDatabase:
         state = self._ask("state")
         return bool(state and state["has_transaction"])
 
-    @property
-    def was_used(self) -> bool:
-        """Whether the test that is over has sent a statement."""
-        return self._was_used
-
     def executed(self, since: int = 0) -> list[Executed]:
         """Return the statements that the running test sent to it so far, oldest first."""
         if self.clone is not None:
@@ -475,10 +342,6 @@ class TestDatabase:
         """Return what the running test sent to it, and what became of each statement."""
         found: dict[str, Any] | None = self._look("story")
         return found
-
-    def route_of(self, token: str) -> Route | None:
-        """Return the connection that the endpoint knows by *token*, if it is still there."""
-        return next((each for each in self._known() if each.token == token), None)
 
     def clock(self, *, moment: str | None = None, seconds: float | None = None) -> str | None:
         """Set or advance the clock of the running test; return where it is, None in a clone."""
@@ -563,11 +426,6 @@ class TestDatabase:
     def _tell(self, method: str, **arguments: Any) -> None:
         if self.endpoint is not None:
             self.endpoint.tell(method, **arguments)
-
-
-def is_to_endpoint(connection: Any) -> bool:
-    """Whether SQLAlchemy's *connection* goes to an endpoint."""
-    return isinstance(connection.info.get(ROUTE), Route)
 
 
 def number_of(error: BaseException) -> int | None:

@@ -31,7 +31,8 @@ from pgsandbox.errors import DirtyRead, Fact, PgSandboxError, UncommittedWrites
 from pgsandbox.sandbox.statement_places import Place, StatementPlaces, now
 
 if TYPE_CHECKING:
-    from pgsandbox.sandbox.test_database import Route, TestDatabase
+    from pgsandbox.sandbox.routes import Route
+    from pgsandbox.sandbox.test_database import TestDatabase
 
 _SETTLING = 0.3
 """Seconds for which somebody who is not the test's thread must have been idle."""
@@ -168,7 +169,7 @@ class UncommittedWork:
         ]
 
     def _route(self, token: str) -> Route | None:
-        return self._database.route_of(token) if token else None
+        return self._database.routes.of(token) if token else None
 
     def _is_tests_own(self, token: str) -> bool:
         """Whether code of the tests holds the session, so that its commit is the test's affair."""
