@@ -70,10 +70,13 @@ def guard_imports(settings: Settings) -> None:
 
     A command's process keeps it to its end, so that handlers at exit and threads are refused.
     """
-    from pgsandbox.wiring.resolving import interceptor_of  # SQLAlchemy comes with it
+    from pgsandbox.sandbox.interceptor import ConnectionInterceptor  # SQLAlchemy comes with it
+    from pgsandbox.sandbox.running_test import RunningTest
+    from pgsandbox.wiring.resolving import judge_of
 
-    interceptor = interceptor_of(settings)
-    interceptor.running = "a command of pgsandbox imports the project's code"
+    test = RunningTest()
+    test.running = "a command of pgsandbox imports the project's code"
+    interceptor = ConnectionInterceptor(judge_of(settings, test))
     interceptor.install()
     _guards.append(interceptor.remove)
 

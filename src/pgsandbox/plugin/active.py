@@ -63,7 +63,7 @@ class ActivePlugin:
         """The test that is in its sandbox now."""
         self._has_failed = False
         """Whether a phase of it has failed."""
-        self._tasks = PendingTasks(self.run.interceptor.loops)
+        self._tasks = PendingTasks(self.run.test.loops)
         self._left: list[str] = []
         """The tasks that the running test's body has left."""
         self._found: list[Found] = []
@@ -72,7 +72,7 @@ class ActivePlugin:
         """What the running test asks for."""
         self._below_paths: dict[Path, bool] = {}
         self._summary = RunSummary()
-        self._repetitions = RepetitionWatch(self.run.interceptor.is_arranging)
+        self._repetitions = RepetitionWatch(self.run.judge.is_arranging)
         self._collector = Collector() if settings.coverage else None
         self._termination = Termination()
         self._is_announced = False
@@ -81,15 +81,15 @@ class ActivePlugin:
         self._unusable: PgSandboxError | None = None
         """Why there is no database, once that is known."""
         self.scopes = Scopes(self)
-        self.run.interceptor.places.configure(settings.root, settings.paths, _packages(settings))
-        self.run.interceptor.running = "pytest loads the project's conftest files"
+        self.run.test.places.configure(settings.root, settings.paths, _packages(settings))
+        self.run.test.running = "pytest loads the project's conftest files"
         self.run.interceptor.install()
         config.pluginmanager.register(fixtures, "pgsandbox-fixtures")
         config.pluginmanager.register(async_fixtures, "pgsandbox-async-fixtures")
         if not any(hasattr(each, "live_server") for each in config.pluginmanager.get_plugins()):
             config.pluginmanager.register(serving_fixtures, "pgsandbox-serving-fixtures")
         config.pluginmanager.register(Forked(), "pgsandbox-forked")
-        places = self.run.interceptor.places
+        places = self.run.test.places
         config.pluginmanager.register(ToldOnce(places), "pgsandbox-told-once")
         hooks = RefusedHooks(config, self._summary, places)
         config.pluginmanager.register(hooks, "pgsandbox-refused-hooks")
@@ -103,15 +103,13 @@ class ActivePlugin:
         given = getattr(config, "workerinput", {})
         self.run.worker = given.get("workerid")
         self.run.uid = given.get("testrunuid", self.run.uid)
-        self.run.interceptor.running = (
-            "pytest starts, and calls the hooks of conftest files and plugins"
-        )
+        self.run.test.running = "pytest starts, and calls the hooks of conftest files and plugins"
         if self.run.worker is None:
             self._termination.install()
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Find the server before anything is collected, where the tests to run will need it."""
-        self.run.interceptor.running = "pytest collects the tests"
+        self.run.test.running = "pytest collects the tests"
         # A worker of pytest-xdist has nobody yet to tell what is wrong.
         if self.run.worker is None and self._runs_tests() and self._will_need_database():
             try:
@@ -133,7 +131,7 @@ class ActivePlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Find the server now if a test needs it that nobody could foresee."""
-        self.run.interceptor.running = "no test is running"
+        self.run.test.running = "no test is running"
         if not self._runs_tests():
             return
         try:
@@ -265,7 +263,7 @@ class ActivePlugin:
         self._has_failed = False
         self._found = []
         looks = self._of_uncommitted(item) != "ignore"
-        self.run.interceptor.enter(item.nodeid, looks_for_uncommitted=looks)
+        self.run.test.enter(item.nodeid, looks_for_uncommitted=looks)
         self._repetitions.begin(self._repetitions_of(item).limit)
         self.use_session_of(item)
 
@@ -306,13 +304,13 @@ class ActivePlugin:
         began = time.perf_counter()
         errors = self.scopes.take_errors()
         if self.item is None:
-            self.run.interceptor.fixture_data.restore()
+            self.run.test.fixture_data.restore()
         else:
             item, self.item = self.item, None
             factories.use_session_source(None)
             if self._collector is not None:
                 self._collector.take_clones(self.run)
-            errors.extend(self.run.interceptor.leave())
+            errors.extend(self.run.test.leave())
             errors.extend(self._not_committed(item))
             if self._collector is not None:
                 self._collector.take(self.run)
@@ -327,7 +325,7 @@ class ActivePlugin:
             except PgSandboxError as error:
                 self._unusable = error
                 errors.append(error)
-        self.run.interceptor.running = "no test is running"
+        self.run.test.running = "no test is running"
         self._summary.late.extend(reporting.line_of_late(each) for each in self.run.take_late())
         self._summary.figures.teardown += time.perf_counter() - began
         return errors
@@ -337,7 +335,7 @@ class ActivePlugin:
         """Enter the sandbox before the test's fixtures are set up."""
         __tracebackhide__ = True
         began = time.perf_counter()
-        self.run.interceptor.begin(item.nodeid)
+        self.run.test.begin(item.nodeid)
         self._chosen = None
         choice = self._choice(item)
         self._chosen = item, choice
@@ -357,11 +355,11 @@ class ActivePlugin:
             result = yield
         finally:
             self._left = self._tasks.left()
-        errors = self.run.interceptor.check() if self.item is item else []
+        errors = self.run.test.check() if self.item is item else []
         if errors:
             raise self.failure(errors[0])
         if self.item is item:
-            self._found = self.run.interceptor.uncommitted(functools.partial(held_by, item))
+            self._found = self.run.test.uncommitted(functools.partial(held_by, item))
         swallowed = reporting.swallowed(self.run, item.path)
         if swallowed and self.settings.swallowed_refusals == "fail":
             raise self.failure(swallowed[0])
@@ -381,8 +379,7 @@ class ActivePlugin:
 
         An application may commit when its context ends, which a fixture holds open.
         """
-        interceptor = self.run.interceptor
-        found = [each for each in self._found if not interceptor.is_committed(each)]
+        found = [each for each in self._found if not self.run.test.is_committed(each)]
         self._found = []
         if self._of_uncommitted(item) == "fail":
             return [each.error for each in found]
@@ -396,7 +393,7 @@ class ActivePlugin:
         """Leave the sandbox after the last of the test's fixtures is torn down."""
         __tracebackhide__ = True
         if self.item is item:
-            self.run.interceptor.begin_teardown()
+            self.run.test.begin_teardown()
         try:
             try:
                 result = yield
@@ -417,7 +414,7 @@ class ActivePlugin:
         """Add what a failing test did with the database to its report."""
         report = yield
         if call.excinfo is not None and call.when != "setup":
-            self.run.interceptor.mark_reported(call.excinfo.value)
+            self.run.test.mark_reported(call.excinfo.value)
         self._has_failed = self._has_failed or report.failed
         if report.failed and self.item is item and call.excinfo is not None:
             verbosity = self.config.getoption("verbose")  # get_verbosity() is new in pytest 8
@@ -432,7 +429,7 @@ class ActivePlugin:
 
     def pytest_keyboard_interrupt(self) -> None:
         """Cancel what a thread of the interrupted test still runs, before fixtures wait for it."""
-        self.run.interceptor.begin_teardown(timeout=0)
+        self.run.test.begin_teardown(timeout=0)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -441,7 +438,7 @@ class ActivePlugin:
         if self.is_controller and self.run.has_server:
             self.run.reap()  # what crashed workers left
         self._stop()
-        self.run.interceptor.running = (
+        self.run.test.running = (
             "pytest ends, and calls the last hooks of conftest files and plugins"
         )
         self._summary.figures.removal += time.perf_counter() - began
@@ -476,7 +473,8 @@ class ActivePlugin:
         if self.is_nested:
             self.run.interceptor.remove()
         else:
-            self.run.interceptor.outlive_the_run()
+            # It stays in the way of handlers at exit, of threads, of the last hooks.
+            self.run.test.say("pytest has ended, and its process goes on", is_requested=False)
             _outliving.append(self.run.interceptor)
         self._termination.remove()
         for line in self._summary.problems:
@@ -485,7 +483,7 @@ class ActivePlugin:
     def _stop(self) -> None:
         self._leave()  # where the run was interrupted in a test
         self._measure()
-        self.run.interceptor.abandon_left()
+        self.run.test.abandon_left()
         self.engines.dispose()
         if self.settings.keep:
             self._summary.kept.extend(reporting.lines_of_kept(self.run))

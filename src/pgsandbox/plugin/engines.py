@@ -50,7 +50,7 @@ class Engines:
         if is_arranging not in self._made:
             engine = create_engine(self._blocking_url())
             if is_arranging:
-                self._run.interceptor.arrange_with(engine)
+                self._run.judge.arrange_with(engine)
             self._made[is_arranging] = engine
         return self._made[is_arranging]
 
@@ -78,9 +78,9 @@ class Engines:
             engine = create_async_engine(url)
             if is_arranging:
                 self._beside = create_engine(self._psycopg2_url())
-                interceptor = self._run.interceptor
-                interceptor.arrange_with(engine.sync_engine, shares_with=self._beside)
-                interceptor.arrange_with(self._beside, shares_with=engine.sync_engine)
+                judge = self._run.judge
+                judge.arrange_with(engine.sync_engine, shares_with=self._beside)
+                judge.arrange_with(self._beside, shares_with=engine.sync_engine)
             self._asynchronous[is_arranging] = engine
         return self._asynchronous[is_arranging]
 
@@ -100,7 +100,7 @@ class Engines:
         try:
             yield AsyncSession(engine, sync_session_class=cast(Any, lambda **_: inner))
         finally:
-            cleanup.close_session(inner, in_clone=self._run.interceptor.is_in_clone)
+            cleanup.close_session(inner, in_clone=self._run.test.is_in_clone)
             inner.present_engine = None
             inner.expire_on_commit = True
 
@@ -129,7 +129,7 @@ class Engines:
 
         def perform(call: Callable[[], T]) -> T:
             nonlocal depth
-            if depth or not self._run.interceptor.is_in_clone:
+            if depth or not self._run.test.is_in_clone:
                 return call()
             depth += 1
             try:
@@ -146,7 +146,7 @@ class Engines:
         nothing expires, and a block that has begun its transaction goes on.
         """
         made = call()
-        if self._run.interceptor.is_in_clone and not session.in_nested_transaction():
+        if self._run.test.is_in_clone and not session.in_nested_transaction():
             session.connection().connection.commit()
         return made
 

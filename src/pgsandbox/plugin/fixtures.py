@@ -53,7 +53,7 @@ def db_connection(
     _pgsandbox_run.enter(request.node)
     connection = _pgsandbox_run.engines.synchronous(is_arranging=True).connect()
     yield connection
-    cleanup.close_connection(connection, in_clone=_pgsandbox_run.run.interceptor.is_in_clone)
+    cleanup.close_connection(connection, in_clone=_pgsandbox_run.run.test.is_in_clone)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def db_session(request: pytest.FixtureRequest, _pgsandbox_run: ActivePlugin) -> 
         return
     session = Session(_pgsandbox_run.engines.synchronous(is_arranging=True))
     yield session
-    cleanup.close_session(session, in_clone=_pgsandbox_run.run.interceptor.is_in_clone)
+    cleanup.close_session(session, in_clone=_pgsandbox_run.run.test.is_in_clone)
 
 
 @pytest.fixture(scope="session")

@@ -122,7 +122,7 @@ def header(run: Run, is_controller: bool) -> list[str]:
 def sections(run: Run, failure: BaseException, verbosity: int) -> list[tuple[str, str]]:
     """Return what a failing test did with the database, as sections of its report."""
     told = [*_stories(run, failure)]
-    return told + _statements(run) if verbosity > 1 or run.interceptor.is_in_clone else told
+    return told + _statements(run) if verbosity > 1 or run.test.is_in_clone else told
 
 
 def _stories(run: Run, failure: BaseException) -> Iterator[tuple[str, str]]:
@@ -137,7 +137,7 @@ def _stories(run: Run, failure: BaseException) -> Iterator[tuple[str, str]]:
             continue
         text = failure_report.text_of(
             story,
-            run.interceptor.places,
+            run.test.places,
             failure,
             restarts_sequences=run.settings.restart_sequences,
             moves_clock=run.settings.clock == "moving",
@@ -182,7 +182,7 @@ def swallowed(run: Run, test: Path) -> list[PgSandboxError]:
     What a traceback begins with is the frame that caught it: the application's, or a thread's. A
     refusal that the test itself has caught, with pytest.raises say, is what it is about.
     """
-    return [each for each in list(run.interceptor.refused) if not _is_caught_in(each, test)]
+    return [each for each in list(run.test.refused) if not _is_caught_in(each, test)]
 
 
 def line_of_swallowed(test: str, error: PgSandboxError) -> str:
@@ -222,7 +222,7 @@ def refused(run: Run, failure: BaseException) -> list[tuple[str, str]]:
     A library may have caught the refusal, and failed later for want of a connection.
     """
     # Other threads may be refused something while this reads.
-    found = [*run.interceptor.refused, *run.interceptor.refused_to_others]
+    found = [*run.test.refused, *run.test.refused_to_others]
     others = dict.fromkeys(str(each) for each in found if each is not failure)
     text = "\n\n".join(list(others)[:_REFUSALS])
     return [("connections that were refused", text)] if others else []

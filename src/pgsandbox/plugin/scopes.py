@@ -34,8 +34,8 @@ class Scopes:
 
     def __init__(self, plugin: ActivePlugin) -> None:
         self._plugin = plugin
-        self._interceptor = plugin.run.interceptor
-        self._fixture_data = plugin.run.interceptor.fixture_data
+        self._test = plugin.run.test
+        self._fixture_data = plugin.run.test.fixture_data
         self._of_test: list[tuple[Any, Any]] = []
         """Fixtures that end with the running test, since its database does."""
         self._errors: list[PgSandboxError] = []
@@ -100,14 +100,14 @@ class Scopes:
         try:
             return (yield from self._set_up_wider(fixturedef, request))
         finally:
-            self._interceptor.threads.are_known()
+            self._test.threads.are_known()
 
     def _set_up_wider(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
         __tracebackhide__ = True
         item = self._plugin.item
         if item is None:
             return (yield)
-        if self._interceptor.is_in_clone:
+        if self._test.is_in_clone:
             return (yield from self._set_up_in_clone(fixturedef, request, item))
         making = self._fixture_data.making
         if making is not None and self._fixture_data.has_begun:
@@ -182,7 +182,7 @@ class Scopes:
                 self._of_test.append((fixturedef, request))
 
     def _sent_to_clones(self) -> int:
-        clones = [each.clone for each in self._interceptor.databases if each.clone is not None]
+        clones = [each.clone for each in self._test.databases if each.clone is not None]
         return sum(clone.used for clone in clones)
 
     def _finish_narrower(
@@ -223,8 +223,8 @@ class Scopes:
         try:
             self._finish_from(self._standing.index(level) + 1)
         finally:
-            if any(database.has_transaction for database in self._interceptor.databases):
-                self._errors.extend(self._interceptor.finish_early())
+            if any(database.has_transaction for database in self._test.databases):
+                self._errors.extend(self._test.finish_early())
             self._fixture_data.resume(level)
         _finish([each for each in level.fixtures[::-1] if each[0] is not fixturedef])
 

@@ -23,11 +23,13 @@ In the test process:
 * ``late_threads``: threads that outlive their test and use the database in a later one;
 * ``orm_objects``: sessions and objects that outlive a test, put back as they were;
 * ``fixture_data``: what fixtures of wider scopes have made;
-* ``interceptor``: every connection is judged, and sent to where it belongs.
+* ``running_test``: the running test: its databases, and who uses them;
+* ``judging``: where a connection may go;
+* ``interceptor``: every connection is seen, judged, and sent to where it belongs.
 
 In a process of its own: ``endpoint``, which speaks PostgreSQL's protocol and holds the one
 transaction of the running test. It needs the standard library only.
 
 It imports SQLAlchemy, ``guard`` and ``errors``, and the drivers only where one is installed. What
-is decided of a connection belongs into ``interceptor``, what a statement means into ``endpoint``.
+is decided of a connection belongs into ``judging``, what a statement means into ``endpoint``.
 """

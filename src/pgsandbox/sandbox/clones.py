@@ -7,11 +7,13 @@ import threading
 import weakref
 from typing import Any
 
-from sqlalchemy.engine import URL
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Engine
 
 from pgsandbox import guard
-from pgsandbox.sandbox import cleanup
+from pgsandbox.sandbox import call_sites, cleanup
 from pgsandbox.sandbox.endpoint.sessions import Executed
+from pgsandbox.sandbox.routes import ROUTE
 
 
 class Clone:
@@ -36,8 +38,20 @@ class Clone:
         """How often it was used so far; a number that grows."""
         return self.connected + len(self.executed)
 
-    def remember_refusal(self, error: BaseException) -> None:
-        """Remember which constraint the driver's *error* names, if it names one."""
+    def watch(self) -> None:
+        """Note what SQLAlchemy sends to it, and what its constraints refuse, until `close`."""
+        event.listen(Engine, "before_cursor_execute", self._sending)
+        event.listen(Engine, "handle_error", self._failed)
+
+    def _sending(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if connection.info.get(ROUTE) is self:
+            self.executed.append(Executed(statement, f"an engine used at {call_sites.place()}"))
+
+    def _failed(self, context: Any) -> None:
+        """Remember which constraint the driver's error names, if it names one."""
+        if context.connection is None or context.connection.info.get(ROUTE) is not self:
+            return
+        error = context.original_exception
         about = getattr(error, "diag", None) or getattr(error, "__cause__", None) or error
         state = getattr(about, "sqlstate", None)
         if state and str(state).startswith("23"):
@@ -62,6 +76,8 @@ class Clone:
         What another thread is at work in is left to it: some drivers would wait for its statement,
         and others lose what they wait with. Its session ends with the database.
         """
+        event.remove(Engine, "before_cursor_execute", self._sending)
+        event.remove(Engine, "handle_error", self._failed)
         here = threading.current_thread()
         for reference, record in self._connections:
             connection, held = reference(), record()

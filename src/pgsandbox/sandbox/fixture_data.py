@@ -23,7 +23,7 @@ from pgsandbox.sandbox.orm_objects import Snapshot
 from pgsandbox.sandbox.routes import is_to_endpoint
 
 if TYPE_CHECKING:
-    from pgsandbox.sandbox.interceptor import ConnectionInterceptor
+    from pgsandbox.sandbox.running_test import RunningTest
     from pgsandbox.sandbox.test_database import TestDatabase
 
 _EVENTS = (
@@ -67,11 +67,11 @@ class Level:
 class FixtureData:
     """The levels that tests start from, the widest first, and the one that is being made."""
 
-    def __init__(self, interceptor: ConnectionInterceptor) -> None:
+    def __init__(self, test: RunningTest) -> None:
         self.standing: list[Level] = []
         self.making: Level | None = None
         """The level of the fixture whose set-up runs."""
-        self._interceptor = interceptor
+        self._test = test
         self._thread = threading.current_thread()
         self._is_beyond_repair = False
         """Whether an object could not be restored."""
@@ -81,7 +81,7 @@ class FixtureData:
     @property
     def are_lost(self) -> bool:
         """Whether a level is gone with its transaction, or its objects can't be restored."""
-        has_lost_data = any(database.has_lost_data for database in self._interceptor.databases)
+        has_lost_data = any(database.has_lost_data for database in self._test.databases)
         return has_lost_data or self._is_beyond_repair
 
     def takes(self, session: Session, connection: Any) -> bool:
@@ -98,7 +98,7 @@ class FixtureData:
     @property
     def has_begun(self) -> bool:
         """Whether the set-up that runs has opened a database."""
-        return any(database.has_transaction for database in self._interceptor.databases)
+        return any(database.has_transaction for database in self._test.databases)
 
     # -- the set-up of a fixture --------------------------------------------------------------
 
@@ -125,7 +125,7 @@ class FixtureData:
                 session.flush()
         mine = [each for each in level.sessions if each not in below.sessions]
         snapshot = Snapshot((*below.sessions, *mine), (*below.states, *level.states))
-        opened = [each for each in self._interceptor.databases if each.has_transaction]
+        opened = [each for each in self._test.databases if each.has_transaction]
         errors = [error for each in opened for error in each.settle()]
         if errors:
             return errors
@@ -151,7 +151,7 @@ class FixtureData:
             self.standing.remove(level)
         below = self.standing[-1].snapshot if self.standing else Snapshot()
         _close([each for each in level.sessions if each not in below.sessions])
-        opened = [each for each in self._interceptor.databases if each.has_transaction]
+        opened = [each for each in self._test.databases if each.has_transaction]
         errors = [error for each in opened for error in each.finish(level.fixture, is_over=False)]
         self._made()
         self.restore()
@@ -172,14 +172,14 @@ class FixtureData:
                 self.making.unwritten.add(session)
 
     def _watch(self) -> None:
-        for database in self._interceptor.databases:
+        for database in self._test.databases:
             database.set_aside(self.making.refusal if self.making else None)
         for name in _EVENTS:
             if not event.contains(Session, name, self._saw):
                 event.listen(Session, name, self._saw)
 
     def _stop_watching(self) -> None:
-        for database in self._interceptor.databases:
+        for database in self._test.databases:
             database.take_back()
         for name in _EVENTS:
             event.remove(Session, name, self._saw)
@@ -190,15 +190,14 @@ class FixtureData:
         """Restore sessions and objects as they were before the test that is over."""
         if not self.standing:
             return
-        interceptor = self._interceptor
         # It sends nothing, or fails.
-        before, interceptor.is_requested = interceptor.is_requested, False
+        before, self._test.is_requested = self._test.is_requested, False
         try:
             self.standing[-1].snapshot.restore()
         except Exception:  # noqa: BLE001  # an object that resists: its fixture runs again
             self._is_beyond_repair = True
         finally:
-            interceptor.is_requested = before
+            self._test.is_requested = before
 
     def resume(self, level: Level) -> None:
         """Return to the savepoint of *level*, for its fixture's teardown; no test is open."""
@@ -210,11 +209,11 @@ class FixtureData:
         """Roll back *level*; return the errors."""
         self.standing.remove(level)
         below = self.standing[-1].snapshot if self.standing else Snapshot()
-        self._interceptor.close_sessions()
+        self._test.close_sessions()
         _close([each for each in level.snapshot.sessions if each not in below.sessions])
         errors = [
             error
-            for database in self._interceptor.databases
+            for database in self._test.databases
             if database.has_transaction
             for error in database.finish(level.fixture, is_over=False)
         ]
@@ -225,17 +224,16 @@ class FixtureData:
     def forget(self) -> None:
         """Forget that levels were lost."""
         self._is_beyond_repair = False
-        for database in self._interceptor.databases:
+        for database in self._test.databases:
             database.forget_lost_data()
 
     def _say(self, fixture: str) -> None:
-        interceptor = self._interceptor
-        self._before.append((interceptor.running, interceptor.is_requested))
-        interceptor.say(f"{fixture}, for {interceptor.running}", is_requested=True)
+        self._before.append((self._test.running, self._test.is_requested))
+        self._test.say(f"{fixture}, for {self._test.running}", is_requested=True)
 
     def _unsay(self) -> None:
         running, is_requested = self._before.pop()
-        self._interceptor.say(running, is_requested=is_requested)
+        self._test.say(running, is_requested=is_requested)
 
 
 def _close(sessions: list[Session]) -> None:

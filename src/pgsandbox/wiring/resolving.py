@@ -21,13 +21,14 @@ from pgsandbox.config.settings import shown
 from pgsandbox.errors import ConfigurationError, Fact
 from pgsandbox.sandbox.driver_connections import SUPPORTED
 from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
-from pgsandbox.sandbox.interceptor import ConnectionInterceptor
+from pgsandbox.sandbox.judging import Judge
+from pgsandbox.sandbox.running_test import RunningTest
 from pgsandbox.wiring.urls import checked, parsed, url_of
 
 __all__ = [
     "addresses_of",
     "driver_of",
-    "interceptor_of",
+    "judge_of",
     "metadata_of",
     "place_of",
     "project_name",
@@ -37,20 +38,20 @@ __all__ = [
 ]
 
 
-def interceptor_of(settings: Settings) -> ConnectionInterceptor:
-    """Return an interceptor that lets pass what `allow` names, and says so in refusals."""
+def judge_of(settings: Settings, test: RunningTest) -> Judge:
+    """Return a judge that lets pass what `allow` names, and says so in refusals."""
     urls = [parsed(each, "allow", settings.source_of("allow")) for each in settings.allow]
     others = [each for each in urls if not each.get_backend_name().startswith("postgres")]
-    interceptor = ConnectionInterceptor(
+    return Judge(
+        test,
         allowed=tuple(target_of(checked(each, "allow")) for each in urls if each not in others),
         files=tuple(others),
         allows_memory=settings.allow_memory_sqlite,
+        settings=tuple(
+            Fact(name, shown(settings.values[key].value, settings.root), settings.source_of(key))
+            for name, key in _DECIDE.items()
+        ),
     )
-    interceptor.settings = tuple(
-        Fact(name, shown(settings.values[key].value, settings.root), settings.source_of(key))
-        for name, key in _DECIDE.items()
-    )
-    return interceptor
 
 
 _DECIDE = {"paths": "paths", "application": "url", "redirect": "redirect", "allow": "allow"}

@@ -27,13 +27,15 @@ from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
 from pgsandbox.sandbox.endpoint.sessions import Late
 from pgsandbox.sandbox.endpoint_process import EndpointProcess
+from pgsandbox.sandbox.interceptor import ConnectionInterceptor
+from pgsandbox.sandbox.running_test import RunningTest
 from pgsandbox.sandbox.test_database import TestDatabase
 from pgsandbox.schema.movable_clock import make_movable
 from pgsandbox.wiring.application import Application, application_of, context_of, make_app
 from pgsandbox.wiring.resolving import (
     addresses_of,
     driver_of,
-    interceptor_of,
+    judge_of,
     metadata_of,
     place_of,
     project_name,
@@ -66,7 +68,10 @@ class Run:
         self.worker = worker
         self.uid = secrets.token_hex(8)
         """What the processes of one run share and no other run has."""
-        self.interceptor = interceptor_of(settings)
+        self.test = RunningTest()
+        """The running test, where one is running."""
+        self.judge = judge_of(settings, self.test)
+        self.interceptor = ConnectionInterceptor(self.judge)
         self.run_databases: dict[str, RunDatabase] = {}
         """The test databases by the name of their bind; empty until `start`."""
         self._server: servers.Server | None = None
@@ -162,7 +167,7 @@ class Run:
             url = run_database.database.url.set(database=owned.name)
             clones[name] = Clone(url, target_of(url))
             run_database.database.former.append(clones[name].target)
-        self.interceptor.use_clones(clones)
+        self.test.use_clones(clones)
         self._tell_children()
 
     def check_shared(self) -> list[PgSandboxError]:
@@ -198,7 +203,7 @@ class Run:
         """
         for run_database in self.run_databases.values() if at_end else ():
             run_database.database.take_late()
-        return self.interceptor.take_late()
+        return self.test.take_late()
 
     @property
     def notes(self) -> list[str]:
@@ -252,7 +257,7 @@ class Run:
         """
         problems: list[PgSandboxError] = []
         run_databases, self.run_databases = list(self.run_databases.values()), {}
-        self.interceptor.databases.clear()
+        self.test.databases.clear()
         if self._clone_pool is not None:
             self._clone_pool.give_back(self._clones)
             problems.extend(self._clone_pool.stop())
@@ -336,7 +341,7 @@ class Run:
     @contextlib.contextmanager
     def building(self, url: URL) -> Iterator[None]:
         """Send this thread's connections to *url*, for real, in the application's context."""
-        with self.interceptor.building(url), context_of(self.app):
+        with self.judge.building(url), context_of(self.app):
             yield
 
     def _wanted(self) -> Iterator[tuple[str, list[MetaData], URL | None, str, Path | None]]:
@@ -407,7 +412,7 @@ class Run:
             database.close()
             owned.drop()
             raise
-        self.interceptor.databases.append(database)
+        self.test.databases.append(database)
         return run_database
 
     def _template_for(
@@ -430,7 +435,7 @@ class Run:
 
     def _build(self, builder: schema.Builder, database: str) -> None:
         url = self.find_server().url_of(database)
-        with self.interceptor.building(url):
+        with self.judge.building(url):
             try:
                 make_app(lambda: self.app, builder, url)
                 require_tables(self.settings, builder)
@@ -467,7 +472,7 @@ class Run:
             return
         for name, _, url, _, _ in self._wanted():
             if url is not None:
-                self.interceptor.redirected[target_of(url)] = self.run_databases[name].database
+                self.judge.redirected[target_of(url)] = self.run_databases[name].database
 
     def _tell_children(self) -> None:
         for name in self.settings.child_env:

@@ -43,7 +43,7 @@ def opened(
     request: pytest.FixtureRequest, server: servers.Server, tmp_path: Path
 ) -> Iterator[Open]:
     """Make migrations of pairs of statements, each on an empty database of its own."""
-    interceptor = request.config.pluginmanager.getplugin("pgsandbox-active").run.interceptor
+    judge = request.config.pluginmanager.getplugin("pgsandbox-active").run.judge
     connection = server.connect()
     made: list[tuple[Migrations, str]] = []
 
@@ -64,7 +64,7 @@ def opened(
         with connection.cursor() as cursor:
             cursor.execute(f'create database "{name}"')
         migrations = Migrations(
-            versions.parent, server.url_of(name), through=interceptor.building
+            versions.parent, server.url_of(name), through=judge.building
         ).__enter__()
         made.append((migrations, name))
         return migrations
