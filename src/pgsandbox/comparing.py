@@ -108,7 +108,7 @@ def _built(settings: Settings, how: How, places: dict[str, Path], app: Applicati
                     versions[name] = version_tables(
                         place, url.set(drivername="postgresql+psycopg2")
                     )
-        return _Side(catalogs, versions, run.describe_server().partition(" (")[0], run.app)
+        return _Side(catalogs, versions, run.describe_server().partition(" (")[0], run.project.app)
 
 
 def _only(settings: Settings, how: How) -> Settings:

@@ -34,7 +34,7 @@ def generate_factories(settings: Settings) -> generating.Generated:
     run = Run(settings)
     run.interceptor.install()
     try:
-        _ = run.app  # whose factory may be what imports the models
+        _ = run.project.app  # whose factory may be what imports the models
         metadatas = [each for _, each in _metadatas(settings)]
         return generating.generate(metadatas, settings.root)
     finally:
@@ -61,7 +61,7 @@ class FactoryChecks:
     def all(self) -> Report:
         """Report everything that is wrong with the factories."""
         settings = self.run.settings
-        with context_of(self.run.app):
+        with context_of(self.run.project.app):
             named = list(_metadatas(settings))
             modules = modules_of(settings)
             binds = {

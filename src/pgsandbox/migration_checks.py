@@ -48,7 +48,7 @@ class MigrationChecks:
     def models_match(self) -> Report:
         """Report what the models say and the migrations don't do, or the reverse."""
         with self._interceptor_set_aside():
-            return compare_schemas(self.run.settings, app=self.run.app)
+            return compare_schemas(self.run.settings, app=self.run.project.app)
 
     def offline_is_online(self) -> Report:
         """Report where the SQL of ``upgrade --sql`` makes something else."""

@@ -27,7 +27,7 @@ from pgsandbox.databases.capacity import POOL_OF_A_CLONE, most_processes
 from pgsandbox.guard import masked
 from pgsandbox.reports import columns
 from pgsandbox.servers import Server
-from pgsandbox.wiring import Run, choose_server
+from pgsandbox.wiring import Project, choose_server
 
 _COPIES = 3
 _STATEMENTS = 50
@@ -130,7 +130,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Show the screen; 1 if runs fail as things are, 2 if there is no server."""
     settings = settings_of(options.root)
-    server = choose_server(settings, Run(settings).application_url)
+    server = choose_server(settings, Project(settings).application_url)
     try:
         found = diagnose(settings, server)
     finally:

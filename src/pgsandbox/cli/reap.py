@@ -19,7 +19,7 @@ from pgsandbox.databases.limits import DEFAULT_LIMITS as LIMITS
 from pgsandbox.errors import ConfigurationError, DatabaseError, Fact
 from pgsandbox.reports import columns
 from pgsandbox.servers import Server
-from pgsandbox.wiring import Run, find_running
+from pgsandbox.wiring import Project, find_running
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Reap on the project's server; 1 if something resists, 2 if there is no server to ask."""
     settings = settings_of(options.root)
-    server = find_running(settings, Run(settings).application_url)
+    server = find_running(settings, Project(settings).application_url)
     if server is None:
         reaped = Reaped("no embedded server is running, so nothing is left of any run")
     else:

@@ -144,7 +144,7 @@ class ActivePlugin:
             self._start()
             clones = sum(choice.isolation == "clone" for choice in choices)
             if clones and not self.is_controller:
-                self.run.expect_clones(clones)
+                self.run.clones.expect(clones)
 
     def pytest_report_header(self) -> list[str]:
         """Say which server, why, its version and the database's name."""
@@ -317,7 +317,7 @@ class ActivePlugin:
             self._summary.figures.tests += self.run.is_used
             self.pg.close()
             try:
-                errors.extend(self.run.check_shared())
+                errors.extend(self.run.clones.check_shared())
                 is_kept = self.settings.keep and self._has_failed
                 clones = self.run.drop_clones(keep=is_kept)
                 self._summary.kept.extend(reporting.line_of_kept(url) for url in clones)
@@ -487,7 +487,7 @@ class ActivePlugin:
         self.engines.dispose()
         if self.settings.keep:
             self._summary.kept.extend(reporting.lines_of_kept(self.run))
-        self._summary.waits.extend(self.run.waits)
+        self._summary.waits.extend(self.run.clones.waits)
         self._summary.notes.extend(self.run.notes)
         self._summary.late.extend(
             reporting.line_of_late(each) for each in self.run.take_late(at_end=True)

@@ -99,7 +99,7 @@ def db_clock(request: pytest.FixtureRequest, _pgsandbox_run: ActivePlugin) -> Cl
 @pytest.fixture(scope="session")
 def pgsandbox_app(_pgsandbox_run: ActivePlugin) -> Any:
     """The application that the setting ``app`` names; None without it."""
-    return _pgsandbox_run.run.app
+    return _pgsandbox_run.run.project.app
 
 
 @pytest.fixture

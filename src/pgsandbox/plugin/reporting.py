@@ -232,7 +232,7 @@ def explained(run: Run, failure: BaseException, left: list[str]) -> list[tuple[s
     """Return what the *failure* means where its own words do not say, and the tasks *left*."""
     hint = missing_greenlet.hint(failure)
     found = [("what MissingGreenlet means here", hint)] if hint else []
-    hint = missing_table.hint(failure, run.settings.schema, run.known_tables)
+    hint = missing_table.hint(failure, run.settings.schema, run.project.known_tables)
     found += [("why the table is missing", hint)] if hint else []
     if left:
         found.append(("tasks that the test has left pending", "\n".join(left)))

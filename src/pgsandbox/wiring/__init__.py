@@ -7,9 +7,11 @@ the server and claims the databases, `heal` recreates those that a test has chan
 * ``urls``: URLs as people write them;
 * ``application``: the application whose context is pushed where its schema is built;
 * ``resolving``: what the settings refer to: URLs, metadata, the seed;
+* ``project``: the project's application, and the databases that its settings ask for;
 * ``server_choice``: which server a run uses;
 * ``template_specifications``: how a template is made, and the address under which it is found;
 * ``run_databases``: one test database of a run;
+* ``run_clones``: the databases of its own that a test may ask for;
 * ``run``: all of that together, in the order in which it happens.
 
 It imports ``config`` and everything below it. What needs two of those layers belongs here; what
@@ -20,13 +22,15 @@ from __future__ import annotations
 
 from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
 from pgsandbox.wiring.application import Application
-from pgsandbox.wiring.run import DEFAULT, Run, started
+from pgsandbox.wiring.project import DEFAULT, Project
+from pgsandbox.wiring.run import Run, started
 from pgsandbox.wiring.run_databases import RunDatabase
 from pgsandbox.wiring.server_choice import choose_server, find_running
 
 __all__ = [
     "DEFAULT",
     "Application",
+    "Project",
     "Run",
     "RunDatabase",
     "choose_server",

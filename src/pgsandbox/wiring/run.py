@@ -6,24 +6,15 @@ import contextlib
 import os
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg2
-from sqlalchemy import MetaData
 from sqlalchemy.engine import URL
 
 from pgsandbox import databases, schema, servers
 from pgsandbox.config import Settings
 from pgsandbox.databases.limits import Limits
-from pgsandbox.errors import (
-    DatabaseError,
-    Fact,
-    GuardError,
-    PgSandboxError,
-    SchemaNotBuilt,
-)
-from pgsandbox.sandbox.clones import Clone
+from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SchemaNotBuilt
 from pgsandbox.sandbox.driver_hooks import target_of_url as target_of
 from pgsandbox.sandbox.endpoint.sessions import Late
 from pgsandbox.sandbox.endpoint_process import EndpointProcess
@@ -31,27 +22,22 @@ from pgsandbox.sandbox.interceptor import ConnectionInterceptor
 from pgsandbox.sandbox.running_test import RunningTest
 from pgsandbox.sandbox.test_database import TestDatabase
 from pgsandbox.schema.movable_clock import make_movable
-from pgsandbox.wiring.application import Application, application_of, context_of, make_app
+from pgsandbox.wiring.application import Application, context_of, make_app
+from pgsandbox.wiring.project import DEFAULT, Project, WantedDatabase
 from pgsandbox.wiring.resolving import (
     addresses_of,
     driver_of,
     judge_of,
-    metadata_of,
     place_of,
-    project_name,
     require_one_meaning,
     require_tables,
-    resolved_url,
-    seed_of,
     url_of,
 )
+from pgsandbox.wiring.run_clones import RunClones
 from pgsandbox.wiring.run_databases import RunDatabase, endpoint_parameters
 from pgsandbox.wiring.server_choice import choose_server
 from pgsandbox.wiring.template_specifications import Templates
 from pgsandbox.wiring.urls import without_escapes
-
-DEFAULT = "default"
-"""The name of the database that is not a bind."""
 
 _LINGERING = 600.0
 """Seconds for which an embedded server, and with it the templates, waits for the next run."""
@@ -64,7 +50,7 @@ class Run:
         self, settings: Settings, *, worker: str | None = None, app: Application | None = None
     ) -> None:
         self.settings = settings
-        self._app = app
+        self.project = Project(settings, app)
         self.worker = worker
         self.uid = secrets.token_hex(8)
         """What the processes of one run share and no other run has."""
@@ -74,13 +60,11 @@ class Run:
         self.interceptor = ConnectionInterceptor(self.judge)
         self.run_databases: dict[str, RunDatabase] = {}
         """The test databases by the name of their bind; empty until `start`."""
+        self.clones = RunClones(self.run_databases, self._make_pool)
         self._server: servers.Server | None = None
         self._leases: databases.Leases | None = None
         self._templates: Templates | None = None
-        self._clone_pool: databases.ClonePool | None = None
-        self._clones: databases.Copies = ()
         self._environ: dict[str, str | None] = {}
-        self._urls: dict[str, URL] = {}
 
     # -- the server ---------------------------------------------------------------------------
 
@@ -92,7 +76,7 @@ class Run:
             MayNotCreateDatabases: the role lacks CREATEDB.
         """
         if self._server is None:
-            server = choose_server(self.settings, self.application_url)
+            server = choose_server(self.settings, self.project.application_url)
             try:
                 with databases.administration(server) as connection:
                     databases.require_createdb(connection)
@@ -130,8 +114,8 @@ class Run:
         self._leases = databases.Leases(server)
         self._templates = Templates(self.settings, server, self._leases)
         try:
-            for name, metadata, url, how, migrations in self._wanted():
-                self.run_databases[name] = self._make(server, name, metadata, url, how, migrations)
+            for wanted in self.project.wanted():
+                self.run_databases[wanted.name] = self._make(server, wanted)
             self._redirect()
             self._tell_children()
         except BaseException:
@@ -145,56 +129,21 @@ class Run:
                 run_database.database.disconnect()
                 self._remake(run_database)
 
-    def expect_clones(self, tests: int) -> None:
-        """Make databases ahead for so many tests that will ask for their own.
-
-        Errors are not raised here: the test that asks gets them again.
-        """
-        with contextlib.suppress(PgSandboxError):
-            self._pool_of_clones().expect(tests)
-
     def clone(self) -> None:
         """Give the running test databases of its own, each a copy of the test database.
 
         Raises:
             DatabaseError: one could not be made; the others are dropped again.
         """
-        self._clones = self._pool_of_clones().take()
-        clones = {}
-        for (name, run_database), owned in zip(
-            self.run_databases.items(), self._clones, strict=True
-        ):
-            url = run_database.database.url.set(database=owned.name)
-            clones[name] = Clone(url, target_of(url))
-            run_database.database.former.append(clones[name].target)
-        self.test.use_clones(clones)
+        self.test.use_clones(self.clones.take())
         self._tell_children()
-
-    def check_shared(self) -> list[PgSandboxError]:
-        """Return what the running clone test has changed for every database of the server."""
-        found = self._clone_pool.check() if self._clone_pool is not None else None
-        return [found] if found else []
 
     def drop_clones(self, *, keep: bool = False) -> list[URL]:
-        """Drop the running test's own databases, or keep them; return the URLs of those kept.
-
-        They are dropped in the background; what goes wrong there is told at the end.
-        """
-        clones, self._clones = self._clones, ()
-        if not clones:
+        """Drop the running test's own databases, or keep them; return the URLs of those kept."""
+        if not self.clones.taken:
             return []
         self._tell_children()
-        if not keep:
-            self._pool_of_clones().give_back(clones)
-            return []
-        for owned in clones:
-            owned.keep()
-        return [self.find_server().url_of(owned.name) for owned in clones]
-
-    @property
-    def waits(self) -> list[float]:
-        """How many seconds each test with databases of its own waited for them."""
-        return self._clone_pool.waits if self._clone_pool is not None else []
+        return [self.find_server().url_of(each.name) for each in self.clones.drop(keep=keep)]
 
     def take_late(self, *, at_end: bool = False) -> list[Late]:
         """Return who went on after a test that was over, since this was asked last.
@@ -210,33 +159,29 @@ class Run:
         """What people should know about the templates of this run."""
         return self._templates.notes if self._templates is not None else []
 
-    def _pool_of_clones(self) -> databases.ClonePool:
-        """The pool, each clone of a template: nobody is ever connected to that."""
-        if self._clone_pool is not None:
-            return self._clone_pool
-        assert self._templates is not None  # `start` has run
-        assert self._leases is not None
-        sources = []
-        for name, run_database in self.run_databases.items():
-            application = f"{run_database.application}_clone"
-            template = run_database.template or self._template_from(name, run_database)
-            sources.append(databases.CloneSource(template.name, application))
-        self._clone_pool = databases.ClonePool(
+    def _make_pool(self) -> databases.ClonePool:
+        """Make the pool of clones, each of a template: nobody is ever connected to that."""
+        assert self._leases is not None  # `start` has run
+        return databases.ClonePool(
             self.find_server(),
             self._leases,
-            sources,
+            [
+                databases.CloneSource(self._template_of(each).name, f"{each.application}_clone")
+                for each in self.run_databases.values()
+            ],
             worker=self.worker,
             owner=str(self.settings.root),
         )
-        return self._clone_pool
 
-    def _template_from(self, name: str, run_database: RunDatabase) -> databases.Template:
-        """Make the template of this run by copying the test database, which is as it was built."""
+    def _template_of(self, run_database: RunDatabase) -> databases.Template:
+        """Return its template, if need be by copying the database, which is as it was built."""
+        if run_database.template is not None:
+            return run_database.template
         assert self._templates is not None
         # PostgreSQL copies a database that nobody is connected to.
         run_database.database.disconnect()
         template = self._templates.of_the_run(
-            f"{self.uid} {self.worker} {name}",
+            f"{self.uid} {self.worker} {run_database.database.name}",
             run_database.application,
             lambda _: None,
             run_database.owned.name,
@@ -256,12 +201,10 @@ class Run:
         Returns what went wrong; never raises, and does nothing when repeated.
         """
         problems: list[PgSandboxError] = []
-        run_databases, self.run_databases = list(self.run_databases.values()), {}
+        run_databases = list(self.run_databases.values())
+        self.run_databases.clear()
         self.test.databases.clear()
-        if self._clone_pool is not None:
-            self._clone_pool.give_back(self._clones)
-            problems.extend(self._clone_pool.stop())
-        self._clones, self._clone_pool = (), None
+        problems.extend(self.clones.stop())
         problems.extend(self._end(run_databases))
         if self._templates is not None and self._leases is not None:
             problems.extend(self._templates.release())
@@ -319,68 +262,17 @@ class Run:
             return database.clone.url.set(drivername="postgresql")
         return database.tcp_url()
 
-    def application_url(self) -> URL | None:
-        """Return the application's own URL, as far as the settings know one."""
-        return self._url_from(self.settings.url, "url")
-
-    def _url_from(self, setting: str | None, key: str) -> URL | None:
-        """Return the URL that *setting* is or refers to; what it refers to is called once."""
-        if setting is None:
-            return None
-        if key not in self._urls:
-            self._urls[key] = resolved_url(setting, key, self.settings)
-        return self._urls[key]
-
-    @property
-    def app(self) -> Application | None:
-        """The application that the settings name, or that was given; made once."""
-        if self._app is None:
-            self._app = application_of(self.settings)
-        return self._app
-
     @contextlib.contextmanager
     def building(self, url: URL) -> Iterator[None]:
         """Send this thread's connections to *url*, for real, in the application's context."""
-        with self.judge.building(url), context_of(self.app):
+        with self.judge.building(url), context_of(self.project.app):
             yield
 
-    def _wanted(self) -> Iterator[tuple[str, list[MetaData], URL | None, str, Path | None]]:
-        settings = self.settings
-        with contextlib.suppress(GuardError):
-            # Its factory may be what imports the models. One that connects is called again where
-            # the database is there that it is to reach.
-            _ = self.app
-        yield (
-            DEFAULT,
-            [m for each in settings.metadata for m in metadata_of(each, None)],
-            self.application_url(),
-            settings.schema,
-            settings.migrations,
-        )
-        for name, bind in settings.binds.items():
-            url = self._url_from(bind.url, f"binds.{name}.url")
-            metadata = [m for each in bind.metadata for m in metadata_of(each, name)]
-            yield name, metadata, url, bind.schema, bind.migrations
-
-    def _make(
-        self,
-        server: servers.Server,
-        name: str,
-        metadata: list[MetaData],
-        url: URL | None,
-        how: str,
-        migrations: Path | None,
-    ) -> RunDatabase:
-        settings = self.settings
-        seed = seed_of(settings) if name == DEFAULT else None
-        builder: schema.Builder
-        if how == "migrations":
-            assert migrations is not None  # config has checked that it is set
-            builder = schema.MigrationsBuilder(migrations, settings.extensions, seed)
-        else:
-            builder = schema.MetadataBuilder(metadata, settings.extensions, seed)
-        driver = driver_of(url) if url is not None else "psycopg2"
-        application = self._application_name(name, url)
+    def _make(self, server: servers.Server, wanted: WantedDatabase) -> RunDatabase:
+        name, settings = wanted.name, self.settings
+        builder = self.project.builder_of(wanted)
+        driver = driver_of(wanted.url) if wanted.url is not None else "psycopg2"
+        application = self.project.name_for(wanted)
         exact = self._exact_name() if name == DEFAULT else None
         endpoint = EndpointProcess()  # it starts while the database is made
         template = self._template_for(server, name, application, builder)
@@ -437,10 +329,10 @@ class Run:
         url = self.find_server().url_of(database)
         with self.judge.building(url):
             try:
-                make_app(lambda: self.app, builder, url)
+                make_app(lambda: self.project.app, builder, url)
                 require_tables(self.settings, builder)
                 require_one_meaning(self.settings, builder)
-                with context_of(self.app):
+                with context_of(self.project.app):
                     builder.build(url)
             except SchemaNotBuilt as error:
                 error.facts += (Fact("server", self.describe_server()),)
@@ -454,11 +346,6 @@ class Run:
                 make_movable(connection)
         database.open(endpoint_parameters(server, name))
 
-    def known_tables(self) -> list[str]:
-        """Return the names of the tables that the metadata holds at the moment."""
-        found = [each for _, metadata, *_ in self._wanted() for each in metadata]
-        return [name for each in found for name in each.tables]
-
     def _remake(self, run_database: RunDatabase) -> None:
         if run_database.template is not None:
             run_database.owned.recreate(run_database.template.name)
@@ -470,9 +357,10 @@ class Run:
     def _redirect(self) -> None:
         if not self.settings.redirect:
             return
-        for name, _, url, _, _ in self._wanted():
-            if url is not None:
-                self.judge.redirected[target_of(url)] = self.run_databases[name].database
+        for wanted in self.project.wanted():
+            if wanted.url is not None:
+                database = self.run_databases[wanted.name].database
+                self.judge.redirected[target_of(wanted.url)] = database
 
     def _tell_children(self) -> None:
         for name in self.settings.child_env:
@@ -485,12 +373,6 @@ class Run:
         if self.settings.test_database_url is None or self.settings.server == "embedded":
             return None
         return url_of(self.settings.test_database_url, "TEST_DATABASE_URL").database
-
-    def _application_name(self, name: str, url: URL | None) -> str:
-        if url is not None and url.database:
-            return url.database
-        project = project_name(self.settings.root)
-        return project if name == DEFAULT else f"{project}_{name}"
 
     def unseen(self, run_database: RunDatabase) -> str | None:
         """Return what to tell of a failing test if other processes looked for its rows."""

@@ -58,7 +58,7 @@ def test_a_url_is_asked_for_once(make_run: MakeRun) -> None:
     """The function may make a whole application."""
     calls.clear()
     run = make_run(f'url = "{__name__}:counted"')
-    urls = {run.application_url(), run.application_url()}
+    urls = {run.project.application_url(), run.project.application_url()}
 
     assert urls == {URL.create("postgresql+psycopg2", "dev", None, "127.0.0.1", 1, "shop")}
     assert calls == ["called"]
@@ -66,7 +66,7 @@ def test_a_url_is_asked_for_once(make_run: MakeRun) -> None:
 
 def test_a_platforms_spelling_is_understood(make_run: MakeRun) -> None:
     """SQLAlchemy itself does not take it any more."""
-    url = make_run(f'url = "{__name__}:platform"').application_url()
+    url = make_run(f'url = "{__name__}:platform"').project.application_url()
 
     assert url is not None
     assert url.drivername == "postgresql"
@@ -84,7 +84,7 @@ def test_what_is_no_url_of_postgresql(make_run: MakeRun, reference: str, said: s
     """Whether it is another database's, or none; the message names the setting."""
     run = make_run(f'url = "{__name__}:{reference}"')
     with pytest.raises(ConfigurationError) as caught:
-        run.application_url()
+        run.project.application_url()
 
     assert said in str(caught.value)
     assert "url" in str(caught.value)
@@ -94,7 +94,7 @@ def test_what_is_no_url_of_postgresql(make_run: MakeRun, reference: str, said: s
 def test_an_error_of_ours_passes(make_run: MakeRun) -> None:
     """A connection that the guard refused, say, when the application is made."""
     with pytest.raises(NotInSandbox):
-        make_run(f'url = "{__name__}:refused"').application_url()
+        make_run(f'url = "{__name__}:refused"').project.application_url()
 
 
 def test_external_needs_a_url(make_run: MakeRun) -> None:

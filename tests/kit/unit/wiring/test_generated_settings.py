@@ -26,7 +26,7 @@ from pgsandbox.sandbox.driver_hooks import target_of_call
 from pgsandbox.sandbox.refused_connections import Attempt, foreign, not_judged, not_requested
 from pgsandbox.sandbox.refused_connections import url_of as shown_of
 from pgsandbox.servers import libpq
-from pgsandbox.wiring import Run, target_of
+from pgsandbox.wiring import Project, Run, target_of
 from pgsandbox.wiring.resolving import addresses_of, driver_of, place_of, url_of
 
 _LONG = int(os.environ.get("GENERATED", "0"))
@@ -192,10 +192,10 @@ def _said(root, text: str, environ: dict[str, str]) -> Iterator[str]:
 
 
 def _urls(found: Settings) -> Iterator[URL]:
-    run = Run(found)
+    project = Project(found)
     if found.test_database_url is not None:
         yield url_of(found.test_database_url, "TEST_DATABASE_URL")
-    for url in (run.application_url(), run._url_from(_bound(found), "binds.b.url")):
+    for url in (project.application_url(), project._url_from(_bound(found), "binds.b.url")):
         if url is not None:
             yield url
 
