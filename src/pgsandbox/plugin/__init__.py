@@ -14,6 +14,7 @@ more happens: no marker, no fixture, no output.
 * ``hints``: what experience knows of a failure;
 * ``failure_report``: what PostgreSQL refused, and who wrote what;
 * ``reporting``: the header, a section below a failing test, the run's summary;
+* ``preparation``: when the server is found and the databases are made;
 * ``held_values``: what a test's fixtures hold;
 * ``coverage``: what the tests have done to the schemas, collected;
 * ``scopes``: fixtures of wider scopes, whose rows stand beneath the tests;
@@ -28,6 +29,7 @@ more happens: no marker, no fixture, no output.
 * ``async_fixtures``: the fixtures for asynchronous code;
 * ``fixtures``: all other fixtures;
 * ``pending_tasks``: tasks that a test leaves unfinished;
+* ``verdict``: what is held against a test that has passed;
 * ``migration_tests``: ready-made tests of a project's migrations;
 * ``factory_tests``: a ready-made test of its factories;
 * ``active``: the hooks: what happens in a run, in the order in which it happens.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def _pgsandbox_run(request: pytest.FixtureRequest) -> ActivePlugin:
     """The active plugin, with its databases there."""
     plugin: ActivePlugin = request.config.pluginmanager.getplugin("pgsandbox-active")
-    plugin.prepare()
+    plugin.preparation.complete()
     return plugin
 
 
