@@ -20,7 +20,8 @@ A client:
 
 * `client` lets one in, hands its messages on, and lets it wait for another client.
 * `backend` is the session that it has, and decides what reaches the server.
-* `ordinary` is the short way of what only reads or writes rows in a calm moment.
+* `execution` sends a statement to the server, and does what comes of it. `ordinary` is the short
+  way of what only reads or writes rows in a calm moment.
 * `simple` answers simple queries; `extended` answers Parse, Bind, Execute and their kind. `copying`
   takes the rows of a COPY.
 * `portals` holds what it has bound to parameters. `prepared` holds what it has prepared, and knows

@@ -1,47 +1,33 @@
 """What a client finds behind its connection: a session of its own, as a server's backend gives one.
 
-Simple queries are answered here, and what both protocols share: transaction control, which never
-reaches the server as it stands, and the statements that belong to one session. Extended queries are
-in `extended`, COPY is in `copying`.
+Its messages are handed on from here: simple queries to `simple`, extended ones to `extended`, the
+rows of a COPY to `copying`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import messages, refusals
-from pgsandbox.sandbox.endpoint.advisory import call_of
 from pgsandbox.sandbox.endpoint.connection import Unit
 from pgsandbox.sandbox.endpoint.control import TransactionControl
 from pgsandbox.sandbox.endpoint.copying import CopyIn
-from pgsandbox.sandbox.endpoint.dirty_reads import Ask
+from pgsandbox.sandbox.endpoint.execution import Execution
 from pgsandbox.sandbox.endpoint.extended import ExtendedQueries
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted
-from pgsandbox.sandbox.endpoint.larger_locks import LargerLocks
 from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
-from pgsandbox.sandbox.endpoint.notifications import (
-    Notifications,
-)
+from pgsandbox.sandbox.endpoint.notifications import Notifications
 from pgsandbox.sandbox.endpoint.objects import SessionObjects
 from pgsandbox.sandbox.endpoint.ordinary import OrdinaryStatements
-from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.prepared import PreparedStatements
-from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
+from pgsandbox.sandbox.endpoint.server import ServerError
 from pgsandbox.sandbox.endpoint.session_statements import SessionStatements
 from pgsandbox.sandbox.endpoint.sessions import ClientSession
-from pgsandbox.sandbox.endpoint.settings import mode_to_show, modes_shown
 from pgsandbox.sandbox.endpoint.simple import SimpleQueries
-from pgsandbox.sandbox.endpoint.statements import (
-    ANSWERED_HERE,
-    PLAIN,
-    Kind,
-    Statement,
-    sent_as,
-)
+from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 from pgsandbox.sandbox.endpoint.telling import OwnState
 from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 
@@ -49,7 +35,6 @@ if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.client import Client
     from pgsandbox.sandbox.endpoint.database import TestDatabaseSession
 
-_SELECTED, _SHOWN = messages.complete("SELECT 1"), messages.complete("SHOW")
 _PING = re.compile(rb"\s*SELECT 1\s*;?\0", re.IGNORECASE)
 _ONE = messages.rows([("?column?", 23)], [("1",)]) + messages.complete("SELECT 1")
 
@@ -89,10 +74,6 @@ class Backend:
         """Whether its engine has handed it out: what it sent before is not the test's."""
         self.wrote_in_set_up = False
         """Whether something that its engine wrote when it connected ends with the test."""
-        self._tells = False
-        """Whether its statement may have run a routine that notifies."""
-        self.takes_several = False
-        """Whether its statement is a call for several advisory locks."""
         self.is_cut = False
         """Whether its transaction ended with its test, and another thread or process has it."""
         self.held_since = ""
@@ -101,6 +82,7 @@ class Backend:
         self._transaction: TestTransaction | None = None
         self.standing: list[tuple[TestTransaction, ClientSession]] = []
         """Where it stands in what wider fixtures have made, the widest first."""
+        self.execution = Execution(self)
         self.prepared = PreparedStatements(self)
         self.extended = ExtendedQueries(self)
         self.copy: CopyIn | None = None
@@ -183,7 +165,7 @@ class Backend:
 
         None if it may wait for ever.
         """
-        (row,) = self.evaluate(
+        (row,) = self.execution.evaluate(
             "extract(epoch from current_setting('lock_timeout')::interval), "
             "extract(epoch from current_setting('statement_timeout')::interval)"
         )
@@ -252,7 +234,7 @@ class Backend:
         return (
             self.is_set_up
             and self._shares_with is None
-            and not (self._tells or self.objects.set_next)
+            and not (self.execution.may_have_notified or self.objects.set_next)
             and not (database.listeners or database.temporary.are_any)
             and (database.own is None or not database.own.are_any)
         )
@@ -298,34 +280,6 @@ class Backend:
         """Whether the client's strings have escapes without saying so."""
         return self.told.get("standard_conforming_strings") == "off"
 
-    def check_syntax(self, text: str) -> None:
-        """Let the server read *text* as a whole, as it does before it runs anything of it.
-
-        A Parse runs nothing, and fails in its grammar first (PostgreSQL manual, 53.2.3).
-
-        Raises:
-            StatementFailed: the text is wrong somewhere.
-        """
-        known, transaction = self.database.known_texts, self.transaction
-        is_over = transaction is not None and (transaction.is_finished or transaction.is_broken)
-        if text in known or is_over:
-            return
-        transaction = self.current()
-        server = transaction.server
-        transaction.settings.put_in_force(self.session)
-        server.queue(f"SAVEPOINT {_SYNTAX}")
-        body = messages.text(_SYNTAX, text) + b"\0\0"
-        outcome = server.converse(messages.message(b"P", body) + messages.SYNC, _nobody)
-        server.queue(f"ROLLBACK TO SAVEPOINT {_SYNTAX}; RELEASE SAVEPOINT {_SYNTAX}")
-        if outcome.error is not None:
-            fields = messages.fields_of(outcome.error)
-            if fields.get("C") == "42601" and fields.get("R") in _OF_PARSER:
-                raise StatementFailed(messages.message(b"E", outcome.error))
-        if len(text) < _LONG:
-            if len(known) > _MANY:
-                known.clear()
-            known.add(text)
-
     def response_to(self, failed: StatementFailed | ServerError) -> bytes:
         """Return what to tell the client; the transaction on the server is usable again."""
         if isinstance(failed, StatementFailed):
@@ -335,154 +289,7 @@ class Backend:
             transaction.fail(self.session, Statement("", Kind.WRITE))
         return messages.message(b"E", failed.body)
 
-    def masked(self, text: str) -> str:
-        """Return *text* such that custom parameters which others have set are unknown to it.
-
-        The modes of the transaction, which may begin with it, are read as those of the client's.
-        """
-        transaction, session = self.current(), self.session
-        if not session.in_transaction:
-            transaction.take_default_modes(session)
-        return transaction.settings.masked(session, text)
-
-    # -- the server ---------------------------------------------------------------------------
-
-    def send_statement(
-        self, statement: Statement, request: bytes, *, again: bytes = b"", is_recorded: bool = True
-    ) -> Outcome:
-        """Let the server run *statement*, whose message is *request*; forward its answers.
-
-        *again* parses right before it what a simple query ends, and nobody hears of that.
-
-        Raises:
-            StatementFailed: it failed.
-        """
-        if is_recorded:
-            self.record(statement)
-        transaction = self.current()
-        server = transaction.server
-        self.control.check_level(statement)
-        self.objects.before(transaction, statement)
-
-        modes = modes_shown(self.session, statement.text)
-        is_shown = bool(modes) and mode_to_show(statement.text) in modes
-
-        def send() -> Outcome:
-            if again:
-                server.queue_messages(again)
-            return server.converse(request, self._forward_shown if is_shown else self.forward)
-
-        try:
-            outcome = self.perform(statement, send)
-        except StatementFailed:
-            self.objects.failed(statement)
-            raise
-        if outcome.copy_in is None:
-            self.objects.after(transaction, statement)
-        return outcome
-
-    def perform(
-        self, statement: Statement, send: Callable[[], Outcome], *, is_our_own: bool = False
-    ) -> Outcome:
-        """Let the test transaction hold what *send* does, and return what came of it.
-
-        Raises:
-            StatementFailed: it failed.
-        """
-        transaction = self.current()
-        hidden = self.objects.hidden_settings(statement)
-        if self.database.listeners and not is_our_own:
-            send = self._heard(transaction, statement, send)
-        locks = None if is_our_own else self._larger_locks(statement)
-        if locks is not None:
-            send = _among(locks, transaction, send)
-        try:
-            outcome = transaction.perform(self.session, _as_sent(statement), send, hidden=hidden)
-        except PgSandboxError as error:
-            if locks is not None:
-                locks.abandon()
-            raise StatementFailed(refusals.as_message(error)) from error
-        if locks is not None:
-            locks.take_back(transaction.server, outcome)
-        if self.session.unanswered and outcome.copy_in is None and not is_our_own:
-            transaction.answered(self.session, outcome)
-        if outcome.error is not None:
-            response = self.explained(outcome.error, statement, transaction)
-            raise StatementFailed(response, parsed=outcome.parsed)
-        self._take_notes(transaction, statement, outcome)
-        return outcome
-
-    def _take_notes(
-        self, transaction: TestTransaction, statement: Statement, outcome: Outcome
-    ) -> None:
-        """Take what *statement* has written down for the endpoint to do."""
-        if self._tells or statement.writes_notifications_down:
-            self._tells = False
-            if outcome.copy_in is None:
-                self.notifications.gather(transaction.server)
-        if statement.ends_sessions:
-            self.client.endpoint.end_clients(self.own_state.ended(transaction))
-
-    def _larger_locks(self, statement: Statement) -> LargerLocks | None:
-        """Return the locks around *statement*, if it may take any that can't be read from it."""
-        if statement.names_advisory_locks:
-            is_larger, self.takes_several = self.takes_several, False
-            is_larger = is_larger or call_of(statement) is None
-            return LargerLocks(self, statement) if is_larger else None
-        if not self.database.may_lock(statement):
-            return None
-        return LargerLocks(self, statement)
-
-    def _heard(
-        self, transaction: TestTransaction, statement: Statement, send: Callable[[], Outcome]
-    ) -> Callable[[], Outcome]:
-        """Return *send* such that what functions and triggers notify is written down."""
-
-        def heard() -> Outcome:
-            database = self.database
-            self._tells = database.routines.may_run(transaction, statement, database.may_call)
-            return send()
-
-        return heard
-
-    def look_at(self, statement: Statement, ask: Ask) -> None:
-        """See whether *statement*, just run, has read what another client has not committed."""
-        transaction = self.transaction
-        if transaction is None or not transaction.writers or not self.is_set_up:
-            return
-        if not self.database.looks_for_uncommitted:
-            return
-        reads = transaction.dirty_reads
-        if reads.are_possible(self.session, statement) and not self.database.may_call(statement):
-            reads.look(self.session, statement, ask)
-
-    def rows_of(self, sql: str) -> list[tuple[str | None, ...]]:
-        """Return the rows of *sql*, sent as it is.
-
-        Raises:
-            ServerError: the server refused it.
-        """
-        return self.current().server.rows(sql)
-
-    def execute(self, statement: Statement) -> None:
-        """Run *statement* for this client, which hears nothing of it.
-
-        Raises:
-            StatementFailed: it failed.
-        """
-        server = self.current().server
-        self.perform(statement, lambda: server.converse(messages.query(statement.text), _nobody))
-
-    def _forward_shown(self, data: bytes | memoryview) -> None:
-        """Forward what answers a SHOW that was sent in other words."""
-        self.forward(bytes(data).replace(_SELECTED, _SHOWN))
-
-    def forward(self, data: bytes | memoryview) -> None:
-        """Let the client have *data* of the server; wait where it does not take it."""
-        connection = self.client.connection
-        connection.send(bytes(data))
-        if len(connection.outgoing) > _MOST_UNSENT:
-            self.client.endpoint.wait_for_reader(self.client)
+    # -- the running test's transaction -------------------------------------------------------
 
     def current(self) -> TestTransaction:
         """Return the running test's transaction, which this client has joined.
@@ -545,43 +352,6 @@ class Backend:
         else:
             self.notifications.forget()
 
-    def record(self, statement: Statement) -> None:
-        """Remember *statement* as sent by the client."""
-        if self.is_set_up and statement.text.strip("; \n\t"):  # a driver's ping holds nothing
-            transaction = self.current()
-            is_sent = statement.kind not in ANSWERED_HERE
-            transaction.record(self.session, statement.text, is_sent=is_sent)
-
-    def explained(self, body: bytes, statement: Statement, transaction: TestTransaction) -> bytes:
-        """Return the server's error as the client is to read it."""
-        fields = messages.fields_of(body)
-        code = fields.get("C", "")
-        if code == _UNDEFINED:
-            for name, alias in transaction.server.placeholders.items():
-                body = body.replace(f'"{alias}"'.encode(), f'"{name}"'.encode())
-        if not self.session.is_explicit and code in refusals.ENDS_TRANSACTIONS:
-            error = refusals.not_in_transaction(statement.text, transaction.test)
-            return refusals.as_message(error)
-        if code == "25001" and "pg_export_snapshot" in statement.text.lower():
-            return refusals.as_message(refusals.snapshot(statement.text, transaction.test))
-        if (
-            code == "34000"
-            and statement.kind is Kind.CURSOR
-            and self.objects.has_cursor(statement.name)
-        ):
-            error = refusals.cursor_closed(statement.name or "", self.label, transaction.test)
-            return refusals.as_message(error)
-        changed = {}
-        if fields.get("P", "").isdigit():
-            position = int(fields["P"])
-            other = rewriting_of(statement.text) if statement.names_own_state else None
-            position = other.original(position) if other is not None else position
-            if statement.offset or other is not None:
-                changed["P"] = str(position + statement.offset)
-        if note := refusals.NOTES.get(code):
-            changed["H"] = f"{fields['H']}\n{note}" if "H" in fields else note
-        return messages.with_fields(body, changed) if changed else messages.message(b"E", body)
-
     # -- transactions -------------------------------------------------------------------------
 
     def failed(self, response: bytes) -> None:
@@ -617,27 +387,13 @@ class Backend:
                 self.transaction.rollback(self.session)
         self.session.ended()
 
-    # -- what belongs to the session -----------------------------------------------------------
-
-    def evaluate(self, expressions: str) -> list[tuple[str | None, ...]]:
-        """Return the rows that *expressions* are: one, unless one of them returns a set."""
-        server = self.current().server
-        rows: list[tuple[str | None, ...]] = []
-
-        def send() -> Outcome:
-            rows.extend(server.rows(f"SELECT {expressions}"))
-            return Outcome()
-
-        self.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
-        return rows
-
     def _function_call(self, body: bytes) -> None:
         """Run a FunctionCall, by which libpq reaches large objects."""
         try:
             if self.session.has_failed:
                 raise aborted()
             statement = Statement("call of a large object's function", Kind.WRITE)
-            self.send_statement(statement, messages.message(b"F", body), is_recorded=False)
+            self.execution.run(statement, messages.message(b"F", body), is_recorded=False)
         except (StatementFailed, ServerError) as failed:
             self.failed(self.response_to(failed))
         self.end_of_unit()
@@ -684,35 +440,3 @@ class Backend:
             self.database.advisory.release_all(self)
             self.objects.close()
         self.prepared.forget_statements()
-
-
-def _as_sent(statement: Statement) -> Statement:
-    if statement.kind in PLAIN:
-        return statement
-    return Statement(statement.text, sent_as(statement.kind), statement.name, statement.offset)
-
-
-def _among(
-    locks: LargerLocks, transaction: TestTransaction, send: Callable[[], Outcome]
-) -> Callable[[], Outcome]:
-    """Return *send* such that what other clients hold is in the way of what it does."""
-
-    def among() -> Outcome:
-        locks.give_away(transaction.server)
-        return send()
-
-    return among
-
-
-def _nobody(_: bytes | memoryview) -> None:
-    """Drop what the client does not wait for."""
-
-
-_MOST_UNSENT = 1024 * 1024
-"""How much of an answer waits for a client that does not read it before the server waits."""
-_UNDEFINED = "42704"
-_OF_PARSER = frozenset({"scanner_yyerror", "base_yyparse", "base_yylex"})
-"""Routines of the server that complain of a text before they know what it means."""
-_SYNTAX = "pgsandbox_syntax"
-_LONG, _MANY = 5_000, 1_000
-"""How long texts are, and how many, that are remembered as right."""

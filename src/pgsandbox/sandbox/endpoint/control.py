@@ -53,7 +53,7 @@ class TransactionControl:
             return
         if kind is Kind.TWO_PHASE:
             self._two_phase(statement)
-        backend.record(statement)
+        backend.execution.record(statement)
         if session.has_failed and kind not in (Kind.COMMIT, Kind.ROLLBACK, Kind.ROLLBACK_TO):
             raise aborted()
         if kind is Kind.BEGIN:

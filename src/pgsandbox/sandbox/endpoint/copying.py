@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.connection import Unit
 from pgsandbox.sandbox.endpoint.failures import StatementFailed
-from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
+from pgsandbox.sandbox.endpoint.server import Outcome, ServerError, nobody
 from pgsandbox.sandbox.endpoint.spool import Spool
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 
@@ -52,10 +52,10 @@ class CopyIn:
 
         def send() -> Outcome:
             server.queue("SAVEPOINT pgsandbox_copy")
-            return server.converse(request, backend.forward)
+            return server.converse(request, backend.execution.forward)
 
         backend.objects.before(backend.current(), copy._statement)
-        outcome = backend.perform(copy._statement, send, is_our_own=True)
+        outcome = backend.execution.perform(copy._statement, send, is_our_own=True)
         if outcome.copy_in is None:
             server.queue("RELEASE SAVEPOINT pgsandbox_copy")
             return None
@@ -99,7 +99,7 @@ class CopyIn:
             if self._ended_with is not None:
                 raise backend.came_late(self._ended_with)
             backend.objects.before(backend.current(), self._statement)  # others had their turn
-            backend.perform(self._statement, self._send)
+            backend.execution.perform(self._statement, self._send)
         except (StatementFailed, ServerError) as failed:
             response = backend.response_to(failed)
         self._end(response)
@@ -107,7 +107,7 @@ class CopyIn:
     def _send(self) -> Outcome:
         backend = self._backend
         server = backend.current().server
-        outcome = server.converse(self._request, _nobody)
+        outcome = server.converse(self._request, nobody)
         if outcome.copy_in is None:
             return outcome
         while len(self._rows):
@@ -116,7 +116,7 @@ class CopyIn:
             self._rows.drop(len(part))
         if self._is_extended:
             server.send(messages.SYNC)
-        return server.forward_answers(backend.forward)
+        return server.forward_answers(backend.execution.forward)
 
     def _end(self, response: bytes | None) -> None:
         backend = self._backend
@@ -133,7 +133,3 @@ class CopyIn:
             return
         backend.end_of_unit()
         backend.ready()
-
-
-def _nobody(_: bytes | memoryview) -> None:
-    """Drop what the client has heard already."""

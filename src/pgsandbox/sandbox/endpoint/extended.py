@@ -172,7 +172,7 @@ class ExtendedQueries:
         statement = found[0] if len(found) == 1 else Statement(text, together(found))
         if self._backend.session.has_failed and statement.kind not in _EXITS and found:
             self._flush_quietly()
-            self._backend.check_syntax(text)
+            self._backend.execution.check_syntax(text)
         if found:
             self._check(statement)
         if name and self._statements.find(name) is not None:
@@ -263,7 +263,7 @@ class ExtendedQueries:
             if statement.kind in CONTROL:
                 backend.control.run(statement, is_alone=False)
             else:
-                backend.record(statement)
+                backend.execution.record(statement)
                 self._send(backend.statements.answer(statement, is_alone=False))
             return
         request = messages.message(b"E", portal.name + b"\0" + body[position:])
@@ -288,7 +288,7 @@ class ExtendedQueries:
             rows = portal.evaluate(backend, asked)
             backend.objects.set_next = tuple(each for row in rows for each in asked_settings(row))
         if statement.kind is Kind.COPY_IN:
-            backend.record(statement)
+            backend.execution.record(statement)
             segment, self._segment = self._segment, _Segment()
             replay = b"".join(_unless_named(each) for each in segment.parsed)
             names = portal.name + b"\0" + portal.prepared.name + b"\0"
@@ -345,8 +345,8 @@ class ExtendedQueries:
             if len(executed) < 2 and not again and backend.ordinary.can_hold(statement):
                 return backend.ordinary.send(statement, request, is_last=is_last)
             for each in executed:
-                backend.record(each)
-            backend.send_statement(statement, request, again=again, is_recorded=False)
+                backend.execution.record(each)
+            backend.execution.run(statement, request, again=again, is_recorded=False)
         except StatementFailed as failed:
             if not executed:
                 self._record_unparsed(segment, failed)
@@ -354,14 +354,14 @@ class ExtendedQueries:
             raise
         if len(executed) == 1 and segment.last is not None:
             last = segment.last
-            backend.look_at(statement, lambda sql: last.rows_of(backend, sql))
+            backend.execution.look_at(statement, lambda sql: last.rows_of(backend, sql))
         return False
 
     def _record_unparsed(self, segment: _Segment, failed: StatementFailed) -> None:
         """Remember the statement that the server has refused when it read it, before it ran."""
         for prepared in segment.parsed[failed.parsed :][:1]:
             backend = self._backend
-            backend.record(prepared.statement)
+            backend.execution.record(prepared.statement)
             backend.current().answered(backend.session, Outcome(error=failed.body))
 
     def _forget(self, segment: _Segment, failed: StatementFailed) -> None:
@@ -434,7 +434,7 @@ class ExtendedQueries:
         answer = backend.statements.decide(call, portal.evaluate(backend, call.key_query))
         if answer is None:
             return True
-        backend.record(statement)
+        backend.execution.record(statement)
         self._send(answer.notice + answer.row(is_binary=portal.is_binary))
         return False
 

@@ -447,7 +447,7 @@ class TemporaryTables:
         transaction = backend.current()
         statement = Statement(text, Kind.WRITE)
         self.show_to(backend, transaction)
-        backend.execute(statement)
+        backend.execution.run_unheard(statement)
         if "DROP" in text:
             self.learn(backend, transaction, statement)
 

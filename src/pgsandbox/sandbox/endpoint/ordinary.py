@@ -7,8 +7,9 @@ the database has no functions of its own. Then all that the kit does for the sta
 into its client's savepoint and to remember it, and it does that while the server, or the client,
 is at work already.
 
-`simple` and `backend` are the long way. What it does for an ordinary statement in a calm moment is
-the same: whoever adds a question to it that such a statement can answer by yes, asks it here, too.
+`simple` and `execution` are the long way. What it does for an ordinary statement in a calm moment
+is the same: whoever adds a question to it that such a statement can answer by yes, asks it here,
+too.
 """
 
 from __future__ import annotations
@@ -107,14 +108,14 @@ class OrdinaryStatements:
         if statement.text:
             transaction.record(session, statement.text)
         try:
-            outcome = transaction.converse(session, request, backend.forward)
+            outcome = transaction.converse(session, request, backend.execution.forward)
         except PgSandboxError as error:
             raise StatementFailed(refusals.as_message(error)) from error
         if outcome.error is not None:
             transaction.fail(session, statement)
             transaction.answered(session, outcome)
             backend.objects.failed(statement)
-            response = backend.explained(outcome.error, statement, transaction)
+            response = backend.execution.explained(outcome.error, statement, transaction)
             raise StatementFailed(response, parsed=outcome.parsed)
         # The client goes on while the books are kept, unless there is more to tell it.
         is_told = is_last and transaction.server.is_in_transaction and not backend.has_reports

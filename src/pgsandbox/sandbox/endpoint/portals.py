@@ -59,7 +59,7 @@ class Portal:
             rows.extend(messages.data_row(body) for kind, body in _each(data) if kind == b"D")
             return outcome
 
-        backend.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
+        backend.execution.perform(Statement(expressions, Kind.READ), send, is_our_own=True)
         if not self.name:  # it was the server's unnamed one, which is another's now
             again = b"" if self.prepared.name else self.prepared.request
             bound = b"\0" + self.prepared.name + b"\0" + self.bound

@@ -77,7 +77,7 @@ class PreparedStatements:
         """Return the Parse message of *body* as the server gets it."""
         name, position = messages.string(body)
         sql, end = messages.string(body, position)
-        text = self._backend.masked(sql.decode("utf-8", "surrogateescape"))
+        text = self._backend.execution.masked(sql.decode("utf-8", "surrogateescape"))
         new_sql = text.encode("utf-8", "surrogateescape") + b"\0"
         return messages.message(b"P", name + b"\0" + new_sql + body[end:])
 

@@ -325,7 +325,7 @@ class ServerConnection:
 
     def skip_to_ready(self) -> None:
         """Read up to the next ReadyForQuery, for nobody."""
-        self.forward_answers(_nobody)
+        self.forward_answers(nobody)
 
     def send(self, data: bytes) -> None:
         """Send *data*, of a COPY."""
@@ -453,8 +453,8 @@ class ServerConnection:
 _OF_INTEREST = frozenset({b"Z", b"E", b"G", b"1", b"S"})
 
 
-def _nobody(_: bytes | memoryview) -> None:
-    """Drop what nobody waits for."""
+def nobody(_: bytes | memoryview) -> None:
+    """Forward an answer to no client."""
 
 
 def _wait_for_ever(server: ServerConnection) -> None:

@@ -84,9 +84,9 @@ class SessionStatements:
         backend = self._backend
         payload = payload_of(statement.text)
         if not is_plain_notify(statement.text):
-            backend.check_syntax(statement.text)
+            backend.execution.check_syntax(statement.text)
             if literal := literal_of(statement.text):
-                ((found,),) = backend.evaluate(literal)
+                ((found,),) = backend.execution.evaluate(literal)
                 payload = found or ""
         if len(payload.encode("utf-8", "surrogateescape")) > _LONGEST_PAYLOAD:
             raise failure("22023", "payload string too long")
@@ -119,12 +119,12 @@ class SessionStatements:
             StatementFailed: it failed.
         """
         backend = self._backend
-        answer = self.decide(call, backend.evaluate(call.key_query))
+        answer = self.decide(call, backend.execution.evaluate(call.key_query))
         if answer is None:
             with self.calling():
-                backend.send_statement(statement, messages.query(statement.text))
+                backend.execution.run(statement, messages.query(statement.text))
         else:
-            backend.record(statement)
+            backend.execution.record(statement)
             backend.client.connection.send(answer.described())
 
     @contextlib.contextmanager
@@ -150,13 +150,13 @@ class SessionStatements:
         """
         backend = self._backend
         if len(rows) != 1:
-            backend.takes_several = bool(rows)
+            backend.execution.takes_several = bool(rows)
             return None
         advisory = backend.database.advisory
         found = advisory.decide(backend, call, rows[0])
         if not isinstance(found, tuple):
             return found
-        ((value,),) = backend.evaluate(f"{call.of_session(found)}::text")
+        ((value,),) = backend.execution.evaluate(f"{call.of_session(found)}::text")
         return advisory.take_for_transaction(backend, call, found, _as_bool(value))
 
 

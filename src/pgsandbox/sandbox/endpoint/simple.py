@@ -50,7 +50,7 @@ class SimpleQueries:
         is_alone = len(statements) == 1
         if backend.session.has_failed or (not is_alone and any(map(_is_apart, statements))):
             try:
-                backend.check_syntax(text)
+                backend.execution.check_syntax(text)
             except StatementFailed as failed:
                 backend.failed(failed.response)
                 backend.end_of_unit()
@@ -95,12 +95,12 @@ class SimpleQueries:
         first, last = statements[0], statements[-1]
         text = self._text[first.offset : last.offset + len(last.text)]
         for each in statements:
-            backend.record(each)
+            backend.execution.record(each)
         combined = Statement(text, together(statements), offset=statements[0].offset)
-        backend.send_statement(combined, self._query(text), is_recorded=False)
+        backend.execution.run(combined, self._query(text), is_recorded=False)
 
     def _query(self, text: str) -> bytes:
-        return messages.query(self._backend.masked(text))
+        return messages.query(self._backend.execution.masked(text))
 
     def run(self, statement: Statement, *, is_alone: bool = True) -> None:
         """Run one statement of a simple query; *is_alone* if nothing else stands in its text.
@@ -115,7 +115,7 @@ class SimpleQueries:
         elif backend.session.has_failed:
             raise aborted()
         elif kind in ANSWERED_HERE:
-            backend.record(statement)
+            backend.execution.record(statement)
             backend.client.connection.send(backend.statements.answer(statement, is_alone=is_alone))
         else:
             self._run_on_server(statement, is_alone=is_alone)
@@ -126,21 +126,21 @@ class SimpleQueries:
             backend.statements.call_advisory(call, statement)
             return
         if statement.kind is Kind.READ and (arguments := notify_call(statement)) is not None:
-            for row in backend.evaluate(arguments):
+            for row in backend.execution.evaluate(arguments):
                 backend.notifications.notify(row[0] or "", row[1] or "")
         if statement.kind is Kind.COPY_IN:
-            backend.record(statement)
+            backend.execution.record(statement)
             request = messages.query(statement.text)
             backend.copy = CopyIn.begun(backend, statement, request)
             return
         backend.control.check_block(statement, is_alone=is_alone)
         sent = backend.objects.prepared(statement)
         if sent is statement:
-            backend.send_statement(statement, self._query(statement.text))
-            backend.look_at(statement, backend.rows_of)
+            backend.execution.run(statement, self._query(statement.text))
+            backend.execution.look_at(statement)
         else:
-            backend.record(statement)
-            backend.send_statement(statement, self._query(sent.text), is_recorded=False)
+            backend.execution.record(statement)
+            backend.execution.run(statement, self._query(sent.text), is_recorded=False)
 
     def forget(self) -> None:
         """Run nothing of what is left of a text."""
