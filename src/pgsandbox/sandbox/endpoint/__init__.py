@@ -19,7 +19,8 @@ The process:
 A client:
 
 * `client` lets one in, hands its messages on, and lets it wait for another client.
-* `backend` is the session that it has, and decides what reaches the server.
+* `backend` is the session that it has, in the running test's transaction, and holds its parts.
+* `message_flow` hands its messages on to those that answer them, and ends each unit of messages.
 * `execution` sends a statement to the server, and does what comes of it. `ordinary` is the short
   way of what only reads or writes rows in a calm moment.
 * `simple` answers simple queries; `extended` answers Parse, Bind, Execute and their kind. `copying`

@@ -1,42 +1,34 @@
 """What a client finds behind its connection: a session of its own, as a server's backend gives one.
 
-Its messages are handed on from here: simple queries to `simple`, extended ones to `extended`, the
-rows of a COPY to `copying`.
+It has joined the transaction of the running test, or shares that of another client, and has all
+that PostgreSQL keeps for one session: in parts of its own, that answer the client's messages.
 """
 
 from __future__ import annotations
 
-import contextlib
-import re
 from typing import TYPE_CHECKING
 
 from pgsandbox.errors import PgSandboxError
-from pgsandbox.sandbox.endpoint import messages, refusals
-from pgsandbox.sandbox.endpoint.connection import Unit
+from pgsandbox.sandbox.endpoint import refusals
 from pgsandbox.sandbox.endpoint.control import TransactionControl
 from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.execution import Execution
 from pgsandbox.sandbox.endpoint.extended import ExtendedQueries
-from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted
-from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
+from pgsandbox.sandbox.endpoint.failures import StatementFailed
+from pgsandbox.sandbox.endpoint.message_flow import MessageFlow
 from pgsandbox.sandbox.endpoint.notifications import Notifications
 from pgsandbox.sandbox.endpoint.objects import SessionObjects
 from pgsandbox.sandbox.endpoint.ordinary import OrdinaryStatements
 from pgsandbox.sandbox.endpoint.prepared import PreparedStatements
-from pgsandbox.sandbox.endpoint.server import ServerError
 from pgsandbox.sandbox.endpoint.session_statements import SessionStatements
 from pgsandbox.sandbox.endpoint.sessions import ClientSession
 from pgsandbox.sandbox.endpoint.simple import SimpleQueries
-from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 from pgsandbox.sandbox.endpoint.telling import OwnState
 from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.client import Client
     from pgsandbox.sandbox.endpoint.database import TestDatabaseSession
-
-_PING = re.compile(rb"\s*SELECT 1\s*;?\0", re.IGNORECASE)
-_ONE = messages.rows([("?column?", 23)], [("1",)]) + messages.complete("SELECT 1")
 
 
 class Backend:
@@ -64,10 +56,6 @@ class Backend:
         self.application_name = application_name
         self.defaults = defaults
         """What it asked for when it connected: what RESET goes back to."""
-        self.told: dict[str, str] = {}
-        """The values of parameters as the client was told them."""
-        self._reports = database.server.reports if database.server is not None else 0
-        """How many reports of the server were looked at."""
         self.baseline: dict[str, str] = dict(defaults)
         """What each test begins with."""
         self.is_set_up = False
@@ -82,6 +70,7 @@ class Backend:
         self._transaction: TestTransaction | None = None
         self.standing: list[tuple[TestTransaction, ClientSession]] = []
         """Where it stands in what wider fixtures have made, the widest first."""
+        self.flow = MessageFlow(self)
         self.execution = Execution(self)
         self.prepared = PreparedStatements(self)
         self.extended = ExtendedQueries(self)
@@ -121,173 +110,6 @@ class Backend:
         if self._shares_with is None:
             return self._transaction
         return self.peer.transaction if self.peer is not None else self._transaction
-
-    # -- one unit of messages -----------------------------------------------------------------
-
-    def handle(self, unit: Unit) -> None:
-        """Answer the messages of *unit*."""
-        kind, body = unit[-1]
-        send = self.client.connection.send
-        if self.copy is not None:
-            self.copy.take(unit)
-            return
-        if kind in (b"Q", b"F") and self.extended.skips:
-            return  # up to its next Sync the client is not listened to
-        if kind == b"Q":
-            if self.ordinary.take(body):
-                return
-            if _PING.fullmatch(body) and self._is_idle():
-                send(_ONE)
-            else:
-                self.simple.take(messages.string(body)[0].decode("utf-8", "surrogateescape"))
-        elif kind == b"F":
-            self._function_call(body)
-        elif kind in (b"S", b"H"):
-            self.extended.take(unit)
-            return
-        elif kind in (b"d", b"c", b"f"):
-            return  # what is left of a COPY that failed (manual, 53.2.6)
-        if self.copy is None:
-            self.ready()
-
-    def resume(self) -> None:
-        """Go on with a text whose statement had to wait.
-
-        Raises:
-            Waiting: it has to wait again.
-        """
-        self.simple.go_on()
-        if self.copy is None:
-            self.ready()
-
-    def limits(self) -> tuple[float, str, str] | None:
-        """Return how long the client may wait for a lock: seconds, SQLSTATE, the parameter's name.
-
-        None if it may wait for ever.
-        """
-        (row,) = self.execution.evaluate(
-            "extract(epoch from current_setting('lock_timeout')::interval), "
-            "extract(epoch from current_setting('statement_timeout')::interval)"
-        )
-        lock, statement = (float(each or 0) for each in row)
-        found = [(lock, "55P03", "lock"), (statement, "57014", "statement")]
-        return min((each for each in found if each[0] > 0), default=None)
-
-    def stop_waiting(self, response: bytes, unit: Unit) -> None:
-        """Fail the statement that waits; *unit* is what is left of its messages, if it has any."""
-        self.record_wait_failed()
-        if self.copy is not None:
-            self.copy.cancel(response)
-            return
-        if unit and unit[-1][0] in (b"S", b"H"):
-            self.extended.fail(response)
-            self.extended.take(unit)
-            return
-        self.simple.forget()
-        self.failed(response)
-        self.end_of_unit()
-        self.ready()
-
-    @property
-    def can_fail_at_once(self) -> bool:
-        """Whether what the client has sent last can fail without a question to the server."""
-        session = self.session
-        is_between = session.is_explicit or not session.in_transaction
-        is_listening = self.copy is None and not self.extended.skips
-        return is_between and is_listening and not self.is_cut and self.peer is None
-
-    def cancel_unserved(self, response: bytes, unit: Unit) -> None:
-        """Fail *unit*, which has not had its turn, where it `can_fail_at_once`."""
-        self.tell_error(response)
-        self.session.has_failed = self.session.is_explicit
-        if unit[-1][0] == b"H":
-            self.extended.skip_to_sync()
-        else:
-            self.client.connection.send(messages.ready(self.status))
-
-    def record_wait_failed(self) -> None:
-        """Nothing is awaited any more."""
-        self.database.advisory.waiting.pop(self, None)
-
-    def ready(self) -> None:
-        """Say that the next query may come."""
-        self.notifications.deliver()
-        if self.has_reports and self.transaction is not None:
-            self._report(self.transaction)
-        self.client.connection.send(messages.ready(self.status))
-
-    @property
-    def has_reports(self) -> bool:
-        """Whether the client may have to hear of parameters that have changed."""
-        server, transaction = self.database.server, self.transaction
-        return (
-            transaction is not None
-            and server is not None
-            and not transaction.is_finished
-            and (server.reports != self._reports or transaction.settings.are_touched)
-        )
-
-    @property
-    def is_calm(self) -> bool:
-        """Whether an ordinary statement needs nothing of what belongs to sessions."""
-        database = self.database
-        return (
-            self.is_set_up
-            and self._shares_with is None
-            and not (self.execution.may_have_notified or self.objects.set_next)
-            and not (database.listeners or database.temporary.are_any)
-            and (database.own is None or not database.own.are_any)
-        )
-
-    def _report(self, transaction: TestTransaction) -> None:
-        """Tell the client which of its parameters have changed, as ReadyForQuery comes next."""
-        settings, server = transaction.settings, transaction.server
-        has_changed = settings.take_change(self.session)
-        if server.is_lost or transaction.is_frozen:
-            return
-        if not settings.is_in_force(self.session):
-            if not has_changed:
-                return  # what the server has reported is somebody else's
-            settings.put_in_force(self.session)
-            server.flush()
-        for name, value in server.reported.items():
-            own = settings.value(self.session, name) if name == "application_name" else value
-            if own is not None and self.told.get(name) != own:
-                self.told[name] = own
-                self.client.connection.send(messages.parameter(name, own))
-        self._reports = server.reports
-
-    @property
-    def is_left_open(self) -> bool:
-        """Whether its transaction was open when its test ended."""
-        is_over = self.transaction is not None and self.transaction.is_finished
-        return is_over and self.session.is_explicit and not self.is_cut
-
-    @property
-    def status(self) -> bytes:
-        """Where the client's own transaction stands."""
-        if self.session.has_failed:
-            return FAILED
-        return IN_TRANSACTION if self.session.is_explicit else IDLE
-
-    def _is_idle(self) -> bool:
-        server = self.database.server
-        is_idle = not self.session.in_transaction and not self.is_cut
-        return is_idle and server is not None and self.database.is_requested and not server.is_cut()
-
-    @property
-    def has_escapes(self) -> bool:
-        """Whether the client's strings have escapes without saying so."""
-        return self.told.get("standard_conforming_strings") == "off"
-
-    def response_to(self, failed: StatementFailed | ServerError) -> bytes:
-        """Return what to tell the client; the transaction on the server is usable again."""
-        if isinstance(failed, StatementFailed):
-            return failed.response
-        transaction = self.current()
-        if transaction.server.has_failed:
-            transaction.fail(self.session, Statement("", Kind.WRITE))
-        return messages.message(b"E", failed.body)
 
     # -- the running test's transaction -------------------------------------------------------
 
@@ -352,53 +174,36 @@ class Backend:
         else:
             self.notifications.forget()
 
-    # -- transactions -------------------------------------------------------------------------
+    @property
+    def is_calm(self) -> bool:
+        """Whether an ordinary statement needs nothing of what belongs to sessions."""
+        database = self.database
+        return (
+            self.is_set_up
+            and self._shares_with is None
+            and not (self.execution.may_have_notified or self.objects.set_next)
+            and not (database.listeners or database.temporary.are_any)
+            and (database.own is None or not database.own.are_any)
+        )
 
-    def failed(self, response: bytes) -> None:
-        """Tell the client that a statement failed, and let its transaction have failed."""
-        self.simple.forget()
-        self.tell_error(response)
-        if self.session.is_explicit:
-            self.session.has_failed = True
-        else:
-            self.rollback_quietly()
+    @property
+    def is_left_open(self) -> bool:
+        """Whether its transaction was open when its test ended."""
+        is_over = self.transaction is not None and self.transaction.is_finished
+        return is_over and self.session.is_explicit and not self.is_cut
 
-    def tell_error(self, response: bytes) -> None:
-        """Send an ErrorResponse at once, as the server does: drivers may tell the difference."""
-        self.client.connection.send(response)
-        self.client.connection.flush()
+    # -- from its beginning to its end --------------------------------------------------------
 
-    def end_of_unit(self) -> None:
-        """Commit what is in no transaction block."""
-        session = self.session
-        if session.in_transaction and not session.is_explicit:
-            try:
-                self.control.commit()
-            except (StatementFailed, ServerError) as failed:
-                self.tell_error(self.response_to(failed))
-        elif not session.in_transaction:
-            self.notifications.committed()
-
-    def rollback_quietly(self) -> None:
-        """Undo what is in no transaction block."""
-        if self.transaction is not None and not self.transaction.is_finished:
-            # What is wrong is among the violations.
-            with contextlib.suppress(PgSandboxError, ServerError):
-                self.transaction.rollback(self.session)
-        self.session.ended()
-
-    def _function_call(self, body: bytes) -> None:
-        """Run a FunctionCall, by which libpq reaches large objects."""
-        try:
-            if self.session.has_failed:
-                raise aborted()
-            statement = Statement("call of a large object's function", Kind.WRITE)
-            self.execution.run(statement, messages.message(b"F", body), is_recorded=False)
-        except (StatementFailed, ServerError) as failed:
-            self.failed(self.response_to(failed))
-        self.end_of_unit()
-
-    # -- its end ------------------------------------------------------------------------------
+    def set_up_done(self) -> None:
+        """Its engine is about to hand it out for the first time."""
+        if self.is_set_up:
+            return
+        own = self.transaction
+        if own is not None and not own.is_finished:
+            self.baseline.update(own.settings.of(self.session))
+            if self._shares_with is not None:
+                own.close(self.session)
+        self.is_set_up = True
 
     def test_finished(self, *, has_written: bool) -> None:
         """The running test is over: what was not committed is undone, what was set is reset."""
@@ -413,17 +218,6 @@ class Backend:
         self.is_cut = session.is_explicit and self.client.is_strange and has_written
         self.notifications.forget()
         self.objects.forget()
-
-    def set_up_done(self) -> None:
-        """Its engine is about to hand it out for the first time."""
-        if self.is_set_up:
-            return
-        own = self.transaction
-        if own is not None and not own.is_finished:
-            self.baseline.update(own.settings.of(self.session))
-            if self._shares_with is not None:
-                own.close(self.session)
-        self.is_set_up = True
 
     def close(self) -> None:
         """The client is gone: what it has not committed is undone, what it held is given back."""

@@ -134,10 +134,10 @@ class Client:
         self.is_cancelled = False
         if self.cancels_next:
             self.cancels_next = False
-            backend.stop_waiting(messages.error("57014", _ON_REQUEST), unit)
+            backend.flow.stop_waiting(messages.error("57014", _ON_REQUEST), unit)
             return True
         try:
-            backend.handle(unit)
+            backend.flow.handle(unit)
         except Waiting as waiting:
             self._wait(backend, waiting)
             return False
@@ -148,7 +148,7 @@ class Client:
         self.waiting = waiting.unit
         if self.waits_until is None:
             try:
-                limits = backend.limits()
+                limits = backend.flow.limits()
             except StatementFailed:  # the client has cancelled it at this moment
                 self.stop_waiting("57014", _ON_REQUEST)
                 return
@@ -172,9 +172,9 @@ class Client:
             return
         try:
             if unit:
-                backend.handle(unit)
+                backend.flow.handle(unit)
             else:
-                backend.resume()
+                backend.flow.resume()
         except Waiting as waiting:
             self._wait(backend, waiting)
             return
@@ -189,7 +189,7 @@ class Client:
         unit, self.waiting = self.waiting, None
         self.waits_until = None
         if self.backend is not None and unit is not None:
-            self.backend.stop_waiting(response, unit)
+            self.backend.flow.stop_waiting(response, unit)
 
     def stop_at_end(self) -> None:
         """The test is over, and nobody will free what the client waits for."""
@@ -210,10 +210,11 @@ class Client:
     def _cancel_unserved(self) -> None:
         backend, connection = self.backend, self.connection
         connection.receive()
-        if backend is not None and backend.can_fail_at_once and connection.next_kind in _ANSWERED:
+        flow = backend.flow if backend is not None else None
+        if flow is not None and flow.can_fail_at_once and connection.next_kind in _ANSWERED:
             unit = connection.next_unit()
             if unit is not None:
-                backend.cancel_unserved(messages.error("57014", _ON_REQUEST), unit)
+                flow.cancel_unserved(messages.error("57014", _ON_REQUEST), unit)
                 return
         self.cancels_next = connection.has_input
 
@@ -355,7 +356,7 @@ class Client:
         reported["application_name"] = application_name
         for name in list(reported):
             reported[name] = defaults.get(name.lower(), reported[name])
-        self.backend.told = reported
+        self.backend.flow.told = reported
         for name, value in reported.items():
             send(messages.parameter(name, value))
         send(messages.key_data(self.pid, self.key))

@@ -79,7 +79,7 @@ class CopyIn:
                 words = f"unexpected message type 0x{kind[0]:02X} during COPY from stdin"
                 self._rows.close()
                 self._backend.copy = None
-                self._backend.failed(messages.error("08P01", words))
+                self._backend.flow.failed(messages.error("08P01", words))
                 words = "terminating connection because protocol synchronization was lost"
                 raise messages.ProtocolError(words)
 
@@ -101,7 +101,7 @@ class CopyIn:
             backend.objects.before(backend.current(), self._statement)  # others had their turn
             backend.execution.perform(self._statement, self._send)
         except (StatementFailed, ServerError) as failed:
-            response = backend.response_to(failed)
+            response = backend.flow.response_to(failed)
         self._end(response)
 
     def _send(self) -> Outcome:
@@ -123,13 +123,13 @@ class CopyIn:
         self._rows.close()
         backend.copy = None
         if response is not None:
-            backend.failed(response)
+            backend.flow.failed(response)
         if self._is_extended:
             if response is not None:
                 backend.extended.skip_to_sync()
             return  # its Sync comes after the rows
         if backend.simple.has_rest and response is None:
-            backend.resume()
+            backend.flow.resume()
             return
-        backend.end_of_unit()
-        backend.ready()
+        backend.flow.end_of_unit()
+        backend.flow.ready()

@@ -102,7 +102,7 @@ class ExtendedQueries:
                     waiting.unit = unit[place:]
                     raise
                 except (StatementFailed, ServerError) as failed:
-                    self.fail(self._backend.response_to(failed))
+                    self.fail(self._backend.flow.response_to(failed))
                 if self._backend.copy is not None:
                     return  # the Sync that follows is ignored (manual, 53.2.6)
 
@@ -127,12 +127,12 @@ class ExtendedQueries:
                 if self._flush(is_last=True):
                     return
             except (StatementFailed, ServerError) as failed:
-                self.fail(backend.response_to(failed))
+                self.fail(backend.flow.response_to(failed))
         if backend.copy is not None:
             return
         self._skips = False
-        backend.end_of_unit()
-        backend.ready()
+        backend.flow.end_of_unit()
+        backend.flow.ready()
 
     def forget_unnamed(self) -> None:
         """Forget what is unnamed, which ends with the next simple query (manual, 53.2.3)."""
@@ -160,7 +160,7 @@ class ExtendedQueries:
         """Tell the client that a message failed, and skip the others up to its next Sync."""
         self._segment = _Segment()
         self._skips = True
-        self._backend.failed(response)
+        self._backend.flow.failed(response)
 
     # -- the messages -------------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ class ExtendedQueries:
         name, position = messages.string(body)
         sql, _ = messages.string(body, position)
         text = sql.decode("utf-8", "surrogateescape")
-        found = split(text, has_escapes=self._backend.has_escapes)
+        found = split(text, has_escapes=self._backend.flow.has_escapes)
         statement = found[0] if len(found) == 1 else Statement(text, together(found))
         if self._backend.session.has_failed and statement.kind not in _EXITS and found:
             self._flush_quietly()

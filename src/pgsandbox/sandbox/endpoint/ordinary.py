@@ -46,7 +46,7 @@ class OrdinaryStatements:
         text = messages.string(body)[0].decode("utf-8", "surrogateescape")
         if not _OF_ROWS.match(text):
             return False
-        found = split(text, has_escapes=backend.has_escapes)
+        found = split(text, has_escapes=backend.flow.has_escapes)
         if len(found) != 1 or not self._can_hold(found[0]):
             return False
         (statement,) = found
@@ -55,9 +55,9 @@ class OrdinaryStatements:
             if self.send(statement, messages.message(b"Q", body), is_last=True):
                 return True
         except StatementFailed as failed:
-            backend.failed(failed.response)
-            backend.end_of_unit()
-        backend.ready()
+            backend.flow.failed(failed.response)
+            backend.flow.end_of_unit()
+        backend.flow.ready()
         return True
 
     def can_hold(self, statement: Statement) -> bool:
@@ -118,7 +118,7 @@ class OrdinaryStatements:
             response = backend.execution.explained(outcome.error, statement, transaction)
             raise StatementFailed(response, parsed=outcome.parsed)
         # The client goes on while the books are kept, unless there is more to tell it.
-        is_told = is_last and transaction.server.is_in_transaction and not backend.has_reports
+        is_told = is_last and transaction.server.is_in_transaction and not backend.flow.has_reports
         if is_told:
             backend.client.connection.send(_READY)
             backend.client.connection.flush()

@@ -43,7 +43,7 @@ class SimpleQueries:
         """Run *text*, the client's query."""
         backend = self._backend
         backend.extended.forget_unnamed()
-        statements = split(text, has_escapes=backend.has_escapes)
+        statements = split(text, has_escapes=backend.flow.has_escapes)
         if not statements:
             backend.client.connection.send(messages.EMPTY_QUERY)
         self._text, self._rest = text, list(statements)
@@ -52,8 +52,8 @@ class SimpleQueries:
             try:
                 backend.execution.check_syntax(text)
             except StatementFailed as failed:
-                backend.failed(failed.response)
-                backend.end_of_unit()
+                backend.flow.failed(failed.response)
+                backend.flow.end_of_unit()
                 return
         self.go_on(is_alone=is_alone)
 
@@ -80,8 +80,8 @@ class SimpleQueries:
                     return
         except (StatementFailed, ServerError) as failed:
             self._rest = []
-            backend.failed(backend.response_to(failed))
-        backend.end_of_unit()
+            backend.flow.failed(backend.flow.response_to(failed))
+        backend.flow.end_of_unit()
 
     @property
     def has_rest(self) -> bool:

@@ -16,10 +16,10 @@ from pgsandbox.sandbox.endpoint.failures import Waiting
 
 
 class _Broken:
-    """Stands where a client's session does, and has a fault."""
+    """Stands where a client's session and its flow of messages do, and has a fault."""
 
     def __init__(self, *, at_first: Exception) -> None:
-        self.at_first = at_first
+        self.flow, self.at_first = self, at_first
 
     def handle(self, unit: object) -> None:
         raise self.at_first
