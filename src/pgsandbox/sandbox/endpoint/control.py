@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import messages, refusals
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted, failure
+from pgsandbox.sandbox.endpoint.modes import READ_COMMITTED, level_of, modes_of, set_modes
 from pgsandbox.sandbox.endpoint.notifications import payload_of
 from pgsandbox.sandbox.endpoint.server import ServerError
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
-from pgsandbox.sandbox.endpoint.transaction import READ_COMMITTED, level_of, modes_of
 
 if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
@@ -88,8 +88,8 @@ class TransactionControl:
             words = "there is already a transaction in progress"
             backend.client.connection.send(messages.warning("25001", words))
         backend.current().begin(backend.session, text)
-        if backend.lets_isolation_pass and backend.session.asked:
-            backend.session.level = backend.session.asked = ""
+        if backend.lets_isolation_pass and backend.session.modes.asked:
+            backend.session.modes = backend.session.modes._replace(level="", asked="")
 
     def _end(self, statement: Statement, *, is_commit: bool) -> None:
         backend = self._backend
@@ -102,14 +102,14 @@ class TransactionControl:
             send(messages.warning("25P01", "there is no transaction in progress"))
         has_failed = backend.session.has_failed
         session = backend.session
-        modes = session.reads_only, session.is_deferrable, session.level, session.asked
+        modes = session.modes
         if is_commit:
             self.commit()
         else:
             self.rollback()
         if chains:
             self.begin("BEGIN")
-            session.reads_only, session.is_deferrable, session.level, session.asked = modes
+            session.modes = modes
         send(messages.complete("COMMIT" if is_commit and not has_failed else "ROLLBACK"))
 
     def commit(self) -> None:
@@ -198,8 +198,8 @@ class TransactionControl:
         Raises:
             StatementFailed: PostgreSQL has it too late.
         """
-        backend = self._backend
-        session, transaction = backend.session, backend.current()
+        backend, session = self._backend, self._backend.session
+        backend.current()  # which is refused where no test runs
         if not session.is_explicit and is_alone:
             if "_" in statement.text and "LOCAL" not in statement.text.upper():
                 return messages.complete("SET")
@@ -208,7 +208,7 @@ class TransactionControl:
             return messages.warning("25P01", words) + messages.complete("SET")
         self._check_level_is_early(statement.text)
         reads_only, is_deferrable = modes_of(statement.text)
-        if reads_only is False and session.reads_only:
+        if reads_only is False and session.modes.reads_only:
             if session.depth():
                 words = "cannot set transaction read-write mode inside a read-only transaction"
                 raise failure("25001", words)
@@ -219,12 +219,12 @@ class TransactionControl:
             what = "cannot be called within a subtransaction"
             what = what if session.depth() else "must be called before any query"
             raise failure("25001", f"SET TRANSACTION [NOT] DEFERRABLE {what}")
-        transaction.set_mode(session, statement.text)
+        set_modes(session, statement.text)
         return messages.complete("SET")
 
     def _check_level_is_early(self, text: str) -> None:
         session, level = self._backend.session, level_of(text)
-        if level is None or level == (session.level or READ_COMMITTED):
+        if level is None or level == (session.modes.level or READ_COMMITTED):
             return
         if session.has_queried or session.depth():
             what = "be called before any query"
@@ -240,7 +240,7 @@ class TransactionControl:
             StatementFailed: *statement* looks at rows.
         """
         backend = self._backend
-        asked = backend.session.asked
+        asked = backend.session.modes.asked
         if asked and statement.text and statement.takes_snapshot:
             error = refusals.isolation_level(asked, backend.label, backend.database.running)
             raise StatementFailed(refusals.as_message(error))

@@ -13,9 +13,9 @@ from pgsandbox.sandbox.endpoint import messages, refusals
 from pgsandbox.sandbox.endpoint.advisory import call_of
 from pgsandbox.sandbox.endpoint.failures import StatementFailed
 from pgsandbox.sandbox.endpoint.larger_locks import LargerLocks
+from pgsandbox.sandbox.endpoint.modes import mode_to_show, modes_shown
 from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.server import Outcome, nobody
-from pgsandbox.sandbox.endpoint.settings import mode_to_show, modes_shown
 from pgsandbox.sandbox.endpoint.statements import (
     ANSWERED_HERE,
     PLAIN,

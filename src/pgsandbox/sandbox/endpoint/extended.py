@@ -15,13 +15,13 @@ from pgsandbox.sandbox.endpoint.advisory import call_of
 from pgsandbox.sandbox.endpoint.connection import CUT, Unit
 from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, Waiting, aborted, failure
+from pgsandbox.sandbox.endpoint.modes import mode_to_show
 from pgsandbox.sandbox.endpoint.notifications import notify_call
 from pgsandbox.sandbox.endpoint.portals import Portal, check_unbound
 from pgsandbox.sandbox.endpoint.prepared import Prepared, already_exists
 from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
 from pgsandbox.sandbox.endpoint.settings import (
     asked_settings,
-    mode_to_show,
     reads_custom,
     settings_to_ask,
 )

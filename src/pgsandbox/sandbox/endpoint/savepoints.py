@@ -391,13 +391,9 @@ class SavepointStack:
                     self.notes.append(note)
 
     def _finish(self, session: ClientSession) -> None:
-        session.in_transaction = session.is_explicit = False
-        session.reads_only = session.is_deferrable = False
-        session.level = session.asked = ""
-        session.constraint_modes.clear()
-        session.has_failed = session.skips_constraints = False
+        session.ended()
+        session.skips_constraints = False
         session.first_write = None
-        session.transactions += 1
 
     # -- questions to the server --------------------------------------------------------------
 

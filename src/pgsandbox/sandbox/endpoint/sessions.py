@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,22 @@ class Savepoint:
         return self.wrote or self.buried is not None
 
 
+class Modes(NamedTuple):
+    """What a client's transaction is to be, and the server's is not."""
+
+    reads_only: bool = False
+    """Whether it refuses writes."""
+    is_deferrable: bool = False
+    """Whether it is DEFERRABLE."""
+    level: str = ""
+    """The isolation level that it asked for, unless it is READ COMMITTED."""
+    asked: str = ""
+    """The statement that asked for a snapshot which it can't have."""
+
+
+DEFAULT_MODES = Modes()
+
+
 @dataclass(eq=False)
 class ClientSession:
     """Where the transaction of one client stands."""
@@ -98,14 +115,8 @@ class ClientSession:
     """How a message names it."""
     is_arranging: bool = False
     """Whether it belongs to the test's own session."""
-    reads_only: bool = False
-    """Whether its present transaction refuses writes."""
-    is_deferrable: bool = False
-    """Whether its present transaction is DEFERRABLE."""
-    level: str = ""
-    """The isolation level that its present transaction asked for, unless it is READ COMMITTED."""
-    asked: str = ""
-    """The statement that asked for a snapshot which the transaction can't have."""
+    modes: Modes = DEFAULT_MODES
+    """Those of its present transaction."""
     has_queried: bool = False
     """Whether its present transaction has taken a snapshot, after which modes are fixed."""
     in_transaction: bool = False
@@ -120,8 +131,6 @@ class ClientSession:
     """Each SET CONSTRAINTS of its transaction, with how many savepoints it had set then."""
     savepoints: list[Savepoint] = field(default_factory=list)
     first_write: str | None = None
-    transactions: int = 0
-    """How many transactions it has ended."""
     token: str = ""
     """What the test process calls its connection; empty if it knows nothing of it."""
     ends: list[bool] = field(default_factory=list)
@@ -143,8 +152,7 @@ class ClientSession:
 
     def take_over(self, other: ClientSession) -> None:
         """Stand where *other* does, without anything to undo."""
-        self.reads_only, self.is_deferrable = other.reads_only, other.is_deferrable
-        self.level, self.asked = other.level, other.asked
+        self.modes = other.modes
         self.in_transaction, self.is_explicit = other.in_transaction, other.is_explicit
         self.has_failed = other.has_failed
         names = [each.given_name for each in other.savepoints if each.given_name is not None]
@@ -153,8 +161,7 @@ class ClientSession:
     def ended(self) -> None:
         """Stand outside of a transaction."""
         self.in_transaction = self.is_explicit = self.has_failed = False
-        self.reads_only = self.is_deferrable = False
-        self.level = self.asked = ""
+        self.modes = DEFAULT_MODES
         self.constraint_modes.clear()
         self.savepoints.clear()
 

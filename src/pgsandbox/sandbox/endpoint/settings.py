@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 
-from pgsandbox.sandbox.endpoint.lexer import without_literals
+from pgsandbox.sandbox.endpoint.modes import modes_shown, reads_mode, with_modes_shown
 from pgsandbox.sandbox.endpoint.server import ServerConnection
 from pgsandbox.sandbox.endpoint.sessions import ClientSession
 
@@ -138,7 +138,7 @@ class SessionSettings:
         set them, and says that they are empty.
         """
         if shown := modes_shown(session, text):
-            text = _with_shown_modes(text, shown)
+            text = with_modes_shown(text, shown)
         placeholders = self._server.placeholders
         if not placeholders or not _READS_CUSTOM.search(text) or _DEFINES.search(text):
             return text  # what is defined outlives the moment, and is others' as well
@@ -292,16 +292,6 @@ def _assignments(values: Mapping[str, str | None], untouched: Mapping[str, str |
 
 
 _LAST = "_0123456789abcdefghijklmnopqrstuvwxyz"
-_MODE = r"transaction_(?:isolation|deferrable)"
-_SHOWS = re.compile(r"\bSHOW\s", re.IGNORECASE)
-_SHOWS_MODE = re.compile(
-    rf"\s*SHOW\s+(?:(?P<name>{_MODE})|TRANSACTION\s+ISOLATION\s+LEVEL)\s*;?\s*\Z", re.IGNORECASE
-)
-_READS_MODE = re.compile(
-    rf"(?P<before>\bcurrent_setting\s*\(\s*)(?:E?'(?P<name>{_MODE})'|(?P<parameter>\$\d+))",
-    re.IGNORECASE,
-)
-"""Where a text reads a mode of its transaction, or whatever a parameter of it names."""
 _READS_CUSTOM = re.compile(
     r"(?P<before>\bcurrent_setting\s*\(\s*E?'|\bSHOW\s+)(?P<name>[A-Za-z_][\w$]*\.[\w.$]+)",
     re.IGNORECASE,
@@ -314,48 +304,7 @@ _ROLES = ("session_authorization", "role")
 @lru_cache(maxsize=2048)
 def reads_custom(text: str) -> bool:
     """Whether *text* reads a parameter by its name that the server may have to read by another."""
-    patterns = (_READS_CUSTOM, _READS_MODE)
-    return any(pattern.search(text) for pattern in patterns) or mode_to_show(text) is not None
-
-
-def modes_shown(session: ClientSession, text: str) -> dict[str, str]:
-    """Return the modes that only the transaction of *session* has, if *text* may read one."""
-    if not (session.is_deferrable or session.level):
-        return {}
-    if mode_to_show(text) is None and not _READS_MODE.search(text):
-        return {}
-    deferrable = {"transaction_deferrable": "on"} if session.is_deferrable else {}
-    return deferrable | ({"transaction_isolation": session.level} if session.level else {})
-
-
-@lru_cache(maxsize=2048)
-def mode_to_show(text: str) -> str | None:
-    """Return the mode that *text* is to SHOW, which reaches the server in other words."""
-    if not _SHOWS.search(text) or not (match := _SHOWS_MODE.match(without_literals(text))):
-        return None
-    return (match["name"] or "transaction_isolation").lower()
-
-
-def setting_shown(mode: str) -> str:
-    """Return the name of the parameter that holds, for a statement, what it is told of *mode*."""
-    return f"pgsandbox.{mode}"
-
-
-def _with_shown_modes(text: str, modes: Mapping[str, str]) -> str:
-    """Return *text* so that it reads *modes* where the server can have them."""
-    if asked := mode_to_show(text):
-        if asked not in modes:
-            return text
-        return f"SELECT current_setting('{setting_shown(asked)}') AS {asked}"
-
-    def other(match: re.Match[str]) -> str:
-        if parameter := match["parameter"]:
-            cases = " ".join(f"WHEN '{mode}' THEN '{setting_shown(mode)}'" for mode in modes)
-            return f"{match['before']}CASE lower({parameter}) {cases} ELSE {parameter} END"
-        mode = match["name"].lower()
-        return f"{match['before']}'{setting_shown(mode)}'" if mode in modes else match[0]
-
-    return _READS_MODE.sub(other, text)
+    return _READS_CUSTOM.search(text) is not None or reads_mode(text)
 
 
 @lru_cache(maxsize=2048)

@@ -12,9 +12,9 @@ from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.advisory import call_of
 from pgsandbox.sandbox.endpoint.copying import CopyIn
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted
+from pgsandbox.sandbox.endpoint.modes import mode_to_show
 from pgsandbox.sandbox.endpoint.notifications import notify_call
 from pgsandbox.sandbox.endpoint.server import ServerError
-from pgsandbox.sandbox.endpoint.settings import mode_to_show
 from pgsandbox.sandbox.endpoint.statements import (
     ANSWERED_HERE,
     CONTROL,

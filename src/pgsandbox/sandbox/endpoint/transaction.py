@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
 import time
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ from pgsandbox.sandbox.endpoint.constraints import Constraints, constraints_of
 from pgsandbox.sandbox.endpoint.dirty_reads import DirtyReads
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
 from pgsandbox.sandbox.endpoint.ledger import Held
+from pgsandbox.sandbox.endpoint.modes import give_modes, set_default_modes, set_modes
 from pgsandbox.sandbox.endpoint.observation import Unobserved
 from pgsandbox.sandbox.endpoint.outer import IDS, OuterTransaction
 from pgsandbox.sandbox.endpoint.savepoints import SavepointStack
@@ -25,8 +25,15 @@ from pgsandbox.sandbox.endpoint.server import (
     ServerError,
     ServerLost,
 )
-from pgsandbox.sandbox.endpoint.sessions import Ask, ClientSession, Executed, Run, Steps
-from pgsandbox.sandbox.endpoint.settings import SessionSettings, Setting, modes_shown, setting_shown
+from pgsandbox.sandbox.endpoint.sessions import (
+    DEFAULT_MODES,
+    Ask,
+    ClientSession,
+    Executed,
+    Run,
+    Steps,
+)
+from pgsandbox.sandbox.endpoint.settings import SessionSettings, Setting
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 
 
@@ -139,7 +146,7 @@ class TestTransaction:
         self._may_hold_locks = (
             self._may_hold_locks or statement.names_advisory_locks or statement.may_define
         )
-        end_of_mode = self._begin_mode(session, statement)
+        end_of_mode = give_modes(self.server, session, statement.text)
         if statement.takes_snapshot:
             session.has_queried = True
         outcome = self.observation.performing(
@@ -160,8 +167,8 @@ class TestTransaction:
         """Whether an ordinary statement of *session* needs nothing but a savepoint to be held."""
         return (
             session.is_explicit
-            and not (session.has_failed or session.reads_only or session.is_deferrable)
-            and not (session.level or session.asked or session.constraint_modes)
+            and not (session.has_failed or session.constraint_modes)
+            and session.modes == DEFAULT_MODES
             and not (self.is_finished or self.is_frozen or self._broken is not None)
             and not (self._constraint_modes != () or self._are_constraints_stale)
             and not (self.clock.moves or self.observation.looks)
@@ -177,16 +184,6 @@ class TestTransaction:
         """
         session.has_queried = True
         return self._sent(lambda: self.server.converse(request, forward))
-
-    def _begin_mode(self, session: ClientSession, statement: Statement) -> str:
-        """Let the coming statement have the modes of its transaction; return what ends that."""
-        for mode, value in modes_shown(session, statement.text).items():
-            # No subtransaction can have them, so the statement reads another parameter.
-            self.server.queue(f"SET LOCAL {setting_shown(mode)} = '{value}'")
-        if session.reads_only:
-            self.server.queue(f"SAVEPOINT {_MODE}; SET TRANSACTION READ ONLY")
-            return f"RELEASE SAVEPOINT {_MODE}"
-        return ""
 
     def _give_constraint_modes(self, session: ClientSession) -> None:
         """Let the modes of constraints be those that the transaction of *session* has set."""
@@ -206,22 +203,16 @@ class TestTransaction:
     def _try_constraint_mode(self, sql: str) -> None:
         """Run *sql*, unless rows of somebody else who is not done break what it would check."""
         try:
-            self.server.execute(f"SAVEPOINT {_MODE}; {sql}; RELEASE SAVEPOINT {_MODE}")
+            self.server.execute(f"SAVEPOINT {_TRIED}; {sql}; RELEASE SAVEPOINT {_TRIED}")
         except ServerError:
-            self.server.queue(f"ROLLBACK TO SAVEPOINT {_MODE}; RELEASE SAVEPOINT {_MODE}")
+            self.server.queue(f"ROLLBACK TO SAVEPOINT {_TRIED}; RELEASE SAVEPOINT {_TRIED}")
 
     def take_default_modes(self, session: ClientSession) -> None:
         """Give the transaction that begins what *session* has set for each of its own."""
         session.has_queried = False
         self.clock.begin(session)
         if self.settings.are_touched:
-            modes = (
-                self.settings.value(session, f"default_transaction_{name}") == "on"
-                for name in ("read_only", "deferrable")
-            )
-            session.reads_only, session.is_deferrable = modes
-            level = self.settings.value(session, "default_transaction_isolation")
-            session.level = level if level == READ_UNCOMMITTED else ""
+            set_default_modes(session, self.settings)
 
     def _sent(self, send: Callable[[], Outcome], again: bytes = b"") -> Outcome:
         self.server.queue_messages(again)
@@ -286,16 +277,7 @@ class TestTransaction:
         if not session.in_transaction:
             self.take_default_modes(session)
         session.in_transaction = session.is_explicit = True
-        self.set_mode(session, text)
-
-    def set_mode(self, session: ClientSession, text: str) -> None:
-        """Remember what a BEGIN or SET TRANSACTION asks for."""
-        reads_only, is_deferrable = modes_of(text)
-        session.reads_only = session.reads_only if reads_only is None else reads_only
-        session.is_deferrable = session.is_deferrable if is_deferrable is None else is_deferrable
-        if (level := level_of(text)) is not None:
-            session.level = "" if level == READ_COMMITTED else level
-            session.asked = text.strip() if level in _OWN_SNAPSHOTS else ""
+        set_modes(session, text)
 
     def commit(self, session: ClientSession) -> None:
         """Let what *session* did since its transaction began stand for the rest of the test.
@@ -574,33 +556,4 @@ class TestTransaction:
         return self._violation(self._broken)
 
 
-def modes_of(text: str) -> tuple[bool | None, bool | None]:
-    """Return whether *text* asks for a read-only transaction, and for a deferrable one."""
-    words = text.upper()
-    if "TRANSACTION_" in words:  # SET transaction_read_only = on
-        is_on = _ON.search(text) is not None
-        return (is_on, None) if "READ_ONLY" in words else (None, is_on)
-    if "READ" not in words and "DEFERRABLE" not in words:
-        return None, None
-    reads_only = [each == "ONLY" for each in _READ_MODE.findall(words)]
-    deferrable = [not each for each in _DEFERRABLE.findall(words)]
-    return reads_only[-1] if reads_only else None, deferrable[-1] if deferrable else None
-
-
-def level_of(text: str) -> str | None:
-    """Return the isolation level that *text* asks for, in the words that SHOW has for it."""
-    found = _LEVEL.findall(text)
-    return " ".join(found[-1].lower().split()) if found else None
-
-
-READ_COMMITTED = "read committed"
-READ_UNCOMMITTED = "read uncommitted"  # which PostgreSQL runs as the former (manual, 13.2)
-_OWN_SNAPSHOTS = frozenset({"repeatable read", "serializable"})
-_LEVEL = re.compile(
-    r"\bISOLATION\s+LEVEL\s+(SERIALIZABLE|REPEATABLE\s+READ|READ\s+(?:UN)?COMMITTED)\b",
-    re.IGNORECASE,
-)
-_MODE = "pgsandbox_mode"
-_ON = re.compile(r"(?:=|\bTO)\s*'?(?:on|true|yes|1|t|y)\b", re.IGNORECASE)
-_READ_MODE = re.compile(r"\bREAD\s+(ONLY|WRITE)\b")
-_DEFERRABLE = re.compile(r"\b(NOT\s+)?DEFERRABLE\b")
+_TRIED = "pgsandbox_mode"

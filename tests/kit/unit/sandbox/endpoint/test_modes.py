@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgsandbox.sandbox.endpoint.transaction import modes_of
+from pgsandbox.sandbox.endpoint.modes import modes_of
 
 
 @pytest.mark.parametrize(
