@@ -42,7 +42,7 @@ A test:
 * `functions` and `settings` give each client parameters of its own, `modes` those of its
   transaction.
 * `leaks` finds what a test left behind, `sequences` sets them back, `constraints` knows what a
-  commit has to check.
+  commit has to check, and whose SET CONSTRAINTS hold.
 * `ledger` knows what the server said to each statement, and what is not committed; `dirty_reads`
   finds who has read of that. `story` tells the test process.
 * `observation` remembers what tests do to the schema. `clock` moves the time of the database.

@@ -163,7 +163,7 @@ class TransactionControl:
                 transaction.set_savepoint(session, statement)
                 send(messages.complete("SAVEPOINT"))
                 return
-            if not transaction.has_savepoint(session, statement.name):
+            if not transaction.stack.has_savepoint(session, statement.name):
                 words = f'savepoint "{statement.name}" does not exist'
                 raise StatementFailed(messages.error("3B001", words))
             if statement.kind is Kind.RELEASE:

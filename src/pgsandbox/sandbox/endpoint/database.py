@@ -415,7 +415,7 @@ class TestDatabaseSession:
         errors = transaction.finish()
         self.clock.forget()
         server = transaction.server
-        if transaction.has_defined or server.is_lost:
+        if transaction.definitions or server.is_lost:
             self.held.clear()
         self._are_functions_stale = self._have_functions_changed
         self._have_functions_changed = False

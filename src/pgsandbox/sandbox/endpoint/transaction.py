@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleaved
 from pgsandbox.sandbox.endpoint import ledger, refusals
 from pgsandbox.sandbox.endpoint.clock import StandingClock
-from pgsandbox.sandbox.endpoint.constraints import Constraints, constraints_of
+from pgsandbox.sandbox.endpoint.constraints import ConstraintModes, Constraints, constraints_of
 from pgsandbox.sandbox.endpoint.dirty_reads import DirtyReads
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
 from pgsandbox.sandbox.endpoint.ledger import Held
@@ -34,7 +34,7 @@ from pgsandbox.sandbox.endpoint.sessions import (
     Steps,
 )
 from pgsandbox.sandbox.endpoint.settings import SessionSettings, Setting
-from pgsandbox.sandbox.endpoint.statements import Kind, Statement
+from pgsandbox.sandbox.endpoint.statements import Statement
 
 
 class TestTransaction:
@@ -72,21 +72,16 @@ class TestTransaction:
         """Whether something may have been committed for real, so that the database is in doubt."""
         self.final_answer: tuple[str | None, ...] | None = None
         """The answer to a question that was asked right after the rollback; None if it failed."""
-        self.has_defined = False
-        """Whether a statement may have created, changed or dropped something that has a name."""
         self.definitions = 0
-        """How many such statements there were."""
+        """How many statements may have created, changed or dropped something that has a name."""
         self.undone = 0
         """How often the server went back to a savepoint."""
         self._sessions: list[ClientSession] = []
         self._numbers = itertools.count(1)
-        self._suspect: Statement | None = None
         self._broken: PgSandboxError | None = None
         self._is_checked = False
         self._are_constraints_stale = False
-        self._constraint_modes: tuple[str, ...] | None = ()
-        """The SET CONSTRAINTS that hold on the server; None if nobody knows."""
-        self._has_set_constraints = False
+        self._constraint_modes = ConstraintModes(server)
         self.observation = Unobserved()
         """What is remembered of the test for the coverage of the schema."""
         self.clock = StandingClock()
@@ -137,8 +132,8 @@ class TestTransaction:
             self._drive(self.stack.begin_statement(session, statement))
             self.settings.prepare(session, statement.sets, hidden)
             self.clock.put(self.server, session, self.undone)
-            if session.constraint_modes or self._constraint_modes != ():
-                self._give_constraint_modes(session)
+            if session.constraint_modes or self._constraint_modes.in_force != ():
+                self._constraint_modes.put_in_force(session, self.stack.constraints)
         except ServerError as error:  # what the server said to us is for the client, then
             self.fail(session, statement)
             self.server.queue_messages(again)
@@ -170,7 +165,7 @@ class TestTransaction:
             and not (session.has_failed or session.constraint_modes)
             and session.modes == DEFAULT_MODES
             and not (self.is_finished or self.is_frozen or self._broken is not None)
-            and not (self._constraint_modes != () or self._are_constraints_stale)
+            and not (self._constraint_modes.in_force != () or self._are_constraints_stale)
             and not (self.clock.moves or self.observation.looks)
             and not self.server.placeholders
             and self.settings.is_in_force(session)
@@ -184,28 +179,6 @@ class TestTransaction:
         """
         session.has_queried = True
         return self._sent(lambda: self.server.converse(request, forward))
-
-    def _give_constraint_modes(self, session: ClientSession) -> None:
-        """Let the modes of constraints be those that the transaction of *session* has set."""
-        wanted = tuple(text for _, text in session.constraint_modes)
-        if wanted == self._constraint_modes:
-            return
-        self._constraint_modes = wanted
-        constraints = self.stack.constraints
-        if constraints.to_defer:
-            self.server.queue(constraints.to_defer)
-        if constraints.initially_immediate:
-            names = ", ".join(constraints.initially_immediate)
-            self._try_constraint_mode(f"SET CONSTRAINTS {names} IMMEDIATE")
-        for text in wanted:
-            self._try_constraint_mode(text)
-
-    def _try_constraint_mode(self, sql: str) -> None:
-        """Run *sql*, unless rows of somebody else who is not done break what it would check."""
-        try:
-            self.server.execute(f"SAVEPOINT {_TRIED}; {sql}; RELEASE SAVEPOINT {_TRIED}")
-        except ServerError:
-            self.server.queue(f"ROLLBACK TO SAVEPOINT {_TRIED}; RELEASE SAVEPOINT {_TRIED}")
 
     def take_default_modes(self, session: ClientSession) -> None:
         """Give the transaction that begins what *session* has set for each of its own."""
@@ -228,11 +201,9 @@ class TestTransaction:
     ) -> None:
         self.succeeded(session, statement)
         if statement.sets_constraints:
-            self._has_set_constraints = True
-            session.constraint_modes.append((session.depth(), statement.text))
-            self._constraint_modes = (*(self._constraint_modes or ()), statement.text)
+            self._constraint_modes.learn(session, statement.text)
         if statement.may_define:
-            self.has_defined = self._are_constraints_stale = True
+            self._are_constraints_stale = True
             self.definitions += 1
         self.settings.learn(session, statement.sets, hidden)
 
@@ -247,7 +218,7 @@ class TestTransaction:
         is_clear = (
             self._detector is not None
             and not self._detector.has_functions
-            and not self.has_defined
+            and not self.definitions
             and not statement.writes_in_catalog_functions
         )
         self.stack.statement_succeeded(session, statement, is_clear=is_clear)
@@ -338,8 +309,7 @@ class TestTransaction:
         self._drive(self.stack.release(session, statement))
         del session.marks[ledger.place_of(session, statement.name) :]
         self.settings.released(session, to=session.depth())
-        modes = session.constraint_modes
-        modes[:] = [(min(depth, session.depth()), text) for depth, text in modes]
+        self._constraint_modes.released(session)
 
     def rollback_to(self, session: ClientSession, statement: Statement) -> None:
         """Go back to a savepoint of the application's own."""
@@ -347,30 +317,7 @@ class TestTransaction:
         self._drive(self.stack.rollback_to(session, statement))
         ledger.undo(self.executed, session, statement.name)
         self.settings.rolled_back(session, to=session.depth())
-        modes = session.constraint_modes
-        modes[:] = [each for each in modes if each[0] < session.depth()]
-
-    def has_savepoint(self, session: ClientSession, name: str | None) -> bool:
-        """Whether *session* has set a savepoint of that name."""
-        return self.stack.has_savepoint(session, name)
-
-    def ask(self, session: ClientSession, sql: str) -> list[tuple[str | None, ...]]:
-        """Return the rows of *sql*, sent on behalf of *session*; nothing is left of it.
-
-        Raises:
-            ServerError: the server refused it, and *session* has failed.
-        """
-        statement = Statement(sql, Kind.READ)
-        rows: list[tuple[str | None, ...]] = []
-
-        def send() -> Outcome:
-            rows.extend(self.server.rows(sql))
-            return Outcome()
-
-        outcome = self.perform(session, statement, send)
-        if outcome.error is not None:
-            raise ServerError(outcome.error)
-        return rows
+        self._constraint_modes.rolled_back(session)
 
     def held(self) -> list[Held]:
         """Return what clients of the application have written and not committed."""
@@ -437,7 +384,7 @@ class TestTransaction:
                 return
         except Exception:  # noqa: BLE001  # whatever it was, teardown goes on and the test fails
             if self._broken is None and not self.server.is_lost:
-                self._outer_ended(self._suspect)
+                self._outer_ended(None)
         if not self.server.is_lost:
             try:
                 self._ask_finally("ROLLBACK")
@@ -453,7 +400,7 @@ class TestTransaction:
 
         What currval() says belongs to the session (PostgreSQL manual, DISCARD).
         """
-        if self.has_defined:
+        if self.definitions:
             end += "; DEALLOCATE ALL"  # they were planned for what is undone now
         end += f"; DISCARD SEQUENCES{self._outer.refresh}"
         if self._detector is None:
@@ -508,7 +455,7 @@ class TestTransaction:
                 except ServerError as error:
                     self.observation.refused(error.body)
                     if error.sqlstate == "3B001":
-                        raise self._outer_ended(self._suspect) from error
+                        raise self._outer_ended(None) from error
                     command = steps.throw(error)
                 except ServerLost:
                     raise self._lost() from None
@@ -525,13 +472,12 @@ class TestTransaction:
         if "ROLLBACK TO" in command.sql:
             self.settings.undone()
             self.undone += 1
-            if self._has_set_constraints:
-                self._constraint_modes = None
-            self._are_constraints_stale = self._are_constraints_stale or self.has_defined
+            self._constraint_modes.undone()
+            self._are_constraints_stale = self._are_constraints_stale or self.definitions > 0
         if command.may_fail:
             self.server.execute(command.sql)
-            if "pgsandbox_check" in command.sql:  # it leaves them as they are initially
-                self._constraint_modes = ()
+            if "pgsandbox_check" in command.sql:
+                self._constraint_modes.checked()
         else:
             self.server.queue(command.sql)
         return None
@@ -554,6 +500,3 @@ class TestTransaction:
         self.may_have_escaped = True
         self._broken = refusals.outer_ended(statement.text if statement else None, self.test)
         return self._violation(self._broken)
-
-
-_TRIED = "pgsandbox_mode"
