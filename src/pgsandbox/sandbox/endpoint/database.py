@@ -204,7 +204,7 @@ class TestDatabaseSession:
         if beneath is None:
             self._constraints = transaction.constraints
         if self.aside is None:
-            transaction.executed, self._sent = self._sent, []
+            transaction.ledger.executed, self._sent = self._sent, []
         return transaction
 
     def came_late(self, label: str, test: str) -> None:
@@ -251,7 +251,7 @@ class TestDatabaseSession:
 
     def executed(self) -> list[Executed]:
         """Return the statements that the running test sent so far, oldest first."""
-        return self.transaction.executed if self.transaction is not None else []
+        return self.transaction.ledger.executed if self.transaction is not None else []
 
     def unseen(self, sessions: int, *, by_a_child: bool) -> str | None:
         """Return what to tell of a failing test if others have opened its database meanwhile."""
@@ -282,8 +282,8 @@ class TestDatabaseSession:
         if aside is None or aside.is_finished:
             return
         if aside.has_written():
-            raise refusals.too_late(fixture, aside.test, aside.executed)
-        self._sent = aside.executed
+            raise refusals.too_late(fixture, aside.test, aside.ledger.executed)
+        self._sent = aside.ledger.executed
         aside.finish()
 
     def set_aside(self, refusal: PgSandboxError | None) -> None:
@@ -308,7 +308,7 @@ class TestDatabaseSession:
         written = [
             each
             for each in self.backends
-            if each.transaction is transaction and each.session in transaction.writers
+            if each.transaction is transaction and each.session in transaction.ledger.writers
         ]
         self._end(transaction)
         for backend in written:  # who has only read may go on in what comes next
@@ -370,7 +370,7 @@ class TestDatabaseSession:
         """A statement that still runs at the end of its test is about to be cancelled."""
         if self.transaction is not None and not self._was_cancelled:
             self._was_cancelled = True
-            executed = self.transaction.executed
+            executed = self.transaction.ledger.executed
             text = executed[-1].text if executed else None
             self.transaction.violations.append(refusals.still_running(text, self.running))
 

@@ -64,7 +64,7 @@ class DirtyReads:
 
     def are_possible(self, session: ClientSession, statement: Statement) -> bool:
         """Whether *statement* of *session* may have read what others have not committed."""
-        writers = self._transaction.writers
+        writers = self._transaction.ledger.writers
         if not writers or (len(writers) == 1 and session in writers):
             return False
         is_read = statement.kind in (Kind.READ, Kind.LOCKING_READ) and statement.is_ordinary
@@ -73,11 +73,11 @@ class DirtyReads:
     def look(self, session: ClientSession, statement: Statement, ask: Ask) -> None:
         """See whether *statement*, the last one of *session*, has read such rows."""
         transaction = self._transaction
-        read = transaction.executed[-1] if transaction.executed else None
+        read = transaction.ledger.executed[-1] if transaction.ledger.executed else None
         if read is None or read.session is not session or not _is_small(read):
             return
         words = {each.lower() for each in _WORD.findall(statement.bare)}
-        for writer in list(transaction.writers):
+        for writer in list(transaction.ledger.writers):
             if writer is session:
                 continue
             for table in self._written_by(writer):
@@ -92,8 +92,7 @@ class DirtyReads:
         transaction = self._transaction
         number = len(writer.ends)
         writes = sum(
-            ledger.writes_rows(each)
-            for each in ledger.sent_in(transaction.executed, writer, number)
+            ledger.writes_rows(each) for each in transaction.ledger.sent_in(writer, number)
         )
         known = self._known.get(writer)
         # What others do on top of it moves the end of its rows.
@@ -122,7 +121,7 @@ class DirtyReads:
 
     def _remember(self, read: Executed, writer: ClientSession, table: Table) -> None:
         number = len(writer.ends)
-        sent = ledger.sent_in(self._transaction.executed, writer, number)
+        sent = self._transaction.ledger.sent_in(writer, number)
         writes = [each for each in sent if ledger.writes_rows(each)]
         named = [each for each in writes if table.name.lower() in each.text.lower()]
         self.found.append(DirtyRead(read, writer, number, tuple(named or writes), table.name))

@@ -131,7 +131,7 @@ class Execution:
         if locks is not None:
             locks.take_back(transaction.server, outcome)
         if session.unanswered and outcome.copy_in is None and not is_our_own:
-            transaction.answered(session, outcome)
+            transaction.ledger.answered(session, outcome)
         if outcome.error is not None:
             response = self.explained(outcome.error, statement, transaction)
             raise StatementFailed(response, parsed=outcome.parsed)
@@ -224,7 +224,7 @@ class Execution:
         if backend.is_set_up and statement.text.strip("; \n\t"):  # a driver's ping holds nothing
             transaction = backend.current()
             is_sent = statement.kind not in ANSWERED_HERE
-            transaction.record(backend.session, statement.text, is_sent=is_sent)
+            transaction.ledger.record(backend.session, statement.text, is_sent=is_sent)
 
     def masked(self, text: str) -> str:
         """Return *text* such that custom parameters which others have set are unknown to it.
@@ -272,7 +272,7 @@ class Execution:
         """
         backend = self._backend
         transaction, database = backend.transaction, backend.database
-        if transaction is None or not transaction.writers or not backend.is_set_up:
+        if transaction is None or not transaction.ledger.writers or not backend.is_set_up:
             return
         if not database.looks_for_uncommitted:
             return

@@ -362,7 +362,7 @@ class ExtendedQueries:
         for prepared in segment.parsed[failed.parsed :][:1]:
             backend = self._backend
             backend.execution.record(prepared.statement)
-            backend.current().answered(backend.session, Outcome(error=failed.body))
+            backend.current().ledger.answered(backend.session, Outcome(error=failed.body))
 
     def _forget(self, segment: _Segment, failed: StatementFailed) -> None:
         """Forget what the server has not made of *segment*, which has *failed*."""

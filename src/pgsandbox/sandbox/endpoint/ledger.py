@@ -8,7 +8,8 @@ subtransaction that wrote them, and those of a client's savepoints are known.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pgsandbox.sandbox.endpoint.savepoints import SavepointStack
@@ -67,6 +68,87 @@ class Table:
         return f"{quoted(self.schema)}.{quoted(self.name)}"
 
 
+class Ledger:
+    """The statements that the clients of one test have sent, and what became of each."""
+
+    def __init__(self) -> None:
+        self.executed: list[Executed] = []
+        """All of them, oldest first."""
+        self.writers: set[ClientSession] = set()
+        """The application's clients that have written and not committed."""
+        self.watched: list[tuple[ClientSession, int]] = []
+        """Transactions that were open at the end of the test's body, by their numbers."""
+
+    def record(self, session: ClientSession, text: str, *, is_sent: bool = True) -> None:
+        """Remember a statement of the code under test; *is_sent* if the server will answer it."""
+        sent = Executed(text, session.label, time.monotonic(), session, len(session.ends))
+        self.executed.append(sent)
+        if is_sent:
+            session.unanswered.append(sent)
+
+    def answered(self, session: ClientSession, outcome: Outcome) -> None:
+        """Remember what the server said to the statements that *session* has sent."""
+        if answer(session.unanswered, outcome) and not session.is_arranging:
+            self.writers.add(session)
+
+    def sent_in(self, session: ClientSession, number: int) -> list[Executed]:
+        """Return what stands of the transaction of that *number* of *session*."""
+        return [
+            each
+            for each in self.executed
+            if each.session is session and each.transaction == number and not each.is_undone
+        ]
+
+    def held(
+        self, server: ServerConnection, stack: SavepointStack, sessions: Iterable[ClientSession]
+    ) -> list[Held]:
+        """Return what those of *sessions* that are the application's have not committed."""
+        found = []
+        for session in sessions:
+            if not session.in_transaction or session.is_arranging or session.has_failed:
+                continue
+            number = len(session.ends)
+            mine = self.sent_in(session, number)
+            writes = tuple(each for each in mine if writes_rows(each))
+            if not writes and mine and _is_unclear(session) and written(server, stack, session):
+                writes = tuple(mine[-1:])
+            if writes:
+                found.append(Held(session, number, writes))
+        return found
+
+    # -- what becomes of them -----------------------------------------------------------------
+
+    def marked(self, session: ClientSession, name: str | None) -> None:
+        """*session* has set a savepoint of that name."""
+        session.marks.append((name, len(self.executed)))
+
+    def released(self, session: ClientSession, name: str | None) -> None:
+        """*session* has released its savepoint of that name, and those above it."""
+        del session.marks[_place_of(session, name) :]
+
+    def rolled_back(self, session: ClientSession, name: str | None) -> None:
+        """*session* went back to its savepoint of that name, which stays."""
+        place = _place_of(session, name)
+        if place == len(session.marks):
+            return
+        for sent in self.executed[session.marks[place][1] :]:
+            if sent.session is session:
+                sent.is_undone = True
+        del session.marks[place + 1 :]
+
+    def ended(self, session: ClientSession, *, is_commit: bool) -> None:
+        """The transaction of *session* has ended."""
+        session.ends.append(is_commit)
+        session.marks.clear()
+        self.writers.discard(session)
+
+
+def _place_of(session: ClientSession, name: str | None) -> int:
+    """Return where the last savepoint of *session* with that name stands among its marks."""
+    places = [place for place, (given, _) in enumerate(session.marks) if given == name]
+    return places[-1] if places else len(session.marks)
+
+
 def answer(waiting: list[Executed], outcome: Outcome) -> bool:
     """Give *waiting* statements the *outcome* of their answer; return whether rows were written."""
     has_written = False
@@ -85,56 +167,6 @@ def writes_rows(sent: Executed) -> bool:
     if word not in WRITES or count.rpartition(b" ")[2] == b"0":
         return False
     return word != b"COPY" or _COPIES_OUT.match(sent.text) is None
-
-
-def place_of(session: ClientSession, name: str | None) -> int:
-    """Return where the last savepoint of *session* with that name stands among its marks."""
-    places = [place for place, (given, _) in enumerate(session.marks) if given == name]
-    return places[-1] if places else len(session.marks)
-
-
-def undo(executed: Sequence[Executed], session: ClientSession, name: str | None) -> None:
-    """Know that *session* went back to its savepoint of that name, which stays."""
-    place = place_of(session, name)
-    if place == len(session.marks):
-        return
-    for sent in executed[session.marks[place][1] :]:
-        if sent.session is session:
-            sent.is_undone = True
-    del session.marks[place + 1 :]
-
-
-# ------------------------------------------------------------------------- what is not committed
-
-
-def held(
-    server: ServerConnection,
-    stack: SavepointStack,
-    sessions: Iterable[ClientSession],
-    executed: Sequence[Executed],
-) -> list[Held]:
-    """Return what those of *sessions* that are the application's have written and not committed."""
-    found = []
-    for session in sessions:
-        if not session.in_transaction or session.is_arranging or session.has_failed:
-            continue
-        number = len(session.ends)
-        mine = sent_in(executed, session, number)
-        writes = tuple(each for each in mine if writes_rows(each))
-        if not writes and mine and _is_unclear(session) and written(server, stack, session):
-            writes = tuple(mine[-1:])
-        if writes:
-            found.append(Held(session, number, writes))
-    return found
-
-
-def sent_in(executed: Sequence[Executed], session: ClientSession, number: int) -> list[Executed]:
-    """Return what stands of the transaction of that *number* of *session*."""
-    return [
-        each
-        for each in executed
-        if each.session is session and each.transaction == number and not each.is_undone
-    ]
 
 
 def _is_unclear(session: ClientSession) -> bool:

@@ -106,14 +106,14 @@ class OrdinaryStatements:
         backend = self._backend
         transaction, session = backend.current(), backend.session
         if statement.text:
-            transaction.record(session, statement.text)
+            transaction.ledger.record(session, statement.text)
         try:
             outcome = transaction.converse(session, request, backend.execution.forward)
         except PgSandboxError as error:
             raise StatementFailed(refusals.as_message(error)) from error
         if outcome.error is not None:
             transaction.fail(session, statement)
-            transaction.answered(session, outcome)
+            transaction.ledger.answered(session, outcome)
             backend.objects.failed(statement)
             response = backend.execution.explained(outcome.error, statement, transaction)
             raise StatementFailed(response, parsed=outcome.parsed)
@@ -124,5 +124,5 @@ class OrdinaryStatements:
             backend.client.connection.flush()
         transaction.succeeded(session, statement)
         if session.unanswered:
-            transaction.answered(session, outcome)
+            transaction.ledger.answered(session, outcome)
         return is_told

@@ -45,7 +45,7 @@ def seen(database: TestDatabaseSession) -> dict[str, Any] | None:
     reads = transaction.dirty_reads.found
     if not held and not reads:
         return None
-    transaction.watched = [(each.session, each.transaction) for each in held]
+    transaction.ledger.watched = [(each.session, each.transaction) for each in held]
     now = time.monotonic()
     return {
         "held": [
@@ -82,7 +82,7 @@ def committed(transaction: TestTransaction | None) -> list[str]:
         return []
     return [
         key_of(session, number)
-        for session, number in transaction.watched
+        for session, number in transaction.ledger.watched
         if _is_committed(session, number)
     ]
 
@@ -95,10 +95,10 @@ def told(database: TestDatabaseSession, *, may_ask: bool) -> dict[str, Any] | No
     transaction = database.transaction
     if transaction is None:
         return None
-    latest = transaction.executed[-_LATEST:]
+    latest = transaction.ledger.executed[-_LATEST:]
     refused = [each for each in latest if each.error]
     return {
-        "left_out": len(transaction.executed) - len(latest),
+        "left_out": len(transaction.ledger.executed) - len(latest),
         "statements": [
             {
                 **_one(each),
@@ -127,7 +127,7 @@ def key_of(session: ClientSession, number: int) -> str:
 
 
 def _of(transaction: TestTransaction, session: ClientSession) -> list[Executed]:
-    return [each for each in transaction.executed if each.session is session]
+    return [each for each in transaction.ledger.executed if each.session is session]
 
 
 def _all(sent: Iterable[Executed]) -> list[dict[str, Any]]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
 from collections.abc import Callable
 
 from pgsandbox.errors import PgSandboxError, SandboxLost, TransactionsInterleaved
-from pgsandbox.sandbox.endpoint import ledger, refusals
+from pgsandbox.sandbox.endpoint import refusals
 from pgsandbox.sandbox.endpoint.clock import StandingClock
 from pgsandbox.sandbox.endpoint.constraints import ConstraintModes, Constraints, constraints_of
 from pgsandbox.sandbox.endpoint.dirty_reads import DirtyReads
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
-from pgsandbox.sandbox.endpoint.ledger import Held
+from pgsandbox.sandbox.endpoint.ledger import Held, Ledger
 from pgsandbox.sandbox.endpoint.modes import give_modes, set_default_modes, set_modes
 from pgsandbox.sandbox.endpoint.observation import Unobserved
 from pgsandbox.sandbox.endpoint.outer import IDS, OuterTransaction
@@ -29,7 +28,6 @@ from pgsandbox.sandbox.endpoint.sessions import (
     DEFAULT_MODES,
     Ask,
     ClientSession,
-    Executed,
     Run,
     Steps,
 )
@@ -58,11 +56,7 @@ class TestTransaction:
     ) -> None:
         self.server = server
         self.test = test
-        self.executed: list[Executed] = []
-        self.writers: set[ClientSession] = set()
-        """The application's clients that have written and not committed."""
-        self.watched: list[tuple[ClientSession, int]] = []
-        """Transactions that were open at the end of the test's body, by their numbers."""
+        self.ledger = Ledger()
         self.dirty_reads = DirtyReads(self)
         self.violations: list[PgSandboxError] = []
         self.is_finished = False
@@ -231,18 +225,6 @@ class TestTransaction:
             raise self._outer_ended(statement)
         self._drive(self.stack.statement_failed(session))
 
-    def record(self, session: ClientSession, text: str, *, is_sent: bool = True) -> None:
-        """Remember a statement of the code under test; *is_sent* if the server will answer it."""
-        sent = Executed(text, session.label, time.monotonic(), session, len(session.ends))
-        self.executed.append(sent)
-        if is_sent:
-            session.unanswered.append(sent)
-
-    def answered(self, session: ClientSession, outcome: Outcome) -> None:
-        """Remember what the server said to the statements that *session* has sent."""
-        if ledger.answer(session.unanswered, outcome) and not session.is_arranging:
-            self.writers.add(session)
-
     def begin(self, session: ClientSession, text: str) -> None:
         """Begin a transaction block."""
         if not session.in_transaction:
@@ -284,9 +266,7 @@ class TestTransaction:
             self._tell_end(session, is_commit=False)
 
     def _tell_end(self, session: ClientSession, *, is_commit: bool) -> None:
-        session.ends.append(is_commit)
-        session.marks.clear()
-        self.writers.discard(session)
+        self.ledger.ended(session, is_commit=is_commit)
         if session.on_end is not None:
             session.on_end(is_commit)
 
@@ -301,13 +281,13 @@ class TestTransaction:
         """Set a savepoint of the application's own."""
         self.check_usable()
         self._drive(self.stack.set_savepoint(session, statement))
-        session.marks.append((statement.name, len(self.executed)))
+        self.ledger.marked(session, statement.name)
 
     def release(self, session: ClientSession, statement: Statement) -> None:
         """Release a savepoint of the application's own."""
         self.check_usable()
         self._drive(self.stack.release(session, statement))
-        del session.marks[ledger.place_of(session, statement.name) :]
+        self.ledger.released(session, statement.name)
         self.settings.released(session, to=session.depth())
         self._constraint_modes.released(session)
 
@@ -315,13 +295,13 @@ class TestTransaction:
         """Go back to a savepoint of the application's own."""
         self.check_usable()
         self._drive(self.stack.rollback_to(session, statement))
-        ledger.undo(self.executed, session, statement.name)
+        self.ledger.rolled_back(session, statement.name)
         self.settings.rolled_back(session, to=session.depth())
         self._constraint_modes.rolled_back(session)
 
     def held(self) -> list[Held]:
         """Return what clients of the application have written and not committed."""
-        return ledger.held(self.server, self.stack, self._sessions, self.executed)
+        return self.ledger.held(self.server, self.stack, self._sessions)
 
     def open_transactions(self) -> list[str]:
         """Describe each client that is in a transaction, with its first write."""
@@ -384,7 +364,7 @@ class TestTransaction:
                 return
         except Exception:  # noqa: BLE001  # whatever it was, teardown goes on and the test fails
             if self._broken is None and not self.server.is_lost:
-                self._outer_ended(None)
+                self._outer_ended()
         if not self.server.is_lost:
             try:
                 self._ask_finally("ROLLBACK")
@@ -455,7 +435,7 @@ class TestTransaction:
                 except ServerError as error:
                     self.observation.refused(error.body)
                     if error.sqlstate == "3B001":
-                        raise self._outer_ended(None) from error
+                        raise self._outer_ended() from error
                     command = steps.throw(error)
                 except ServerLost:
                     raise self._lost() from None
@@ -496,7 +476,7 @@ class TestTransaction:
         self._broken = self._broken or self._violation(refusals.lost(self.test))
         return self._broken
 
-    def _outer_ended(self, statement: Statement | None) -> PgSandboxError:
+    def _outer_ended(self, statement: Statement | None = None) -> PgSandboxError:
         self.may_have_escaped = True
         self._broken = refusals.outer_ended(statement.text if statement else None, self.test)
         return self._violation(self._broken)

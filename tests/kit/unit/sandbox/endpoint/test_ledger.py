@@ -59,9 +59,11 @@ def test_answers_are_given_in_order() -> None:
 def test_going_back_undoes_what_came_after() -> None:
     """Of this session only; the savepoint stays, and those above it go."""
     session, other = ClientSession("one"), ClientSession("two")
-    executed = [_sent("a", session=session), _sent("b", session=other), _sent("c", session=session)]
+    book = ledger.Ledger()
+    for text, who in [("a", session), ("b", other), ("c", session)]:
+        book.record(who, text)
     session.marks = [("outer", 0), ("inner", 1), ("innermost", 3)]
-    ledger.undo(executed, session, "inner")
+    book.rolled_back(session, "inner")
 
-    assert [each.is_undone for each in executed] == [False, False, True]
+    assert [each.is_undone for each in book.executed] == [False, False, True]
     assert session.marks == [("outer", 0), ("inner", 1)]
