@@ -39,8 +39,8 @@ A test:
 
 * `transaction` holds one test. Every statement passes it, one at a time.
 * `savepoints` decides what commit and rollback of one client do to the others. It talks to nobody.
-* `functions` and `settings` give each client parameters of its own, `modes` those of its
-  transaction.
+* `functions` knows what those of the database may do. `settings` gives each client parameters of
+  its own, `modes` the modes of its transaction.
 * `leaks` finds what a test left behind, `sequences` sets them back, `constraints` knows what a
   commit has to check, and whose SET CONSTRAINTS hold.
 * `ledger` knows what the server said to each statement, and what is not committed; `dirty_reads`

@@ -183,7 +183,7 @@ class Backend:
             and self._shares_with is None
             and not (self.execution.may_have_notified or self.objects.set_next)
             and not (database.listeners or database.temporary.are_any)
-            and (database.own is None or not database.own.are_any)
+            and not database.functions.own.are_any
         )
 
     @property

@@ -13,7 +13,7 @@ from pgsandbox.sandbox.endpoint.advisory import AdvisoryLocks
 from pgsandbox.sandbox.endpoint.authentication import NotAuthenticatedError
 from pgsandbox.sandbox.endpoint.clock import StandingClock
 from pgsandbox.sandbox.endpoint.constraints import Constraints
-from pgsandbox.sandbox.endpoint.functions import Routines, SettingFunctions
+from pgsandbox.sandbox.endpoint.functions import OwnFunctions
 from pgsandbox.sandbox.endpoint.leaks import LeakDetector
 from pgsandbox.sandbox.endpoint.objects import TemporaryTables
 from pgsandbox.sandbox.endpoint.observation import Observation
@@ -23,8 +23,6 @@ from pgsandbox.sandbox.endpoint.sequence_values import SequenceValues
 from pgsandbox.sandbox.endpoint.sequences import Sequences
 from pgsandbox.sandbox.endpoint.server import ServerConnection, ServerError, ServerLost, Wait
 from pgsandbox.sandbox.endpoint.sessions import Executed, Late
-from pgsandbox.sandbox.endpoint.settings import Setting
-from pgsandbox.sandbox.endpoint.statements import Statement
 from pgsandbox.sandbox.endpoint.transaction import TestTransaction
 
 if TYPE_CHECKING:
@@ -93,23 +91,12 @@ class TestDatabaseSession:
         self._detector: LeakDetector | None = None
         self._restarts_sequences = False
         self._sequences: Sequences | None = None
-        self._functions: SettingFunctions | None = None
         self.observation: Observation | None = None
         """What tests do to the schema, if its coverage is measured."""
         self.observes = False
         self.clock = StandingClock()
         """Where ``now()`` comes from."""
-        self.own: Routines | None = None
-        """All functions and triggers of the database's own."""
-        self.locking: Routines | None = None
-        """Functions and triggers that take advisory locks."""
-        self.opening: Routines | None = None
-        """Functions that open cursors."""
-        self.naming: Routines | None = None
-        """Functions and triggers that ask for the client's application_name."""
-        self._are_functions_stale = False
-        self._have_functions_changed = False
-        """Whether the running test may have made some."""
+        self.functions = OwnFunctions()
 
     # -- its session on the server ------------------------------------------------------------
 
@@ -129,12 +116,8 @@ class TestDatabaseSession:
         if self._detector is None:
             self._detector = LeakDetector(server)
             self._sequences = Sequences(server) if self._restarts_sequences else None
-            self._functions = SettingFunctions(server)
+            self.functions = OwnFunctions(server)
             self.observation = Observation(server) if self.observes else None
-            self.own = Routines(".", server)
-            self.locking = Routines("pg_(try_)?advisory_", server)
-            self.opening = Routines(r"\mopen\M", server)
-            self.naming = Routines("application_name", server)
         else:
             self._detector.expect_session()
         return server
@@ -152,8 +135,8 @@ class TestDatabaseSession:
             self.server.close()
         self.server = None
         self._lose()
-        self._constraints = self._detector = self._sequences = self._functions = None
-        self.own = self.locking = self.opening = self.naming = None
+        self._constraints = self._detector = self._sequences = None
+        self.functions = OwnFunctions()
         self.is_in_doubt = False
         self.held.clear()
 
@@ -217,37 +200,6 @@ class TestDatabaseSession:
         """Return who was refused since this was asked last because its test was over."""
         late, self.late = self.late, []
         return late
-
-    def settings_in_functions(self, statement: Statement) -> tuple[Setting, ...]:
-        """Return the parameters that functions which *statement* calls by name may set."""
-        if self._functions is None or self.server is None:
-            return ()
-        if self._are_functions_stale and not self.server.has_failed:
-            self._functions = SettingFunctions(self.server)
-            self._are_functions_stale = False
-        return self._functions.set_by(statement)
-
-    def routines_changed(self) -> None:
-        """A statement may have made functions, which last as long as the test at the most."""
-        self._are_functions_stale = self._have_functions_changed = True
-
-    def may_call(self, statement: Statement) -> bool:
-        """Whether *statement*, a read, calls a function of the database's own."""
-        return self.own is not None and self.own.may_run(statement, is_write=False)
-
-    def may_lock(self, statement: Statement) -> bool:
-        """Whether *statement* may run a function or trigger that takes advisory locks."""
-        return self.locking is not None and self.locking.may_be_run(statement, self.own)
-
-    def may_name(self, statement: Statement) -> bool:
-        """Whether *statement* may run a function or trigger that asks for application_name."""
-        return self.naming is not None and self.naming.may_be_run(statement, self.own)
-
-    def learn_routines(self, text: str) -> None:
-        """See which functions *text* defines."""
-        for routines in (self.own, self.locking, self.opening, self.naming):
-            if routines is not None:
-                routines.learn(text)
 
     def executed(self) -> list[Executed]:
         """Return the statements that the running test sent so far, oldest first."""
@@ -417,8 +369,7 @@ class TestDatabaseSession:
         server = transaction.server
         if transaction.definitions or server.is_lost:
             self.held.clear()
-        self._are_functions_stale = self._have_functions_changed
-        self._have_functions_changed = False
+        self.functions.test_finished()
         self.cursors.clear()
         self.temporary.forget()
         self.advisory.forget()

@@ -146,7 +146,7 @@ class Execution:
         def heard() -> Outcome:
             database = self._backend.database
             self.may_have_notified = database.routines.may_run(
-                transaction, statement, database.may_call
+                transaction, statement, database.functions.may_run
             )
             return send()
 
@@ -158,7 +158,7 @@ class Execution:
             is_larger, self.takes_several = self.takes_several, False
             is_larger = is_larger or call_of(statement) is None
             return LargerLocks(self._backend, statement) if is_larger else None
-        if not self._backend.database.may_lock(statement):
+        if not self._backend.database.functions.may_lock(statement):
             return None
         return LargerLocks(self._backend, statement)
 
@@ -276,8 +276,8 @@ class Execution:
             return
         if not database.looks_for_uncommitted:
             return
-        reads = transaction.dirty_reads
-        if reads.are_possible(backend.session, statement) and not database.may_call(statement):
+        reads, functions = transaction.dirty_reads, database.functions
+        if reads.are_possible(backend.session, statement) and not functions.may_run(statement):
             reads.look(backend.session, statement, ask or transaction.server.rows)
 
 

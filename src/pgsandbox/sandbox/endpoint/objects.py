@@ -113,7 +113,8 @@ class SessionObjects:
     def hidden_settings(self, statement: Statement) -> tuple[Setting, ...]:
         """Return the parameters that *statement* sets although its own words do not show it."""
         found, self.set_next = self.set_next, ()
-        return found + self._backend.database.settings_in_functions(statement)
+        database = self._backend.database
+        return found + database.functions.set_by(statement, database.server)
 
     def before(self, transaction: TestTransaction, statement: Statement) -> None:
         """Let the server's session be this client's, as far as *statement* can tell.
@@ -123,9 +124,9 @@ class SessionObjects:
         """
         backend = self._backend
         self._check_names(statement)
-        temporary = backend.database.temporary
+        temporary, functions = backend.database.temporary, backend.database.functions
         if temporary.are_any and (
-            temporary.may_be_named_in(statement) or backend.database.may_call(statement)
+            temporary.may_be_named_in(statement) or functions.may_run(statement)
         ):
             temporary.show_to(backend, transaction)
         if statement.names_sequence_state:
@@ -137,7 +138,7 @@ class SessionObjects:
             and not self._is_named
             # What is bound to an unnamed portal by now would be lost.
             and statement.kind not in (Kind.DECLARE, Kind.CURSOR)
-            and (_names_the_application(statement) or backend.database.may_name(statement))
+            and (_names_the_application(statement) or functions.may_name(statement))
         ):
             self._is_named = True
             transaction.settings.begin_with(backend.session, "application_name", name)
@@ -166,7 +167,7 @@ class SessionObjects:
             backend.database.sequence_values.taken(
                 backend, transaction.server, is_certain=statement.takes_numbers
             )
-        elif statement.takes_numbers or backend.database.may_call(statement):
+        elif statement.takes_numbers or backend.database.functions.may_run(statement):
             backend.database.sequence_values.taken(backend, transaction.server)
 
     def after(self, transaction: TestTransaction, statement: Statement) -> None:
@@ -174,12 +175,12 @@ class SessionObjects:
         backend, kind = self._backend, statement.kind
         if kind is Kind.WRITE:
             if statement.may_define:
-                backend.database.learn_routines(statement.text)
+                backend.database.functions.learn(statement.text)
                 self._enum_values.after(transaction.server)
             if not backend.is_set_up:
                 backend.wrote_in_set_up = True
             if statement.may_define and _ROUTINE.search(statement.bare):
-                backend.database.routines_changed()
+                backend.database.functions.changed()
             if statement.names_temporary:
                 backend.database.temporary.learn(backend, transaction, statement)
         elif kind is Kind.PREPARE:
@@ -188,8 +189,7 @@ class SessionObjects:
             self._declared(statement)
         elif kind is Kind.CURSOR and statement.bare.lstrip()[:5].upper() == "CLOSE":
             self._forget_cursor(statement.name)
-        opening = backend.database.opening
-        if opening is not None and opening.may_run(statement, is_write=False):
+        if backend.database.functions.opening.may_run(statement, is_write=False):
             self._opened(transaction)
 
     def failed(self, statement: Statement) -> None:
