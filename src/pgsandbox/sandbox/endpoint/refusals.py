@@ -19,6 +19,7 @@ from pgsandbox.errors import (
     OuterTransactionEnded,
     PgSandboxError,
     SandboxLost,
+    TransactionsInterleaved,
 )
 from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.sessions import Executed
@@ -115,6 +116,20 @@ def isolation_level(asked: str, label: str, test: str) -> NotInSandbox:
         "COMMITTED.",
         facts=[Fact("test", test), Fact("connection", label)],
         remedy=CLONE,
+    )
+
+
+def interleaved(undone: str, other: str) -> TransactionsInterleaved:
+    """Say whose rollback would take the rows of somebody else with it."""
+    return TransactionsInterleaved(
+        "Two transactions interleaved in a way that the one connection of a sandboxed test "
+        "can't express: one rolled back, and the other had written after it.",
+        facts=[Fact("rolled back", undone), Fact("must stay", other)],
+        remedy=(
+            "In production the second one's rows would stay. Give the test a database of its "
+            'own, with real transactions: @pytest.mark.pgsandbox(isolation="clone"); or end the '
+            "first transaction before the second one writes."
+        ),
     )
 
 

@@ -25,7 +25,8 @@ from __future__ import annotations
 
 import itertools
 
-from pgsandbox.errors import Fact, TransactionsInterleaved
+from pgsandbox.errors import TransactionsInterleaved
+from pgsandbox.sandbox.endpoint import refusals
 from pgsandbox.sandbox.endpoint.constraints import Constraints
 from pgsandbox.sandbox.endpoint.outer import IDS
 from pgsandbox.sandbox.endpoint.sessions import Ask, ClientSession, Run, Savepoint, Steps
@@ -307,7 +308,7 @@ class SavepointStack:
     def _collide(
         self, savepoints: list[Savepoint], others: list[Savepoint], who: str, *, may_wait: bool
     ) -> None:
-        error = _interleaved(who, _name_of(others[0]))
+        error = refusals.interleaved(who, _name_of(others[0]))
         if not may_wait or any(savepoint.buried for savepoint in others):
             for savepoint in savepoints:
                 savepoint.buried, savepoint.wrote = savepoint.buried or who, False
@@ -464,22 +465,6 @@ class SavepointStack:
             if id(savepoint) in unclear:
                 savepoint.wrote = savepoint.wrote or place + self.places_below < (ids or 0)
                 savepoint.unclear = False
-
-
-def _interleaved(undone: str, other: str) -> TransactionsInterleaved:
-    return TransactionsInterleaved(
-        "Two transactions interleaved in a way that the one connection of a sandboxed test "
-        "can't express: one rolled back, and the other had written after it.",
-        facts=[
-            Fact("rolled back", undone),
-            Fact("must stay", other),
-        ],
-        remedy=(
-            "In production the second one's rows would stay. Give the test a database of its "
-            'own, with real transactions: @pytest.mark.pgsandbox(isolation="clone"); or end the '
-            "first transaction before the second one writes."
-        ),
-    )
 
 
 def _closed_at_end(savepoints: list[Savepoint]) -> list[Savepoint]:
