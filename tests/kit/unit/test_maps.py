@@ -9,6 +9,7 @@ from pathlib import Path
 import pgsandbox
 
 KIT = Path(pgsandbox.__file__).parent
+ENDPOINT = "sandbox/endpoint"
 PACKAGES = sorted(
     file.parent.relative_to(KIT).as_posix()
     for file in KIT.rglob("__init__.py")
@@ -16,11 +17,21 @@ PACKAGES = sorted(
 )
 
 
+def map_of(package: str) -> str:
+    """The docstring of *package*."""
+    return ast.get_docstring(ast.parse((KIT / package / "__init__.py").read_text())) or ""
+
+
 def listed(package: str) -> list[str]:
     """The modules in the order in which the docstring of *package* names them."""
-    text = ast.get_docstring(ast.parse((KIT / package / "__init__.py").read_text())) or ""
-    rows = re.findall(r"^\* ((?:``\w+``(?:, )?)+):", text, re.MULTILINE)
+    rows = re.findall(r"^\* ((?:``\w+``(?:, )?)+):", map_of(package), re.MULTILINE)
     return [name for row in rows for name in re.findall(r"``(\w+)``", row)]
+
+
+def listed_from_the_top() -> list[str]:
+    """The modules of the endpoint in the order in which sentences name them."""
+    text, _, _ = map_of(ENDPOINT).partition("Where a new line belongs")
+    return re.findall(r"(?<!`)`(\w+)`(?!`)", text)
 
 
 def modules(package: str) -> set[str]:
@@ -47,7 +58,7 @@ def imported(package: str, module: str) -> set[str]:
 
 
 def test_each_map_names_every_module() -> None:
-    """Each once, and none that is not there; the endpoint has a map of its own."""
+    """Each once, and none that is not there; the endpoint's is another one, below."""
     maps = {package: sorted(listed(package)) for package in PACKAGES}
 
     assert maps == {package: sorted(modules(package) - {"endpoint"}) for package in PACKAGES}
@@ -63,3 +74,20 @@ def test_each_map_is_in_the_order_of_the_imports() -> None:
     ]
 
     assert later == []
+
+
+def test_the_endpoints_map_names_every_module() -> None:
+    """Each once."""
+    assert sorted(listed_from_the_top()) == sorted(modules(ENDPOINT))
+
+
+def test_the_endpoint_imports_from_the_top_to_the_bottom() -> None:
+    """Its map begins with the process: each module imports only what stands below it."""
+    order = listed_from_the_top()
+    above = [
+        f"{module} imports {name}"
+        for place, module in enumerate(order)
+        for name in imported(ENDPOINT, module) & {*order[:place]}
+    ]
+
+    assert above == []

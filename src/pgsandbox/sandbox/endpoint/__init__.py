@@ -38,13 +38,13 @@ A client:
 A test:
 
 * `transaction` holds one test. Every statement passes it, one at a time.
+* `story` tells the test process of its statements. `dirty_reads` finds who has read what is not
+  committed; `ledger` knows that, and what the server said to each statement.
 * `savepoints` decides what commit and rollback of one client do to the others. It talks to nobody.
 * `functions` knows what those of the database may do. `settings` gives each client parameters of
   its own, `modes` the modes of its transaction.
 * `leaks` finds what a test left behind, `sequences` sets them back, `constraints` knows what a
   commit has to check, and whose SET CONSTRAINTS hold.
-* `ledger` knows what the server said to each statement, and what is not committed; `dirty_reads`
-  finds who has read of that. `story` tells the test process.
 * `observation` remembers what tests do to the schema. `clock` moves the time of the database.
 * `outer` begins and ends what encloses a test.
 * `refusals` has the words of every refusal, and makes an ErrorResponse of it.
@@ -52,8 +52,8 @@ A test:
 
 The wire:
 
-* `server` is the connection to the server. `authentication` proves to it who the endpoint is,
-  with `scram` where it asks for that.
+* `server` is the connection to the server. With `scram`, where it asks for that, `authentication`
+  proves to it who the endpoint is.
 * `connection` is a client's socket. `spool` keeps what waits, on disk where it is much.
 * `statements` reads from its words what a statement does to its transaction and its session.
   `own_state` puts those that ask for their own session in other words. `lexer` cuts a text into
