@@ -12,7 +12,7 @@ from pgsandbox.errors import PgSandboxError
 from pgsandbox.sandbox.endpoint import messages, refusals
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted, failure
 from pgsandbox.sandbox.endpoint.modes import READ_COMMITTED, level_of, modes_of, set_modes
-from pgsandbox.sandbox.endpoint.notifications import payload_of
+from pgsandbox.sandbox.endpoint.notifications import cut, payload_of
 from pgsandbox.sandbox.endpoint.server import ServerError
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 
@@ -157,7 +157,10 @@ class TransactionControl:
         if not session.is_explicit:
             raise needs_block(word)
         transaction = backend.current()
-        statement = self._cut(statement)
+        notice, name = cut(statement.name)
+        if notice:
+            send(notice)
+            statement = Statement(statement.text, statement.kind, name, statement.offset)
         try:
             if statement.kind is Kind.SAVEPOINT:
                 transaction.set_savepoint(session, statement)
@@ -180,17 +183,6 @@ class TransactionControl:
                 send(messages.complete("ROLLBACK"))
         except PgSandboxError as error:
             raise StatementFailed(refusals.as_message(error)) from error
-
-    def _cut(self, statement: Statement) -> Statement:
-        """Return *statement* with a name of the length that PostgreSQL's have."""
-        name = statement.name or ""
-        encoded = name.encode("utf-8", "surrogateescape")
-        if len(encoded) <= _LONGEST_NAME:
-            return statement
-        cut = encoded[:_LONGEST_NAME].decode(errors="ignore")
-        words = f'identifier "{name}" will be truncated to "{cut}"'
-        self._backend.client.connection.send(messages.report(b"N", "NOTICE", "42622", words))
-        return Statement(statement.text, statement.kind, cut, statement.offset)
 
     def set_mode(self, statement: Statement, *, is_alone: bool) -> bytes:
         """Answer SET TRANSACTION and what sets the same by a parameter.
@@ -274,6 +266,4 @@ def begin_tag(text: str) -> str:
     return "START TRANSACTION" if text.lstrip().upper().startswith("START") else "BEGIN"
 
 
-_LONGEST_NAME = 63
-"""Bytes of an identifier that count (PostgreSQL manual, 4.1.1)."""
 _CHAINS = re.compile(r"\bAND\s+CHAIN\b", re.IGNORECASE)
