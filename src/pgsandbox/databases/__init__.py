@@ -28,7 +28,7 @@ from __future__ import annotations
 from pgsandbox.databases.admin import may_create_databases, missing_createdb, require_createdb
 from pgsandbox.databases.capacity import Capacity, capacity_of, require_enough
 from pgsandbox.databases.clone_pool import ClonePool, CloneSource, Copies
-from pgsandbox.databases.connecting import Server, administration
+from pgsandbox.databases.connecting import HeldServer, Server, administration
 from pgsandbox.databases.lease import Lease, Leases
 from pgsandbox.databases.lifecycle import (
     PURPOSE,
@@ -56,6 +56,7 @@ __all__ = [
     "ClonePool",
     "CloneSource",
     "Copies",
+    "HeldServer",
     "Lease",
     "Leases",
     "Leftover",

@@ -75,6 +75,7 @@ class Preparation:
             self.unusable = error
             raise
         finally:
+            self._run.close_administration()
             self._summary.figures.preparation += time.perf_counter() - began
 
     def usage_error(self, error: PgSandboxError) -> pytest.UsageError:

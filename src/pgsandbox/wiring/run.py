@@ -62,6 +62,8 @@ class Run:
         """The test databases by the name of their bind; empty until `start`."""
         self.clones = RunClones(self.run_databases, self._make_pool)
         self._server: servers.Server | None = None
+        self._held: databases.HeldServer | None = None
+        """The same, administered over one connection while it is prepared, healed or cleared."""
         self._leases: databases.Leases | None = None
         self._templates: Templates | None = None
         self._environ: dict[str, str | None] = {}
@@ -77,13 +79,15 @@ class Run:
         """
         if self._server is None:
             server = choose_server(self.settings, self.project.application_url)
+            held = databases.HeldServer(server)
             try:
-                with databases.administration(server) as connection:
+                with databases.administration(held) as connection:
                     databases.require_createdb(connection)
             except BaseException:
+                held.close()
                 server.release()
                 raise
-            self._server = server
+            self._server, self._held = server, held
             if self.worker is None:
                 self.reap()
         return self._server
@@ -94,7 +98,7 @@ class Run:
         Raises:
             TooFewConnections: the sum, with what each part of it comes from.
         """
-        with databases.administration(self.find_server()) as connection:
+        with databases.administration(self._held_server()) as connection:
             capacity = databases.capacity_of(connection)
         databases.require_enough(capacity, processes, 1 + len(self.settings.binds))
 
@@ -102,7 +106,17 @@ class Run:
         """Drop what killed runs left on the server; what resists is left to a later run."""
         limits = Limits(lock=1.0, statement=5.0)
         with contextlib.suppress(PgSandboxError):
-            databases.reap(self.find_server(), on_error=lambda _: None, limits=limits)
+            databases.reap(self._held_server(), on_error=lambda _: None, limits=limits)
+
+    def close_administration(self) -> None:
+        """Close the connection for administration, until there is something to do again."""
+        if self._held is not None:
+            self._held.close()
+
+    def _held_server(self) -> databases.HeldServer:
+        self.find_server()
+        assert self._held is not None
+        return self._held
 
     # -- the databases ------------------------------------------------------------------------
 
@@ -112,7 +126,7 @@ class Run:
             return
         server = self.find_server()
         self._leases = databases.Leases(server)
-        self._templates = Templates(self.settings, server, self._leases)
+        self._templates = Templates(self.settings, self._held_server(), self._leases)
         try:
             for wanted in self.project.wanted():
                 self.run_databases[wanted.name] = self._make(server, wanted)
@@ -128,6 +142,7 @@ class Run:
             if run_database.database.is_in_doubt:
                 run_database.database.disconnect()
                 self._remake(run_database)
+        self.close_administration()
 
     def clone(self) -> None:
         """Give the running test databases of its own, each a copy of the test database.
@@ -210,6 +225,7 @@ class Run:
             problems.extend(self._templates.release())
             self._leases.close()
         self._templates = self._leases = None
+        self.close_administration()
         server, self._server = self._server, None
         if server is not None:
             if self.settings.reuse and self.worker is None:
@@ -277,7 +293,7 @@ class Run:
         endpoint = EndpointProcess()  # it starts while the database is made
         template = self._template_for(server, name, application, builder)
         owned = databases.claim(
-            server,
+            self._held_server(),
             application,
             exact=exact,
             worker=self.worker,
@@ -344,7 +360,8 @@ class Run:
         if self.settings.clock == "moving":
             with contextlib.closing(server.connect(name)) as connection:
                 make_movable(connection)
-        database.open(endpoint_parameters(server, name))
+        with databases.administration(self._held_server()) as connection:
+            database.open(endpoint_parameters(connection, server.url, name))
 
     def _remake(self, run_database: RunDatabase) -> None:
         if run_database.template is not None:
@@ -422,6 +439,7 @@ def started(settings: Settings, app: Application | None = None) -> Iterator[Run]
     run.interceptor.install()
     try:
         run.start()
+        run.close_administration()
         yield run
     finally:
         run.stop()

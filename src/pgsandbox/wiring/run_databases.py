@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pgsandbox import databases, schema, servers
+from psycopg2.extensions import connection as Connection
+from sqlalchemy.engine import URL
+
+from pgsandbox import databases, schema
 from pgsandbox.sandbox.test_database import TestDatabase
 
 
@@ -28,23 +31,22 @@ class RunDatabase:
         return f"{self.owned.name} ({why})" if why else self.owned.name
 
 
-def endpoint_parameters(server: servers.Server, database: str) -> dict[str, str]:
-    """Return how the endpoint connects to *database*: as libpq has found its way to *server*.
+def endpoint_parameters(connection: Connection, url: URL, database: str) -> dict[str, str]:
+    """Return how the endpoint connects to *database*: as *connection* has come from *url*.
 
     A password may come from a file or a variable that only libpq reads.
     """
-    with databases.administration(server) as connection:
-        info = connection.info
-        found = {
-            "host": info.host or "localhost",
-            "port": str(info.port),
-            "user": info.user,
-            "password": info.password or "",
-            "database": database,
-        }
-        if not info.ssl_in_use:
-            return found
-    query = {name: str(value) for name, value in server.url.query.items()}
+    info = connection.info
+    found = {
+        "host": info.host or "localhost",
+        "port": str(info.port),
+        "user": info.user,
+        "password": info.password or "",
+        "database": database,
+    }
+    if not info.ssl_in_use:
+        return found
+    query = {name: str(value) for name, value in url.query.items()}
     tls = ("sslrootcert", "sslcert", "sslkey")
     found["sslmode"] = query.get("sslmode", "prefer")
     return found | {name: query[name] for name in tls if name in query}

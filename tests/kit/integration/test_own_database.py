@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table
+from sqlalchemy.engine import URL
 
 from pgsandbox import config
+from pgsandbox.connections import Connection
 from pgsandbox.plugin.active import ActivePlugin
 from pgsandbox.servers import libpq
 from pgsandbox.wiring import Run
@@ -147,6 +149,22 @@ def run(root: Path, url: str) -> list[str]:
     finally:
         made.stop()
         made.interceptor.remove()
+
+
+def test_a_run_is_made_over_one_connection_and_ended_over_another(
+    external: External, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs the server a process; a third looks at it first, and a fourth holds the lease."""
+    made, connect = [], libpq.connect
+
+    def counted(url: URL, **options: float) -> Connection:
+        made.append(url)
+        return connect(url, **options)
+
+    monkeypatch.setattr(libpq, "connect", counted)
+    run(tmp_path, SPELLINGS["address"].format(password="correct%20horse", port=external.port))
+
+    assert len(made) == 4
 
 
 def test_the_data_is_still_there(external: External) -> None:
