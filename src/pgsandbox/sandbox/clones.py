@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import event
@@ -32,6 +33,10 @@ class Clone:
         self._connections: list[tuple[Any, Any]] = []
         self._users: weakref.WeakKeyDictionary[Any, threading.Thread] = weakref.WeakKeyDictionary()
         """Who used the connection of a pool's record last."""
+        self._listeners: tuple[tuple[str, Callable[..., Any]], ...] = (
+            ("before_cursor_execute", self._sending),
+            ("handle_error", self._failed),
+        )
 
     @property
     def used(self) -> int:
@@ -40,8 +45,8 @@ class Clone:
 
     def watch(self) -> None:
         """Note what SQLAlchemy sends to it, and what its constraints refuse, until `close`."""
-        event.listen(Engine, "before_cursor_execute", self._sending)
-        event.listen(Engine, "handle_error", self._failed)
+        for name, listener in self._listeners:
+            event.listen(Engine, name, listener)
 
     def _sending(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if connection.info.get(ROUTE) is self:
@@ -76,8 +81,9 @@ class Clone:
         What another thread is at work in is left to it: some drivers would wait for its statement,
         and others lose what they wait with. Its session ends with the database.
         """
-        event.remove(Engine, "before_cursor_execute", self._sending)
-        event.remove(Engine, "handle_error", self._failed)
+        for name, listener in self._listeners:
+            if event.contains(Engine, name, listener):
+                event.remove(Engine, name, listener)
         here = threading.current_thread()
         for reference, record in self._connections:
             connection, held = reference(), record()

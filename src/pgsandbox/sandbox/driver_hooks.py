@@ -40,29 +40,29 @@ from pgsandbox import guard
 from pgsandbox.sandbox import call_sites, rewriting
 from pgsandbox.sandbox.rewriting import Destination
 
-Judge = Callable[[guard.Target, str], Destination | None]
+Watcher = Callable[[guard.Target, str], Destination | None]
 """Takes where a call goes and the driver's name; returns where it goes instead, or raises."""
 
-_judges: list[Judge] = []
+_watchers: list[Watcher] = []
 _leave: ContextVar[_Leave | None] = ContextVar("pgsandbox_leave", default=None)
 _passed: ContextVar[frozenset[str]] = ContextVar("pgsandbox_passed", default=frozenset())
 _ADMINISTRATION = "pgsandbox.servers.libpq"
 """The one module that calls a driver for pgsandbox's administrative work."""
 
 
-def watch(judge: Judge) -> Callable[[], None]:
-    """Ask *judge* before any driver connects, until the returned function is called."""
-    if not _judges:
+def watch(watcher: Watcher) -> Callable[[], None]:
+    """Ask *watcher* before any driver connects, until the returned function is called."""
+    if not _watchers:
         sys.meta_path.insert(0, _LATECOMERS)
         for name in _WRAPPERS:
             if name in sys.modules:
                 _wrap(sys.modules[name])
-    _judges.append(judge)
+    _watchers.append(watcher)
 
     def stop() -> None:
-        if judge in _judges:
-            _judges.remove(judge)
-        if not _judges:
+        if watcher in _watchers:
+            _watchers.remove(watcher)
+        if not _watchers:
             with contextlib.suppress(ValueError):
                 sys.meta_path.remove(_LATECOMERS)
             _unwrap()
@@ -171,8 +171,8 @@ def _ask(arguments: Mapping[str, Any], driver: str) -> Destination | None:
         return None
     target = target_of_call(driver, (), arguments)
     found = None
-    for judge in tuple(_judges):
-        found = judge(target, driver) or found
+    for watcher in tuple(_watchers):
+        found = watcher(target, driver) or found
     return found
 
 

@@ -67,6 +67,8 @@ class Run:
         self._leases: databases.Leases | None = None
         self._templates: Templates | None = None
         self._environ: dict[str, str | None] = {}
+        self._are_children_told = True
+        """Whether the variables for child processes name where tests are now."""
 
     # -- the server ---------------------------------------------------------------------------
 
@@ -143,6 +145,8 @@ class Run:
                 run_database.database.disconnect()
                 self._remake(run_database)
         self.close_administration()
+        if not self._are_children_told:
+            self._tell_children()
 
     def clone(self) -> None:
         """Give the running test databases of its own, each a copy of the test database.
@@ -155,9 +159,8 @@ class Run:
 
     def drop_clones(self, *, keep: bool = False) -> list[URL]:
         """Drop the running test's own databases, or keep them; return the URLs of those kept."""
-        if not self.clones.taken:
-            return []
-        self._tell_children()
+        if self.clones.taken:
+            self._are_children_told = False  # `heal` tells them: now the endpoint may be lost
         return [self.find_server().url_of(each.name) for each in self.clones.drop(keep=keep)]
 
     def take_late(self, *, at_end: bool = False) -> list[Late]:
@@ -364,6 +367,7 @@ class Run:
             database.open(endpoint_parameters(connection, server.url, name))
 
     def _remake(self, run_database: RunDatabase) -> None:
+        self._are_children_told = False
         if run_database.template is not None:
             run_database.owned.recreate(run_database.template.name)
         else:
@@ -380,6 +384,7 @@ class Run:
                 self.judge.redirected[target_of(wanted.url)] = database
 
     def _tell_children(self) -> None:
+        self._are_children_told = True
         for name in self.settings.child_env:
             self._environ.setdefault(name, os.environ.get(name))
             os.environ[name] = without_escapes(

@@ -59,6 +59,8 @@ class RunClones:
         They are dropped in the background; what goes wrong there is told at the end.
         """
         taken, self.taken = self.taken, ()
+        if not taken:
+            return ()
         if not keep:
             self._made_pool().give_back(taken)
             return ()

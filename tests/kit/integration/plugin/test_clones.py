@@ -301,3 +301,54 @@ def test_a_failed_clone_can_be_kept(make_project: MakeProject, server: Server) -
 
     assert kept == [f"{project.name}_clone_test", f"{project.name}_test"]
     assert f"{project.name}_clone_test is kept; look at it with: psql" in outcome.text
+
+
+def test_a_clones_test_that_ends_the_sandboxs_process_harms_no_other(
+    make_project: MakeProject,
+) -> None:
+    """The sandbox is there again for the next test, and the variables of children say where."""
+    conftest = """
+        import pytest
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_collection_modifyitems(items):
+            items.sort(key=lambda item: item.name)  # pgsandbox has moved clones' tests to the end
+    """
+    tests = """
+        import os, signal
+        import pytest
+        from models import Item
+
+        def process(config):
+            run = config.pluginmanager.getplugin("pgsandbox-active").run
+            return run.run_databases["default"].database.endpoint
+
+        @pytest.fixture
+        def kill(pytestconfig):
+            def kill():
+                os.kill(process(pytestconfig)._process.pid, signal.SIGKILL)
+                process(pytestconfig)._process.wait()
+            return kill
+
+        @pytest.mark.pgsandbox(isolation="clone")
+        def test_1_kills(db_session, kill):
+            kill()
+
+        def test_2_works(db_session, pytestconfig):
+            db_session.add(Item(name="tea"))
+            db_session.flush()
+            assert process(pytestconfig).folder.name in os.environ["SHOP_URL"]
+
+        def test_3_kills(db_session, kill):
+            kill()
+
+        def test_4_works(db_session, pytestconfig):
+            db_session.add(Item(name="tea"))
+            db_session.flush()
+            assert process(pytestconfig).folder.name in os.environ["SHOP_URL"]
+    """
+    files = {"conftest.py": conftest, "tests/integration/test_it.py": tests}
+    run = make_project(files, 'child-env = ["SHOP_URL"]').run("-p", "no:randomly")
+
+    assert run.counts == {"failed": 2, "passed": 2}
+    assert run.out.count("pgsandbox explain SandboxLost") == 2

@@ -10,13 +10,13 @@ from pgsandbox.sandbox.running_test import RunningTest
 
 def test_drivers_that_were_freed_stay_free() -> None:
     """Also where the interceptor was set aside for a while, as a comparison of schemas does."""
-    before = list(driver_hooks._judges)
+    before = list(driver_hooks._watchers)
     interceptor = ConnectionInterceptor(Judge(RunningTest()))
     interceptor.install()
     interceptor.free_the_drivers()
     interceptor.remove()
     interceptor.install()
-    judges = list(driver_hooks._judges)
+    judges = list(driver_hooks._watchers)
     interceptor.remove()
 
     assert judges == before
