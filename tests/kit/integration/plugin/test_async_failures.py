@@ -6,6 +6,7 @@ import pytest
 
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import SECRET, Outcome
+from tests.kit.nightly import by_night
 
 _FILES = {
     "application.py": f"""
@@ -146,7 +147,7 @@ _FILES = {
 }
 
 
-@pytest.fixture(scope="module", params=["asyncpg", "psycopg"])
+@pytest.fixture(scope="module", params=["asyncpg", *by_night("psycopg")])
 def driver(request: pytest.FixtureRequest) -> str:
     """What the application awaits."""
     return str(request.param)

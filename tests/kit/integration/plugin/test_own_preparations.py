@@ -6,6 +6,7 @@ import pytest
 
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Outcome
+from tests.kit.nightly import by_night
 
 _TESTS = """
     def test_one(database): pass
@@ -59,7 +60,7 @@ def _run(make_project: MakeProject, conftest: str, below: str = "tests/integrati
 
 
 @pytest.mark.parametrize(
-    "fixture", [_CREATES_ALL, _EACH_TEST, _IN_SQL], ids=["session", "function", "sql"]
+    "fixture", [_IN_SQL, _CREATES_ALL, *by_night(_EACH_TEST)], ids=["sql", "session", "function"]
 )
 def test_it_is_told_once_which_fixture_to_delete(make_project: MakeProject, fixture: str) -> None:
     """The message has the fixture with its place, and the other tests one line each."""
@@ -188,10 +189,10 @@ _SENT_BY_ASYNCPG = """
     "fixture",
     [
         _SENT.format(statement="create database shop_tests"),
-        _SENT.format(statement="DROP DATABASE IF EXISTS shop_tests"),
         _SENT_AT_THE_END,
+        *by_night(_SENT.format(statement="DROP DATABASE IF EXISTS shop_tests")),
     ],
-    ids=["create", "drop", "at the end"],
+    ids=["create", "at the end", "drop"],
 )
 def test_a_statement_in_the_sandbox_is_told_with_its_fixture(
     make_project: MakeProject, fixture: str

@@ -80,13 +80,15 @@ def _attack(project: Project, shop: Shop, *arguments: str, below: str = ".", **e
     ("files", "arguments", "below"),
     [
         ({}, ["tests"], "."),
-        ({"ci/pytest.ini": "[pytest]\n"}, ["-c", "ci/pytest.ini", "tests"], "."),
         ({"ci/pytest.ini": "[pytest]\n"}, ["-c", "ci/pytest.ini"], "."),
-        ({"tests/pytest.ini": "[pytest]\n"}, ["tests"], "."),
         ({"tests/pytest.ini": "[pytest]\n"}, [], "tests"),
         ({}, ["--rootdir=tests", "tests"], "."),
-        ({"../pytest.ini": "[pytest]\n"}, [], "."),
         ({"../tox.ini": "[pytest]\n"}, [], "."),
+        *by_night(
+            ({"ci/pytest.ini": "[pytest]\n"}, ["-c", "ci/pytest.ini", "tests"], "."),
+            ({"tests/pytest.ini": "[pytest]\n"}, ["tests"], "."),
+            ({"../pytest.ini": "[pytest]\n"}, [], "."),
+        ),
         (
             {"../else/pytest.ini": "[pytest]\n"},
             ["../shop/tests/test_purge.py::test_purge"],

@@ -10,7 +10,9 @@ from tests.kit.nightly import by_night
 from tests.kit.transactions import Row, Step
 from tests.kit.unit.sandbox.endpoint.model import Ledger, play
 
-SEEDS = range(1000)
+SEEDS = pytest.mark.parametrize(
+    "seeds", [range(500), *by_night(range(500, 1000))], ids=["500", "500 more"]
+)
 
 
 def _do(ledger: Ledger, *steps: str) -> None:
@@ -32,9 +34,10 @@ def _rows(*numbers: int, of: int) -> frozenset[Row]:
 
 @pytest.mark.parametrize("steps", [10, 40, *by_night(5, 20)])
 @pytest.mark.parametrize("breaks", [False, True], ids=["", "deferred"])
-def test_the_result_is_productions_or_a_named_error(steps: int, breaks: bool) -> None:
+@SEEDS
+def test_the_result_is_productions_or_a_named_error(steps: int, breaks: bool, seeds: range) -> None:
     """Three connections at random, compared after each step."""
-    played = [play(seed, steps=steps, breaks=breaks) for seed in SEEDS]
+    played = [play(seed, steps=steps, breaks=breaks) for seed in seeds]
 
     assert [each.difference for each in played if each.difference] == []
     assert sum(not each.is_interleaved for each in played) > 20
@@ -43,9 +46,12 @@ def test_the_result_is_productions_or_a_named_error(steps: int, breaks: bool) ->
 
 @pytest.mark.parametrize("steps", [10, 40, *by_night(5, 20)])
 @pytest.mark.parametrize("breaks", [False, True], ids=["", "deferred"])
-def test_the_tests_own_session_changes_nothing_for_the_others(steps: int, breaks: bool) -> None:
+@SEEDS
+def test_the_tests_own_session_changes_nothing_for_the_others(
+    steps: int, breaks: bool, seeds: range
+) -> None:
     """Whatever the test arranges in between, the application's connections are as in production."""
-    played = [play(seed, steps=steps, breaks=breaks, arranging=0) for seed in SEEDS]
+    played = [play(seed, steps=steps, breaks=breaks, arranging=0) for seed in seeds]
 
     assert [each.difference for each in played if each.difference] == []
     assert sum(not each.is_interleaved for each in played) > 20
