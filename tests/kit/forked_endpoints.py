@@ -67,7 +67,7 @@ class ForkedEndpoint:
 
 def start(control: socket.socket, folder: Path, said: IO[bytes]) -> Any:
     """Fork the endpoint, unless coverage is to look at it or this process has become special."""
-    is_ordinary = threading.active_count() == 1 and socket.socket is _SOCKET
+    is_ordinary = _count_threads() == 1 and socket.socket is _SOCKET
     if not is_ordinary or MEASURED in os.environ:
         return _start(control, folder, said)
     test_process, pid = os.getpid(), os.fork()
@@ -81,6 +81,12 @@ def start(control: socket.socket, folder: Path, said: IO[bytes]) -> Any:
         traceback.print_exc()
         sys.stderr.flush()
         posix._exit(1)
+
+
+def _count_threads() -> int:
+    """Count those of execnet, too, of which the module threading does not know."""
+    tasks = Path("/proc/self/task")
+    return len([*tasks.iterdir()]) if tasks.is_dir() else threading.active_count()
 
 
 def _become_endpoint(control: socket.socket, said: IO[bytes]) -> None:
