@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,9 @@ def stand_by() -> tuple[str, dict[str, str]] | None:
 def work() -> None:
     """Be the worker that execnet describes on standard input."""
     sys.stdin, sys.stdout = (os.fdopen(each, "rw"[each], closefd=False) for each in (0, 1))
-    exec(eval(sys.stdin.readline()), {"__name__": "__main__"})  # noqa: S102, S307 - its bootstrap
+    # Where multiprocessing would have a child import this program, there is none, as after -c.
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    exec(eval(sys.stdin.readline()), main.__dict__)  # noqa: S102, S307 - its bootstrap
 
 
 def _let_execnet_ask(forking: socket.socket) -> None:
