@@ -342,10 +342,7 @@ def test_a_clones_test_that_ends_the_sandboxs_process_harms_no_other(
         def test_3_kills(db_session, kill):
             kill()
 
-        def test_4_works(db_session, pytestconfig):
-            db_session.add(Item(name="tea"))
-            db_session.flush()
-            assert process(pytestconfig).folder.name in os.environ["SHOP_URL"]
+        test_4_works = test_2_works
     """
     files = {"conftest.py": conftest, "tests/integration/test_it.py": tests}
     run = make_project(files, 'child-env = ["SHOP_URL"]').run("-p", "no:randomly")

@@ -16,7 +16,7 @@ def test_drivers_that_were_freed_stay_free() -> None:
     interceptor.free_the_drivers()
     interceptor.remove()
     interceptor.install()
-    judges = list(driver_hooks._watchers)
+    watchers = list(driver_hooks._watchers)
     interceptor.remove()
 
-    assert judges == before
+    assert watchers == before
