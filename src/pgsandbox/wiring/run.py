@@ -229,7 +229,7 @@ class Run:
             self._leases.close()
         self._templates = self._leases = None
         self.close_administration()
-        server, self._server = self._server, None
+        server, self._server, self._held = self._server, None, None
         if server is not None:
             if self.settings.reuse and self.worker is None:
                 server.linger(_LINGERING)
