@@ -177,3 +177,14 @@ def test_what_a_client_said_before_it_went_is_there(
 
     assert _kinds(found) == UNITS
     assert connection.is_closed
+
+
+def test_no_part_of_an_answer_waits_for_the_one_before_it() -> None:
+    """Over TCP the second one would go when the client's system has acknowledged the first."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        accepted, _ = listener.accept()
+    with theirs, accepted:
+        ClientConnection(accepted)
+
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
