@@ -256,11 +256,15 @@ class ServerConnection:
         """
         self._is_to_cancel = False
         self.send_queued(request)
+        return self.forward_answers(forward)
+
+    def forward_answers(self, forward: Forward) -> Outcome:
+        """Forward what answers a client, as `converse` does; the client can cancel it."""
         self._is_answering = True
         try:
             if self._is_to_cancel:
                 self.cancel()
-            return self.forward_answers(forward)
+            return self._forward(forward)
         finally:
             self._is_answering = self._is_to_cancel = False
 
@@ -271,7 +275,7 @@ class ServerConnection:
         else:
             self._is_to_cancel = True
 
-    def forward_answers(self, forward: Forward) -> Outcome:  # noqa: C901, PLR0912  # one loop over messages
+    def _forward(self, forward: Forward) -> Outcome:  # noqa: C901, PLR0912  # one loop over messages
         """Forward messages up to the next ReadyForQuery, or to a request for rows."""
         outcome = Outcome()
         buffer = self._buffer
@@ -325,7 +329,7 @@ class ServerConnection:
 
     def skip_to_ready(self) -> None:
         """Read up to the next ReadyForQuery, for nobody."""
-        self.forward_answers(nobody)
+        self._forward(nobody)
 
     def send(self, data: bytes) -> None:
         """Send *data*, of a COPY."""

@@ -28,6 +28,11 @@ from tests.kit.integration.sandbox.endpoint.wire import (
 
 LONG = "SELECT pg_sleep(15)"
 """Within the time that a client of these tests waits for an answer, but not by itself."""
+SLOW_ROWS = """
+    CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE NOTICE 'asleep'; PERFORM pg_sleep(15); RETURN new; END $$;
+    CREATE TRIGGER sleep BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION sleep()
+"""
 LARGE = "SELECT repeat('x', 1000) FROM generate_series(1, 100000)"
 """A result of 100 MB."""
 
@@ -216,6 +221,21 @@ def test_what_cannot_be_cancelled_yet_is_cancelled_in_its_turn(sandbox: Sandbox)
     assert errors(other.until("Z")) == []
     assert status(client.until("Z")) == "I"
     assert client.value("SELECT 1") == "1"
+
+
+def test_a_copy_is_cancelled_while_the_server_takes_its_rows(sandbox: Sandbox) -> None:
+    """Its client has sent them, and waits for the end: for a trigger, say."""
+    client = sandbox.client()
+    client.run(SLOW_ROWS)
+    client.send(query("COPY items FROM STDIN"))
+    client.until("G")
+    client.send(copy_data(b"1\ta\n") + COPY_DONE)
+    assert [each.fields["M"] for each in client.until("N")] == ["asleep"]
+    _until_it_runs(sandbox)
+    _cancel(sandbox.raw(), client)
+
+    assert errors(client.until("Z")) == ["57014"]
+    assert client.rows("SELECT id FROM items") == []
 
 
 @pytest.mark.parametrize("end", [query("ROLLBACK"), TERMINATE], ids=["ROLLBACK", "Terminate"])
