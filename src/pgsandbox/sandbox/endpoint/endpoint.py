@@ -251,7 +251,7 @@ class Endpoint:
             self._watched = server
             self._urgent.register(fd, polling.IN)
         serving = self._serving
-        if serving is not None and serving.connection.has_unsent:
+        if serving is not None and serving.connection.has_unsent and server.is_answering:
             serving.connection.flush()  # notices, say, of a statement that goes on
         if len(self._clients) > 1:
             # epoll() tells in which order clients became ready, but keeps the place of the one that

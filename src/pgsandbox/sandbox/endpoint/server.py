@@ -92,7 +92,7 @@ class ServerConnection:
         self._key = b""
         self._queued: list[str] = []
         self._extra: list[bytes] = []
-        self._is_answering = False
+        self.is_answering = False
         """Whether what a client waits for is running."""
         self._is_to_cancel = False
         """Whether that is to be cancelled as soon as it runs."""
@@ -260,17 +260,17 @@ class ServerConnection:
 
     def forward_answers(self, forward: Forward) -> Outcome:
         """Forward what answers a client, as `converse` does; the client can cancel it."""
-        self._is_answering = True
+        self.is_answering = True
         try:
             if self._is_to_cancel:
                 self.cancel()
             return self._forward(forward)
         finally:
-            self._is_answering = self._is_to_cancel = False
+            self.is_answering = self._is_to_cancel = False
 
     def cancel_for_client(self) -> None:
         """Cancel what runs for a client; what the endpoint sent before it runs to its end."""
-        if self._is_answering:
+        if self.is_answering:
             self.cancel()
         else:
             self._is_to_cancel = True

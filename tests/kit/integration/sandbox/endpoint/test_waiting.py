@@ -525,3 +525,18 @@ def test_a_parameter_status_is_told_to_its_client_alone(sandbox: Sandbox) -> Non
     assert [each.body for each in said if each.kind == "S"] == []
     assert rows(said) == [(other.parameters["TimeZone"],)]
     assert [each.body for each in one.run("SELECT 1") if each.kind == "S"] == []
+
+
+# -- answers -----------------------------------------------------------------------------------
+
+
+def test_a_result_comes_with_its_end(sandbox: Sandbox) -> None:
+    """As the server sends it, whatever the endpoint asks for itself between the two."""
+    client, other = sandbox.client(), sandbox.client()
+    other.run("BEGIN; INSERT INTO items VALUES (1)")
+    for _ in range(20):
+        client.send(query("SELECT count(*) FROM numbers"))
+        client.until("C")
+
+        assert not client.is_silent()
+        client.until("Z")
