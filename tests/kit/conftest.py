@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -19,16 +20,49 @@ def drivers_are_free(pytestconfig: pytest.Config) -> None:
     plugin.run.interceptor.free_the_drivers()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def wider_fixtures_are_measured(pytestconfig: pytest.Config) -> None:
+    """Coverage looks at what some of them start."""
+    if forks.configuration is not None:
+        pytestconfig.pluginmanager.register(WiderFixtures())
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let coverage look at what some tests start, and their fixtures, and at nothing else."""
-    if forks.what_is_measured is None:
-        return
-    forks.are_measured = measured.are_runs_measured(item.nodeid)
-    if measured.is_measured_whole(item.nodeid):
-        os.environ[measured.MEASURED] = forks.what_is_measured
-    else:
-        os.environ.pop(measured.MEASURED, None)
+    """Let coverage look at what some tests start, and at nothing else."""
+    _measure_for(item.nodeid)
+
+
+class WiderFixtures:
+    """Let it look at what some wider fixtures start, whichever test is the first to need them.
+
+    A plugin of its own, since a conftest is not asked about fixtures of the whole session.
+    """
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Any:
+        """Choose by the fixture's place and name."""
+        if fixturedef.scope == "function":
+            return (yield)
+        before = forks.measured, os.environ.get(measured.MEASURED)
+        _measure_for(f"{fixturedef.baseid}::{fixturedef.argname}")
+        try:
+            return (yield)
+        finally:
+            _measure(*before)
+
+
+def _measure_for(name: str) -> None:
+    if forks.configuration is not None:
+        told = measured.for_runs(name, forks.configuration)
+        _measure(told, measured.for_all(name, forks.configuration))
+
+
+def _measure(runs: str | None, everything: str | None) -> None:
+    forks.measured = runs
+    os.environ.pop(measured.MEASURED, None)
+    if everything is not None:
+        os.environ[measured.MEASURED] = everything
 
 
 @pytest.fixture
