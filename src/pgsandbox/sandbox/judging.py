@@ -312,7 +312,9 @@ class Judge:
         return self._refused(refused_connections.not_requested, url, dialect)
 
     def _another_kind(self, url: URL, dialect: Dialect | None = None) -> GuardError:
-        is_requested = self.test.is_requested or self.built is not None
+        if self.built is not None:
+            return self._refused(refused_connections.of_another_kind_in_schema, url, dialect)
+        is_requested = self.test.is_requested
         refuse = functools.partial(refused_connections.of_another_kind, is_requested=is_requested)
         return self._refused(refuse, url, dialect)
 

@@ -175,6 +175,23 @@ def of_another_kind(attempt: Attempt, *, is_requested: bool) -> GuardError:
     )
 
 
+def of_another_kind_in_schema(attempt: Attempt) -> ForeignDatabase:
+    """Refuse the same of what builds the schema: migrations, or the seed."""
+    kind = attempt.url.get_backend_name()
+    database = guard.masked(attempt.url.database or "a database in memory")
+    return ForeignDatabase(
+        f'While the schema was built, an engine of {kind} was about to open "{database}"; the '
+        "connection was refused before it was made.",
+        facts=attempt.facts(),
+        remedy=(
+            "Migrations and the seed run on PostgreSQL: give the application, by its configuration "
+            "for tests or an environment variable, a URL of PostgreSQL. Nobody has to answer "
+            "there: while the schema is built, all that connects to it reaches the new database. "
+            "What they may open as it is, is named in `allow`."
+        ),
+    )
+
+
 def _foreign(attempt: Attempt, remedy: str) -> ForeignDatabase:
     maker = superfluous.maker()
     homes = ", ".join(url.render_as_string() for url in attempt.databases)

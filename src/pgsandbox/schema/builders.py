@@ -345,14 +345,21 @@ def _remedy_for(error: Exception) -> str | None:
 
 def _lacks(error: Exception) -> bool:
     """Whether the project's own CREATE EXTENSION named one that the server does not have."""
-    state = getattr(getattr(error, "orig", None), "pgcode", None)
+    state = _state(error)
     statement = str(getattr(error, "statement", None) or "").upper().split()
     # PostgreSQL 14 does not find a file, later versions say what that means.
     return state in {"0A000", "58P01"} and statement[:2] == ["CREATE", "EXTENSION"]
 
 
 def _has_waited(error: Exception) -> bool:
-    return getattr(getattr(error, "orig", None), "pgcode", None) == _LOCK_NOT_AVAILABLE
+    return _state(error) == _LOCK_NOT_AVAILABLE
+
+
+def _state(error: Exception) -> str | None:
+    """Return the server's SQLSTATE, by whichever driver it came."""
+    original = getattr(error, "orig", None)
+    state: str | None = getattr(original, "pgcode", None) or getattr(original, "sqlstate", None)
+    return state
 
 
 def _facts_of(error: Exception) -> Iterator[Fact]:

@@ -198,7 +198,8 @@ def test_a_database_of_another_kind(shop: Project) -> None:
     outcome = shop.run(SHOP_URL=f"sqlite:///{shop.path}/dev.db")
 
     assert outcome.code == 4
-    assert "ForeignDatabase" in outcome.err
+    assert "ForeignDatabase: While the schema was built, an engine of sqlite" in outcome.err
+    assert "Migrations and the seed run on PostgreSQL" in outcome.err
     assert not (shop.path / "dev.db").exists()
 
 
@@ -289,6 +290,29 @@ def test_settings_of_its_own(make_project: MakeProject, server: Server) -> None:
 
     assert (outcome.code, outcome.counts) == (0, {"passed": 6, "skipped": 2})
     assert tables == 0
+
+
+@pytest.mark.parametrize("driver", ["psycopg", *by_night("psycopg2", "asyncpg")])
+def test_an_extension_that_is_not_there(make_project: MakeProject, driver: str) -> None:
+    """The remedy is another server, by whichever driver the environment has asked for it."""
+    project = make_project({"tests/integration/test_rows.py": ROWS}, SETTINGS)
+    if driver == "asyncpg":
+        init(project, "async", f"postgresql+{driver}://{NOBODY}")
+    else:
+        url = f"postgresql+{driver}://{NOBODY}"
+        online = f'with create_engine("{url}").connect() as each: run(each)'
+        project.write(
+            {"migrations/env.py": ENV.format(before="", options="compare_type=True", online=online)}
+        )
+    items = ITEMS.replace(
+        "op.create_table", 'op.execute("create extension postgis")\n    op.create_table', 1
+    )
+    project.write({"migrations/versions/1_items.py": items})
+    outcome = project.run()
+
+    assert outcome.code == 4
+    assert 'extension "postgis" is not available' in outcome.err
+    assert "PGSANDBOX_BINDIR" in outcome.err
 
 
 def test_a_schema_for_the_versions(make_project: MakeProject) -> None:
