@@ -494,3 +494,58 @@ def test_a_wrong_marker_is_refused(make_project: MakeProject) -> None:
 
     assert outcome.code == pytest.ExitCode.USAGE_ERROR
     assert 'uncommitted must be "fail", "warn" or "ignore", not \'never\'' in outcome.text
+
+
+def test_a_test_case_that_did_not_pass_is_told_once(make_project: MakeProject) -> None:
+    """pytest keeps what a TestCase raised until after its call, which ends as if it had passed."""
+    application = """
+        import threading
+
+        from models import Item
+        from sqlalchemy import create_engine
+        from sqlalchemy.orm import Session
+
+        kept = []
+
+        def job(url):
+            kept.append(Session(create_engine(url)))
+            kept[-1].add(Item(name="tea"))
+            kept[-1].flush()
+
+        def forget(url):
+            thread = threading.Thread(target=job, args=[url])
+            thread.start()
+            thread.join()
+    """
+    tests = """
+        import unittest
+
+        import pytest
+        from application import forget
+
+        class TestForgetting(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def forgets(self, pg):
+                self.url = pg.url
+
+            def test_fails(self):
+                forget(self.url)
+                self.fail()
+
+            def test_skips(self):
+                forget(self.url)
+                self.skipTest("not here")
+
+            @unittest.expectedFailure
+            def test_is_expected_to_fail(self):
+                forget(self.url)
+                self.fail()
+
+            def test_passes(self):
+                forget(self.url)
+    """
+    files = {"application.py": application, "tests/integration/test_items.py": tests}
+    outcome = make_project(files).run("-p", "no:randomly")
+
+    assert outcome.counts == {"failed": 1, "skipped": 1, "xfailed": 1, "passed": 1, "errors": 1}
+    assert "ERROR at teardown of TestForgetting.test_passes" in outcome.out
