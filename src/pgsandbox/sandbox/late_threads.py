@@ -85,20 +85,17 @@ class LateThreads:
 
     def end(self) -> AbstractSet[threading.Thread]:
         """Return which threads of the running test go on, now that it is over."""
-        found: set[threading.Thread] = set()
-        if not self._at_work:
-            return found
+        threads = [each for each in threading.enumerate() if each not in self._older]
         with self._lock:
-            threads = [each for each in self._at_work if each.is_alive()]
+            at_work = {*self._at_work}
             self._at_work.clear()
-        frames = sys._current_frames() if threads else {}
         here = threading.current_thread()
+        frames = sys._current_frames() if threads else {}
         for thread in threads:
             frame = frames.get(thread.ident or 0)
             if thread is not here and frame is not None and not _waits_for_work(frame):
                 self._tests[thread] = self._test
-                found.add(thread)
-        return found
+        return {each for each in at_work.intersection(threads) if each in self._tests}
 
 
 def _waits_for_work(frame: FrameType | None) -> bool:

@@ -259,6 +259,35 @@ def test_a_thread_that_opens_new_connections_is_named(make_project: MakeProject)
     assert "in tests/integration/test_items.py::test_2_finds_its_row" in told
 
 
+def test_a_thread_that_connects_first_when_its_test_is_over_is_named(
+    make_project: MakeProject,
+) -> None:
+    """Also one that its own test never saw use the database."""
+    tests = """
+        from conftest import LATE, engine, late
+
+
+        def steps():
+            yield
+            with engine.begin() as connection:
+                connection.execute(LATE)
+
+
+        def test_1_starts_it(db_session):
+            late.start(steps())
+
+
+        def test_2_goes_on(db_session):
+            late.go_on()
+    """
+    files = {"tests/integration/conftest.py": _CONFTEST, "tests/integration/test_items.py": tests}
+    outcome = make_project(files, _SETTINGS).run("-q")
+
+    assert outcome.counts == {"passed": 2}
+    told = outcome.line("pgsandbox: a thread at tests/integration/test_items.py:6 ")
+    assert "and used the database: after tests/integration/test_items.py::test_1_starts_it" in told
+
+
 @pytest.mark.parametrize("scope", ["session", "module"])
 def test_threads_that_wait_for_work_are_nobodys(make_project: MakeProject, scope: str) -> None:
     """Neither a pool that is kept for the whole run, nor a worker of a wider fixture, is named."""
