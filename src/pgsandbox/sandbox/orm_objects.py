@@ -231,9 +231,9 @@ def _copied(value: Any) -> Any:
 def _empty(session: Session) -> None:
     """Take every object out, and end its transaction, also where a ``with`` block holds it."""
     bind = session.bind
-    with contextlib.suppress(Exception):  # a session that is closed for good
-        session.rollback()
-        session.expunge_all()
+    for empty in (session.rollback, session.expunge_all):
+        with contextlib.suppress(Exception):  # a session that is closed for good
+            empty()
     for subject in (session, bind):
         # The block's own end does nothing, then, and the session may be used before it. There is no
         # public way: rollback() within the block leaves it closed for every later test.

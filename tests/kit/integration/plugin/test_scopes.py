@@ -516,3 +516,36 @@ def test_every_test_starts_from_the_same(
     run = project.run(*arguments, SHOP_DRIVER=driver)
 
     assert run.counts == {"passed": 57}
+
+
+def test_a_wider_session_is_emptied_whatever_its_driver_prepares(make_project: MakeProject) -> None:
+    """psycopg deallocates what it has prepared, after five times, as it rolls back."""
+    tests = """
+        import pytest
+        from models import Item
+        from sqlalchemy import create_engine, func, select
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.orm import Session
+
+        @pytest.fixture(scope="session")
+        def session(pg):
+            engine = create_engine(make_url(pg.url).set(drivername="postgresql+psycopg"))
+            with Session(engine) as session:
+                session.add(Item(name="tea"))
+                session.commit()
+                yield session
+
+        def test_1_asks_often(session):
+            for _ in range(8):
+                session.scalar(select(func.count(Item.id)))
+            session.add(Item(name="rum"))
+            session.flush()
+
+        def test_2_finds_the_first_alone(session):
+            assert not any(each.name == "rum" for each in session)
+            assert session.scalars(select(Item.name)).all() == ["tea"]
+    """
+    outcome = make_project({"tests/integration/test_items.py": tests}).run("-p", "no:randomly")
+
+    assert outcome.counts == {"passed": 2}
+    assert "went on after its test" not in outcome.text
