@@ -54,7 +54,7 @@ def _apart(configuration: str, context: str) -> str:
 
 # ------------------------------------------------------------------------------ the list itself
 
-_LEAST = {"runs": 2, "whole": 4}
+_LEAST = {"runs": 2, "whole": 10}
 """How many branches that nothing else has taken are worth the time of one more test."""
 _HEAD = """\
 # Which tests' runs of projects coverage looks at. To look at all would take a fourth of the suite's

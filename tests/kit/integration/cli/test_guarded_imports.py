@@ -13,6 +13,7 @@ import pytest
 
 import pgsandbox
 from tests.kit.external import External
+from tests.kit.nightly import by_night
 
 _SHOP = """
 import atexit
@@ -66,7 +67,7 @@ def shop(external: External, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("command", _COMMANDS)
+@pytest.mark.parametrize("command", ["schema diff", *by_night("doctor", "reap")])
 def test_a_project_that_drops_its_tables_at_import(
     shop: Path, external: External, command: str
 ) -> None:

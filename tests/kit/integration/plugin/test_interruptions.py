@@ -10,6 +10,7 @@ from pgsandbox.servers import Server
 from tests.kit.external import External
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Outcome, Project, databases
+from tests.kit.nightly import by_night
 
 _FILES = {
     "tests/integration/test_items.py": """
@@ -91,7 +92,7 @@ def test_a_connection_that_outlives_the_run(make_project: MakeProject) -> None:
     assert outcome.err == ""
 
 
-@pytest.mark.parametrize("test", ["test_waits", "test_hangs"])
+@pytest.mark.parametrize("test", ["test_hangs", *by_night("test_waits")])
 def test_ctrl_c(project: Project, server: Server, test: str) -> None:
     """The databases are dropped before pytest says good-bye, even if a thread waits in one."""
     outcome = _stop(project, signal.SIGINT, "-k", test)
@@ -102,7 +103,7 @@ def test_ctrl_c(project: Project, server: Server, test: str) -> None:
     assert databases(server, project.name) == []
 
 
-@pytest.mark.parametrize("test", ["test_waits", "test_hangs"])
+@pytest.mark.parametrize("test", ["test_hangs", *by_night("test_waits")])
 def test_a_run_that_is_asked_to_end(project: Project, server: Server, test: str) -> None:
     """SIGTERM: the same clean-up, and the exit code that a shell would report."""
     outcome = _stop(project, signal.SIGTERM, "-k", test)

@@ -17,6 +17,7 @@ from tests.kit.external import External, external_server
 from tests.kit.integration.databases.conftest import PROGRAMS, until
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import SECRET, Project
+from tests.kit.nightly import by_night
 
 _METHODS = ("password", "md5", "scram-sha-256")
 _CERTIFICATE = Path(__file__).with_name("tls")
@@ -125,7 +126,7 @@ def _logs_in(url: URL, mode: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("mode", ["require", "verify-full"])
+@pytest.mark.parametrize("mode", ["require", *by_night("verify-full")])
 def test_tls(project: Project, with_tls: External, mode: str) -> None:
     """What is encrypted comes whole, in both directions, and so do requests to cancel."""
     query = {"sslmode": mode}

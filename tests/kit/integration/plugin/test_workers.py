@@ -9,6 +9,7 @@ import pytest
 from pgsandbox.servers import Server
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Outcome, Project, databases
+from tests.kit.nightly import by_night
 
 _TWO = ("-p", "xdist", "-n", "2")
 
@@ -81,16 +82,18 @@ def test_nothing_is_left(outcome: Outcome, project: Project, server: Server) -> 
     ("files", "said"),
     [
         ({"models.py": "Base = 1"}, "ConfigurationError: metadata refers to models:Base"),
-        (
-            {
-                "tests/integration/test_items.py": """
-                    import pytest
+        *by_night(
+            (
+                {
+                    "tests/integration/test_items.py": """
+                        import pytest
 
-                    @pytest.mark.pgsandbox(isolated=True)
-                    def test_item(): pass
-                """
-            },
-            "ConfigurationError: The marker pgsandbox is used wrongly",
+                        @pytest.mark.pgsandbox(isolated=True)
+                        def test_item(): pass
+                    """
+                },
+                "ConfigurationError: The marker pgsandbox is used wrongly",
+            )
         ),
     ],
 )

@@ -21,6 +21,7 @@ import pytest
 
 from pgsandbox import servers
 from pgsandbox.sandbox import cleanup
+from tests.kit.nightly import by_night
 
 
 def _with_nothing_unclosed(body: Callable[[], None]) -> None:
@@ -54,7 +55,7 @@ def url():
     server.release()
 
 
-@pytest.mark.parametrize("turn", range(2))
+@pytest.mark.parametrize("turn", [0, *by_night(1)])
 def test_a_loop_that_ends_in_another_thread(url: str, turn: int) -> None:
     """It was asked to close a connection, and is closed itself before it could."""
     found: list[Any] = []
@@ -81,7 +82,7 @@ def test_a_loop_that_ends_in_another_thread(url: str, turn: int) -> None:
     _with_nothing_unclosed(body)
 
 
-@pytest.mark.parametrize("turn", range(2))
+@pytest.mark.parametrize("turn", [0, *by_night(1)])
 def test_a_loop_that_goes_on_in_another_thread(url: str, turn: int) -> None:
     """It closes the connection in its own time."""
     found: list[Any] = []
@@ -106,7 +107,7 @@ def test_a_loop_that_goes_on_in_another_thread(url: str, turn: int) -> None:
     _with_nothing_unclosed(body)
 
 
-@pytest.mark.parametrize("turn", range(2))
+@pytest.mark.parametrize("turn", [0, *by_night(1)])
 def test_a_loop_that_is_closed(url: str, turn: int) -> None:
     """Nothing can be asked of it."""
 

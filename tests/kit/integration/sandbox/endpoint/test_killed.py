@@ -18,6 +18,7 @@ import pytest
 from pgsandbox.servers import Server
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Project
+from tests.kit.nightly import by_night
 
 SECONDS = 20.0
 """How long something that happens by itself may take."""
@@ -147,7 +148,7 @@ def _sessions(server: Server, project: Project) -> int:
         return int(cursor.fetchone()[0])
 
 
-@pytest.mark.parametrize("name", ["test_waits", "test_waits_with_a_child"])
+@pytest.mark.parametrize("name", ["test_waits_with_a_child", *by_night("test_waits")])
 def test_nothing_stays_of_a_test_process_that_was_killed(
     make_project: MakeProject, server: Server, name: str
 ) -> None:

@@ -35,9 +35,10 @@ from tests.kit.integration.sandbox.endpoint.wire import (
     startup,
     strings,
 )
+from tests.kit.nightly import by_night
 
-SEEDS = range(25)
-"""How many mutations of each conversation are tried, for each way to change it."""
+SEEDS = [range(10), *by_night(range(10, 25))]
+"""Which mutations of each conversation are tried, for each way to change it."""
 
 CONVERSATIONS: dict[str, list[bytes]] = {
     "simple": [
@@ -205,13 +206,14 @@ def _witness(sandbox: Sandbox) -> Wire:
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda each: each.__name__.strip("_"))
 @pytest.mark.parametrize("name", CONVERSATIONS)
+@pytest.mark.parametrize("seeds", SEEDS, ids=["some", "more"])
 def test_a_conversation_with_a_fault_harms_nobody_else(
-    sandbox: Sandbox, name: str, change: Callable[[bytes, random.Random], bytes]
+    sandbox: Sandbox, name: str, change: Callable[[bytes, random.Random], bytes], seeds: range
 ) -> None:
     """An error, or the end of that connection; the endpoint lives, and the other client goes on."""
     witness = _witness(sandbox)
     data = b"".join(CONVERSATIONS[name])
-    for seed in SEEDS:
+    for seed in seeds:
         chance = random.Random(f"{name} {change.__name__} {seed}")  # noqa: S311 - repeatable, not secret
         with Wire(sandbox.path) as client:
             client.start(sandbox.parameters())

@@ -25,6 +25,7 @@ from tests.kit.integration.sandbox.endpoint.wire import (
     query,
     strings,
 )
+from tests.kit.nightly import by_night
 
 EXTENDED = [
     parse("SELECT 1"),
@@ -123,7 +124,7 @@ def _play(wire: Wire, data: bytes) -> list[tuple[str, object]]:
     return _said(wire.rest())
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", [*range(5), *by_night(*range(5, 10))])
 def test_messages_in_random_order(sandbox: Sandbox, block: int) -> None:
     """Errors skip up to the next Sync, and everything is answered in its turn."""
     for seed in range(block * 30, block * 30 + 30):

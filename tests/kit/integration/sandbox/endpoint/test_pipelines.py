@@ -19,6 +19,7 @@ from tests.kit.integration.sandbox.endpoint.wire import (
     status,
     tags,
 )
+from tests.kit.nightly import by_night
 
 PREPARED = parse("INSERT INTO items VALUES ($1, $2)", "insert")
 
@@ -39,7 +40,7 @@ def _asked(client: Wire, request: bytes, last: str = "Z") -> list[Message]:
     return heard
 
 
-@pytest.fixture(params=["in a block", "by itself"])
+@pytest.fixture(params=["in a block", *by_night("by itself")])
 def begin(request: pytest.FixtureRequest) -> str:
     """What comes before: a transaction block, or nothing."""
     return "BEGIN" if request.param == "in a block" else "SELECT 1"
