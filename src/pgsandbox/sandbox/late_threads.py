@@ -84,18 +84,20 @@ class LateThreads:
                 self.late.append(Late(label, test, running, was_refused=False))
 
     def end(self) -> AbstractSet[threading.Thread]:
-        """Return which threads of the running test go on, now that it is over."""
-        threads = [each for each in threading.enumerate() if each not in self._older]
+        """Return which threads of the running test go on that have used the database in it."""
         with self._lock:
-            at_work = {*self._at_work}
+            at_work = {each for each in self._at_work if each.is_alive()}
             self._at_work.clear()
-        here = threading.current_thread()
+        threads = at_work.union(threading.enumerate()).difference(self._older - at_work)
+        threads.discard(threading.current_thread())
         frames = sys._current_frames() if threads else {}
-        for thread in threads:
-            frame = frames.get(thread.ident or 0)
-            if thread is not here and frame is not None and not _waits_for_work(frame):
-                self._tests[thread] = self._test
-        return {each for each in at_work.intersection(threads) if each in self._tests}
+        going_on = {
+            each
+            for each in threads
+            if (frame := frames.get(each.ident or 0)) is not None and not _waits_for_work(frame)
+        }
+        self._tests.update(dict.fromkeys(going_on, self._test))
+        return at_work & going_on
 
 
 def _waits_for_work(frame: FrameType | None) -> bool:
