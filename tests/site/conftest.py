@@ -78,6 +78,14 @@ WINDOW = {"width": 1280, "height": 900}
 
 
 @pytest.fixture(scope="session")
+def reader(browser, address):
+    """One window for all pages, so that what they share is loaded once."""
+    context = without_search(browser, base_url=address, viewport=WINDOW)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="session")
 def searcher(browser, address):
     """One window in which the search has its index."""
     context = browser.new_context(base_url=address, viewport=WINDOW)
@@ -100,37 +108,14 @@ def without_search(browser, **options):
 
 
 @pytest.fixture(scope="session")
-def visit(request, browser, address):
-    """Opens each page once and says what was seen of it; meanwhile the next one loads.
+def visit(reader):
+    """Opens each page once and says what was seen of it."""
 
-    All of them in two windows, so that what they share is loaded once.
-    """
-    context = without_search(browser, base_url=address, viewport=WINDOW)
-    windows = [context.new_page(), context.new_page()]
-    parameters = [
-        each.callspec.params for each in request.session.items if "visit" in each.fixturenames
-    ]
-    paths = list(dict.fromkeys(each["path"] for each in parameters))
-    visits = {}
-
-    def open_page(path):
-        if path not in visits:
-            window = windows[len(visits) % 2]
-            for former in visits.values():
-                if former.page is window:
-                    former.look()
-            visits[path] = Visit(window, path)
-        return visits[path]
-
+    @functools.cache
     def visit(path):
-        seen = open_page(path)
-        for following in paths[paths.index(path) + 1 :][:1]:
-            open_page(following)
-        seen.look()
-        return seen
+        return Visit(reader, path)
 
-    yield visit
-    context.close()
+    return visit
 
 
 @pytest.fixture
@@ -153,30 +138,21 @@ class Visit:
     """What a page asked for and complained of while it loaded, and how it looks."""
 
     def __init__(self, page, path):
-        self.page = page
-        """The window that it is loaded in, until it is looked at."""
         self.complaints = []
         """Errors and warnings of the console, and what could not be loaded."""
         self.requests = []
         """The URLs that were asked for."""
-        self._listeners = {
+        listeners = {
             "console": self._said,
             "pageerror": lambda error: self.complaints.append(str(error)),
             "request": lambda request: self.requests.append(request.url),
             "requestfailed": self._failed,
             "response": self._answered,
         }
-        for event, listener in self._listeners.items():
+        for event, listener in listeners.items():
             page.on(event, listener)
         page.set_viewport_size(WINDOW)
-        page.goto(path, wait_until="commit")
-
-    def look(self):
-        """Wait until it is drawn and see what it is like."""
-        page, self.page = self.page, None
-        if page is None:
-            return
-        page.wait_for_load_state()
+        page.goto(path)
         page.wait_for_function(_IS_DRAWN)
         self.title = page.title()
         page.add_style_tag(content="* { transition: none !important }")
@@ -185,7 +161,7 @@ class Visit:
         page.set_viewport_size({"width": 360, "height": 740})
         self.width = page.evaluate("document.scrollingElement.scrollWidth")
         self.contrast = {scheme: page.evaluate(_CONTRAST, scheme) for scheme in SCHEMES}
-        for event, listener in self._listeners.items():
+        for event, listener in listeners.items():
             page.remove_listener(event, listener)
 
     def _said(self, message):
