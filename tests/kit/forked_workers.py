@@ -50,13 +50,12 @@ def stand_by() -> tuple[str, dict[str, str]] | None:
     os._exit(0)
 
 
-def work() -> int:
-    """Be the worker that execnet describes on standard input, and return its exit code."""
+def work() -> None:
+    """Be the worker that execnet describes on standard input."""
     sys.stdin, sys.stdout = (os.fdopen(each, "rw"[each], closefd=False) for each in (0, 1))
     # Where multiprocessing would have a child import this program, there is none, as after -c.
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     exec(eval(sys.stdin.readline()), main.__dict__)  # noqa: S102, S307 - its bootstrap
-    return 0
 
 
 def _let_execnet_ask(forking: socket.socket) -> None:

@@ -370,5 +370,7 @@ if __name__ == "__main__":
     _prepare()
     started = serve(socket.socket(fileno=int(sys.argv[1])))
     if started is not None:
-        is_worker = become(*started)
-        _end(forked_workers.work() if is_worker else _run(started[0].command[0]))
+        if become(*started):
+            forked_workers.work()
+            _end(0)
+        _end(_run(started[0].command[0]))

@@ -28,7 +28,7 @@ from sqlalchemy.pool import NullPool
 from pgsandbox import guard
 from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError, SchemaNotBuilt
 from pgsandbox.schema import missing_ini
-from pgsandbox.schema.creating import create_all
+from pgsandbox.schema.creating import create_all, sqlstate_of
 from pgsandbox.schema.logs import logging_kept
 from pgsandbox.schema.rendering import rendered
 
@@ -345,21 +345,13 @@ def _remedy_for(error: Exception) -> str | None:
 
 def _lacks(error: Exception) -> bool:
     """Whether the project's own CREATE EXTENSION named one that the server does not have."""
-    state = _state(error)
     statement = str(getattr(error, "statement", None) or "").upper().split()
     # PostgreSQL 14 does not find a file, later versions say what that means.
-    return state in {"0A000", "58P01"} and statement[:2] == ["CREATE", "EXTENSION"]
+    return sqlstate_of(error) in {"0A000", "58P01"} and statement[:2] == ["CREATE", "EXTENSION"]
 
 
 def _has_waited(error: Exception) -> bool:
-    return _state(error) == _LOCK_NOT_AVAILABLE
-
-
-def _state(error: Exception) -> str | None:
-    """Return the server's SQLSTATE, by whichever driver it came."""
-    original = getattr(error, "orig", None)
-    state: str | None = getattr(original, "pgcode", None) or getattr(original, "sqlstate", None)
-    return state
+    return sqlstate_of(error) == _LOCK_NOT_AVAILABLE
 
 
 def _facts_of(error: Exception) -> Iterator[Fact]:

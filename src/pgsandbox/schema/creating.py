@@ -54,10 +54,16 @@ def _problems(connection: Connection, metadatas: Sequence[MetaData]) -> list[str
                 with connection.begin_nested():
                     table.create(connection)
             except DBAPIError as error:
-                code = getattr(error.orig, "pgcode", None) or getattr(error.orig, "sqlstate", None)
-                if code != _UNDEFINED_TABLE:
+                if sqlstate_of(error) != _UNDEFINED_TABLE:
                     found[str(error.orig).strip().splitlines()[0]] = None
             except SQLAlchemyError as error:
                 found[str(error).splitlines()[0]] = None
     connection.rollback()
     return list(found)
+
+
+def sqlstate_of(error: Exception) -> str | None:
+    """Return what the server calls *error*, by whichever driver it came; None if it is not its."""
+    original = getattr(error, "orig", None)
+    state: str | None = getattr(original, "pgcode", None) or getattr(original, "sqlstate", None)
+    return state

@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from tests.kit.measured import FILE
+from tests.kit.measured import FILE, choose
 
 
 @pytest.mark.parametrize("what", ["runs", "whole"])
@@ -23,3 +23,24 @@ def test_each_entry_names_a_test(what: str) -> None:
             missing.append(entry)
 
     assert missing == []
+
+
+def test_what_takes_branches_of_its_own_is_chosen() -> None:
+    """The most first, runs before whole tests, and nothing for what others have taken."""
+
+    def branches(*lines: int) -> set[tuple[int, int, int]]:
+        return {(1, line, line + 1) for line in lines}
+
+    found = {
+        "": branches(*range(100)),
+        "runs tests/kit/one.py::test_few": branches(99, 100, 101),
+        "runs tests/kit/one.py::test_many": branches(*range(90, 110)),
+        "runs tests/kit/one.py::test_other": branches(1, 300, 301),
+        "whole tests/kit/two.py::run": branches(*range(110, 130)),
+        "whole tests/kit/two.py::test_nearly_nothing": branches(1, 200),
+    }
+
+    assert choose(found) == {
+        "runs": ["one.py::test_many", "one.py::test_other"],
+        "whole": ["two.py::run"],
+    }
