@@ -43,7 +43,7 @@ import coverage
 from _pytest.config import default_plugins
 
 from tests.kit import fork_requests, forked_workers
-from tests.kit.measured import MEASURED
+from tests.kit.measured import MEASURED, keep_time
 
 FRESH = "KIT_TESTS_FRESH"
 
@@ -247,7 +247,8 @@ def serve(asked: socket.socket) -> tuple[Program, list[int]] | None:
         if "program" in request:
             fork_requests.answer(asked, pid)
             _end_with(asked, pid)
-            _, status = os.waitpid(pid, 0)
+            _, status, used = os.wait4(pid, 0)
+            keep_time(request["program"]["measured"], used.ru_utime + used.ru_stime)
             with contextlib.suppress(BrokenPipeError):
                 fork_requests.answer(asked, os.waitstatus_to_exitcode(status))
     return None

@@ -1,7 +1,8 @@
 """Which tests' runs of projects coverage looks at; `measured.toml` says why not all.
 
-With ``KIT_TESTS_MEASURE_ALL`` set, it looks at all, and keeps apart what it saw for which test.
-Then ``python -m tests.kit.measured`` chooses anew from what ``coverage combine`` has left.
+With ``KIT_TESTS_MEASURE_ALL`` set, it looks at all, and keeps apart what it saw for which test, and
+for how long. Then ``python -m tests.kit.measured`` chooses anew from what ``coverage combine`` has
+left.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ ALL = "KIT_TESTS_MEASURE_ALL"
 MEASURED = "COVERAGE_PROCESS_CONFIG"
 """Where coverage.py's patch for subprocesses tells them what to measure."""
 _TESTS = "tests/kit/"
+_TIMES = Path(__file__).parents[2] / ".coverage-times"
 
 
 @functools.cache
@@ -36,15 +38,14 @@ def for_runs(test: str, configuration: str) -> str | None:
     """
     if ALL in os.environ:
         return _apart(configuration, f"runs {test}")
-    is_chosen = test.startswith(_chosen("runs") + _chosen("whole"))
-    return configuration if is_chosen else None
+    return configuration if test.startswith(_chosen("runs")) else None
 
 
-def for_all(test: str, configuration: str) -> str | None:
-    """The same for all processes that *test* starts, and those at theirs."""
+def for_started(test: str, configuration: str) -> str | None:
+    """The same for all that *test* and its forks start in another way, and those in their turn."""
     if ALL in os.environ:
-        return _apart(configuration, f"whole {test}")
-    return configuration if test.startswith(_chosen("whole")) else None
+        return _apart(configuration, f"started {test}")
+    return configuration if test.startswith(_chosen("started")) else None
 
 
 def _apart(configuration: str, context: str) -> str:
@@ -52,20 +53,31 @@ def _apart(configuration: str, context: str) -> str:
     return base64.b64encode(json.dumps(settings | {"context": context}).encode()).decode()
 
 
+def keep_time(configuration: str | None, seconds: float) -> None:
+    """Write down what a fork with this *configuration* has used of a processor, to choose by."""
+    if configuration is not None and ALL in os.environ:
+        context = json.loads(base64.b64decode(configuration))["context"]
+        with _TIMES.open("a", encoding="utf-8") as times:
+            times.write(f"{seconds:.3f} {context}\n")
+
+
 # ------------------------------------------------------------------------------ the list itself
 
-_LEAST = {"runs": 2, "whole": 10}
-"""How many branches that nothing else has taken are worth the time of one more test."""
+_LEAST = {"runs": 5, "started": 10}
+"""How many branches that nothing else has taken are worth a second of a processor's time."""
+_START = 0.5
+"""What it takes to look at a process that is no fork, in seconds; nobody measures what it does."""
 _HEAD = """\
-# Which tests' runs of projects coverage looks at. To look at all would take a fourth of the suite's
-# time, and find the same lines again. These were chosen by `python -m tests.kit.measured` after
-# `KIT_TESTS_MEASURE_ALL=1 nox -s coverage`, as long as one more took a few branches that no other
-# did. An entry names a test, or a wider fixture by its place and name, or more by the beginning of
-# these, below tests/kit. Where the report misses lines that a run of a project runs, choose anew.
+# What coverage looks at beside the tests' own processes. To look at all that they start would take
+# a fourth of the suite's time, and find the same lines again. These were chosen by
+# `python -m tests.kit.measured` after `KIT_TESTS_MEASURE_ALL=1 nox -s coverage`, those first that
+# take the most branches in the least time. An entry names a test, or a wider fixture by its place
+# and name, or more by the beginning of these, below tests/kit. Where the report misses lines that a
+# run of a project runs, choose anew.
 """
 _MEANING = {
     "runs": "The pytest or pgsandbox that a test runs as a fork.",
-    "whole": "These, and what they start in their turn: endpoints, workers, commands.",
+    "started": "What a test, or such a fork, starts in another way: endpoints, workers, commands.",
 }
 
 _Branches = set[tuple[int, int, int]]
@@ -82,19 +94,30 @@ def _branches(data: Path) -> Mapping[str, _Branches]:
     return found
 
 
-def choose(found: Mapping[str, _Branches]) -> dict[str, list[str]]:
-    """The tests whose runs take the most of what none that was chosen before them has taken."""
+def _times() -> dict[str, float]:
+    """How many seconds each context has taken, where that is known."""
+    seconds: dict[str, float] = defaultdict(float)
+    for line in _TIMES.read_text("utf-8").splitlines():
+        took, _, context = line.partition(" ")
+        seconds[context] += float(took)
+    return seconds
+
+
+def choose(found: Mapping[str, _Branches], seconds: Mapping[str, float]) -> dict[str, list[str]]:
+    """The tests that take the most branches a second which none chosen before has taken."""
     taken = set(found[""])
     chosen = {}
     for what, least in _LEAST.items():
         left = {name: each for name, each in found.items() if name.startswith(f"{what} ")}
         chosen[what] = names = list[str]()
         while left:
-            best = max(left, key=lambda name: len(left[name] - taken))
-            more = left.pop(best) - taken
-            if len(more) < least:
+            worth, best = max(
+                (len(branches - taken) / seconds.get(name, _START), name)
+                for name, branches in left.items()
+            )
+            if worth < least:
                 break
-            taken |= more
+            taken |= left.pop(best)
             names.append(best.removeprefix(f"{what} ").removeprefix(_TESTS))
         print(f"{what}: {len(names)}")
     missing = len(set().union(*found.values()) - taken)
@@ -111,4 +134,5 @@ def _write(chosen: Mapping[str, list[str]]) -> None:
 
 
 if __name__ == "__main__":
-    _write(choose(_branches(Path(".coverage"))))
+    _write(choose(_branches(Path(".coverage")), _times()))
+    _TIMES.unlink()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -50,14 +52,50 @@ class Quiet(SimpleHTTPRequestHandler):
         """Leave the terminal to pytest."""
 
 
-@pytest.fixture(scope="session")
-def address(built):
+class WithoutSearch(Quiet):
+    """Serves pages that find nothing: each reads the search's index anew, as long as itself.
+
+    Playwright could answer for the server, and would keep nothing in the browser's cache then.
+    """
+
+    def do_GET(self):
+        """Answer, for the index, that there is nothing."""
+        if not self.path.endswith("/search_index.json"):
+            super().do_GET()
+            return
+        body = json.dumps(NOTHING_FOUND).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+NOTHING_FOUND = {"config": {"lang": ["en"], "separator": " ", "fields": {}}, "docs": []}
+
+
+@contextmanager
+def served(built, kind):
     """The URL of the site, on a port of this machine that nobody else sees."""
-    handler = functools.partial(Quiet, directory=built)
+    handler = functools.partial(kind, directory=built)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def address(built):
+    """Where the site is, without its search."""
+    with served(built, WithoutSearch) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def whole_address(built):
+    """Where the site is with its search."""
+    with served(built, Quiet) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -80,31 +118,19 @@ WINDOW = {"width": 1280, "height": 900}
 @pytest.fixture(scope="session")
 def reader(browser, address):
     """One window for all pages, so that what they share is loaded once."""
-    context = without_search(browser, base_url=address, viewport=WINDOW)
+    context = browser.new_context(base_url=address, viewport=WINDOW)
     yield context.new_page()
     context.close()
 
 
 @pytest.fixture(scope="session")
-def searcher(browser, address):
+def searcher(browser, whole_address):
     """One window in which the search has its index."""
-    context = browser.new_context(base_url=address, viewport=WINDOW)
+    context = browser.new_context(base_url=whole_address, viewport=WINDOW)
     page = context.new_page()
     page.goto("")
     yield page
     context.close()
-
-
-INDEX = "**/search_index.json"
-"""What every page loads and reads anew, which takes as long as the page."""
-NOTHING_FOUND = {"config": {"lang": ["en"], "separator": " ", "fields": {}}, "docs": []}
-
-
-def without_search(browser, **options):
-    """A context of *browser* whose pages find nothing, and so are loaded sooner."""
-    context = browser.new_context(**options)
-    context.route(INDEX, lambda route: route.fulfill(json=NOTHING_FOUND))
-    return context
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +150,7 @@ def open_page(browser, address):
     contexts = []
 
     def open_page(path, **options):
-        contexts.append(without_search(browser, base_url=address, **options))
+        contexts.append(browser.new_context(base_url=address, **options))
         page = contexts[-1].new_page()
         page.goto(path)
         return page

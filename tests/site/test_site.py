@@ -123,7 +123,7 @@ def test_what_is_copied_is_the_code(open_page):
         ("now() stands still", "testing/isolation/#now-stands-still"),
     ],
 )
-def test_the_search_finds(words, path, searcher, address):
+def test_the_search_finds(words, path, searcher, whole_address):
     """On one of the first five pages, as somebody types it."""
     searcher.eval_on_selector_all(
         RESULT, "former => former.forEach(e => e.classList.add('former'))"
@@ -135,7 +135,7 @@ def test_the_search_finds(words, path, searcher, address):
     hrefs = searcher.eval_on_selector_all(
         ".md-search-result__link", "links => links.map(a => a.href.replace(/[?&]h=[^#]*/, ''))"
     )
-    found = [href.removeprefix(address) for href in hrefs]
+    found = [href.removeprefix(whole_address) for href in hrefs]
 
     pages = list(dict.fromkeys(urldefrag(href).url for href in found))
 

@@ -7,7 +7,7 @@ import pytest
 from tests.kit.measured import FILE, choose
 
 
-@pytest.mark.parametrize("what", ["runs", "whole"])
+@pytest.mark.parametrize("what", ["runs", "started"])
 def test_each_entry_names_a_test(what: str) -> None:
     """A test that was renamed would no longer be measured, and nobody would see why.
 
@@ -25,22 +25,25 @@ def test_each_entry_names_a_test(what: str) -> None:
     assert missing == []
 
 
-def test_what_takes_branches_of_its_own_is_chosen() -> None:
-    """The most first, runs before whole tests, and nothing for what others have taken."""
+def test_what_takes_most_branches_in_the_least_time_is_chosen() -> None:
+    """Runs before what they start, and nothing for the few that would take long to see."""
 
     def branches(*lines: int) -> set[tuple[int, int, int]]:
         return {(1, line, line + 1) for line in lines}
 
     found = {
         "": branches(*range(100)),
-        "runs tests/kit/one.py::test_few": branches(99, 100, 101),
-        "runs tests/kit/one.py::test_many": branches(*range(90, 110)),
-        "runs tests/kit/one.py::test_other": branches(1, 300, 301),
-        "whole tests/kit/two.py::run": branches(*range(110, 130)),
-        "whole tests/kit/two.py::test_nearly_nothing": branches(1, 200),
+        "runs tests/kit/one.py::test_long": branches(*range(90, 130)),
+        "runs tests/kit/one.py::test_many": branches(*range(90, 120)),
+        "runs tests/kit/one.py::test_other": branches(1, 300, 301, 302),
+        "runs tests/kit/one.py::test_same": branches(99, 100, 101),
+        "started tests/kit/two.py::run": branches(*range(120, 130)),
+        "started tests/kit/two.py::test_nearly_nothing": branches(1, 200),
     }
+    seconds = {name: 0.2 for name in found if name.startswith("runs ")}
+    seconds["runs tests/kit/one.py::test_long"] = 8
 
-    assert choose(found) == {
+    assert choose(found, seconds) == {
         "runs": ["one.py::test_many", "one.py::test_other"],
-        "whole": ["two.py::run"],
+        "started": ["two.py::run"],
     }
