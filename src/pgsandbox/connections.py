@@ -18,6 +18,7 @@ cursors. One thread uses a connection at a time.
 
 from __future__ import annotations
 
+import functools
 import select
 import time
 from collections.abc import Mapping
@@ -133,17 +134,40 @@ def let_in(connection: Connection, seconds: float) -> Connection:
     return connection
 
 
-_NEUTRAL = {
-    "PGHOSTADDR": ("hostaddr", ""),
+_OF_ADDRESSES = {"PGHOSTADDR": ("hostaddr", "")}
+_OF_SOCKETS = {
     "PGTARGETSESSIONATTRS": ("target_session_attrs", "any"),
     "PGCHANNELBINDING": ("channel_binding", "prefer"),
     "PGREQUIREAUTH": ("require_auth", ""),
+    "PGGSSENCMODE": ("gssencmode", "disable"),
+    "PGSSLNEGOTIATION": ("sslnegotiation", "postgres"),
+    "PGSSLCERTMODE": ("sslcertmode", "allow"),
+    "PGMINPROTOCOLVERSION": ("min_protocol_version", "3.0"),
 }
 """What libpq takes from the environment and no socket of ours can give, and what to say instead."""
 
 
-def by_a_socket(host: object, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what has to be told to libpq so that *environ* asks nothing of a Unix socket."""
-    if not str(host or "").startswith("/"):
+def despite(environ: Mapping[str, str], host: object) -> dict[str, str]:
+    """Return what to tell libpq so that *environ* does not change how it reaches *host*.
+
+    ``PGHOSTADDR`` and a service's ``hostaddr`` count for more than the host that a call names. A
+    service may set any option (``PGSERVICE``), and what a call says itself counts for more.
+    """
+    if not host:
         return {}
-    return dict(said for name, said in _NEUTRAL.items() if name in environ)
+    neutral = _OF_ADDRESSES | (_OF_SOCKETS if str(host).startswith("/") else {})
+    return {
+        name: value
+        for variable, (name, value) in neutral.items()
+        if (variable in environ or "PGSERVICE" in environ) and is_option(name)
+    }
+
+
+@functools.cache
+def is_option(name: str) -> bool:
+    """Whether libpq itself, in the version at hand, knows a connection option of that name."""
+    try:
+        extensions.make_dsn(**{name: "1"})
+    except psycopg2.ProgrammingError:
+        return False
+    return True

@@ -98,8 +98,7 @@ def libpq(asked: Mapping[str, Any], to: Destination) -> dict[str, Any]:
     """Return what psycopg2 and psycopg are told, who were *asked* for something else."""
     given = {name: value for name, value in asked.items() if name not in _LEFT_OUT}
     given |= {**to.given(), "dbname": to.database, **dict(to.more)}
-    if to.host is not None and to.host.startswith("/"):
-        given |= connections.by_a_socket(to.host, os.environ)
+    given = connections.despite(os.environ, to.host) | given
     if to.token is not None:
         options = given.get("options") or os.environ.get("PGOPTIONS") or ""
         given["options"] = f"{options} -c {CLIENT}={to.token}".strip()

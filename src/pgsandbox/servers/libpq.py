@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import make_dsn
 from sqlalchemy.engine import URL
 
 from pgsandbox import connections, guard
@@ -52,7 +51,8 @@ def normalised(url: URL) -> URL:
     ssl = query.pop("ssl", None)
     if isinstance(ssl, str):
         query.setdefault("sslmode", _SSL_WORDS.get(ssl.lower(), ssl))
-    return url.set(query={name: value for name, value in query.items() if _is_option(name)})
+    known = {name: value for name, value in query.items() if connections.is_option(name)}
+    return url.set(query=known)
 
 
 def for_driver(url: URL, drivername: str) -> URL:
@@ -77,7 +77,7 @@ def connect(url: URL, *, seconds: float = 5.0) -> Connection:
     It is there after *seconds*, or refused; and none of its calls waits for ever (`connections`).
     """
     asked = arguments(url)
-    asked = connections.by_a_socket(asked.get("host"), os.environ) | asked
+    asked = connections.despite(os.environ, asked.get("host")) | asked
     wanted = connections.ARGUMENTS | asked | {"application_name": APPLICATION_NAME}
     return connections.let_in(psycopg2.connect(**wanted), seconds)
 
@@ -96,12 +96,3 @@ def place(keywords: Mapping[str, Any]) -> str:
         return host
     port = keywords.get("port")
     return guard.masked_place(f"{host}:{guard.DEFAULT_PORT if port in (None, '') else port}")
-
-
-def _is_option(name: str) -> bool:
-    """Whether libpq itself, in the version at hand, knows a connection option of that name."""
-    try:
-        make_dsn(**{name: "1"})
-    except psycopg2.ProgrammingError:
-        return False
-    return True

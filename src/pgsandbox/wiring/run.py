@@ -77,6 +77,7 @@ class Run:
 
         Raises:
             ServerError: there is no usable server; within 10 seconds.
+            ConfigurationError: the environment leads drivers to another one.
             MayNotCreateDatabases: the role lacks CREATEDB.
         """
         if self._server is None:
@@ -210,7 +211,7 @@ class Run:
                 remedy="Another database has the template's name. Start the run again.",
             )
         run_database.template = template
-        self._open(run_database.database, run_database.owned.name)
+        self._open(run_database.database, run_database.owned)
         return template
 
     def stop(self) -> list[PgSandboxError]:
@@ -318,7 +319,7 @@ class Run:
         try:
             if template is None:
                 self._build(builder, owned.name)
-            self._open(database, owned.name)
+            self._open(database, owned)
         except BaseException:
             database.close()
             owned.drop()
@@ -357,14 +358,14 @@ class Run:
                 error.facts += (Fact("server", self.describe_server()),)
                 raise
 
-    def _open(self, database: TestDatabase, name: str) -> None:
-        """Let the endpoint open the database *name*, with the clock that the settings want."""
+    def _open(self, database: TestDatabase, owned: databases.OwnedDatabase) -> None:
+        """Let the endpoint open the database *owned*, with the clock that the settings want."""
         server = self.find_server()
         if self.settings.clock == "moving":
-            with contextlib.closing(server.connect(name)) as connection:
+            with contextlib.closing(server.connect(owned.name)) as connection:
                 make_movable(connection)
         with databases.administration(self._held_server()) as connection:
-            database.open(endpoint_parameters(connection, server.url, name))
+            database.open(endpoint_parameters(connection, server.url, owned))
 
     def _remake(self, run_database: RunDatabase) -> None:
         self._are_children_told = False
@@ -373,7 +374,7 @@ class Run:
         else:
             run_database.owned.recreate()
             self._build(run_database.builder, run_database.owned.name)
-        self._open(run_database.database, run_database.owned.name)
+        self._open(run_database.database, run_database.owned)
 
     def _redirect(self) -> None:
         if not self.settings.redirect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg2.extensions import connection as Connection
@@ -31,10 +32,12 @@ class RunDatabase:
         return f"{self.owned.name} ({why})" if why else self.owned.name
 
 
-def endpoint_parameters(connection: Connection, url: URL, database: str) -> dict[str, str]:
-    """Return how the endpoint connects to *database*: as *connection* has come from *url*.
+def endpoint_parameters(
+    connection: Connection, url: URL, owned: databases.OwnedDatabase
+) -> dict[str, str]:
+    """Return how the endpoint connects to *owned*, and proves it: as *connection* came from *url*.
 
-    A password may come from a file or a variable that only libpq reads.
+    A password, or the address of a host, may come from a file or a variable that only libpq reads.
     """
     info = connection.info
     found = {
@@ -42,11 +45,23 @@ def endpoint_parameters(connection: Connection, url: URL, database: str) -> dict
         "port": str(info.port),
         "user": info.user,
         "password": info.password or "",
-        "database": database,
+        "database": owned.name,
+        "oid": str(owned.mark.oid),
+        "system": owned.mark.server,
     }
+    if address := _address(info.dsn_parameters, info.host):
+        found["hostaddr"] = address
     if not info.ssl_in_use:
         return found
     query = {name: str(value) for name, value in url.query.items()}
     tls = ("sslrootcert", "sslcert", "sslkey")
     found["sslmode"] = query.get("sslmode", "prefer")
     return found | {name: query[name] for name in tls if name in query}
+
+
+def _address(told: Mapping[str, str], host: str) -> str:
+    """Return the address at which libpq has found *host*, if it was told one."""
+    addresses = told.get("hostaddr", "").split(",")
+    hosts = told.get("host", "").split(",")
+    is_one_of_several = len(addresses) == len(hosts) and host in hosts
+    return addresses[hosts.index(host) if is_one_of_several else 0]

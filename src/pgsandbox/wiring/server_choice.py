@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from sqlalchemy.engine import URL
 
-from pgsandbox import databases, servers
+from pgsandbox import databases, guard, servers
 from pgsandbox.config import Settings
 from pgsandbox.errors import BinariesNotFound, ConfigurationError, Fact
+from pgsandbox.sandbox.driver_hooks import target_of_url
 from pgsandbox.wiring.resolving import url_of
 
 Start = Callable[..., servers.Server | None]
@@ -28,10 +30,16 @@ def choose_server(settings: Settings, application_url: Callable[[], URL | None])
 
     Raises:
         ServerError: there is no usable one; within 10 seconds.
-        ConfigurationError: nothing names the server that the settings insist on.
+        ConfigurationError: nothing names the server that the settings insist on, or the
+            environment leads drivers to another one.
     """
+    if "PGSERVICE" in os.environ:
+        raise _led_astray("PGSERVICE")
     server = _choose(settings, application_url, servers.embedded)
     assert server is not None  # `embedded` returns one or raises
+    if "PGHOSTADDR" in target_of_url(server.url).unknown:
+        server.release()
+        raise _led_astray("PGHOSTADDR")
     return server
 
 
@@ -90,3 +98,12 @@ def _own_or_started(url: URL, source: str, start: Start) -> servers.Server | Non
         return start(reason=why)
     except BinariesNotFound:
         raise refusal from None
+
+
+def _led_astray(name: str) -> ConfigurationError:
+    """Every connection of a test would be refused, and a process that it starts would follow."""
+    return ConfigurationError(
+        f"{name} is set, and may lead PostgreSQL's drivers to another server than a URL names.",
+        facts=[Fact(name, guard.masked(os.environ[name]), "environment")],
+        remedy=f"Run the tests without it: env -u {name} pytest.",
+    )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pgsandbox.errors import DatabaseError
 from pgsandbox.sandbox.endpoint import authentication, messages
 from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
 
@@ -101,6 +102,7 @@ class ServerConnection:
         self._socket.setblocking(False)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
+        self._prove()
 
     # -- starting -----------------------------------------------------------------------------
 
@@ -131,7 +133,8 @@ class ServerConnection:
                 return self._socket
 
     def _opened(self) -> socket.socket:
-        host, port = self.parameters["host"], int(self.parameters["port"])
+        host = self.parameters.get("hostaddr") or self.parameters["host"]
+        port = int(self.parameters["port"])
         if host.startswith("/"):
             raw = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             raw.settimeout(CONNECT_TIMEOUT)
@@ -141,6 +144,27 @@ class ServerConnection:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return raw
+
+    def _prove(self) -> None:
+        """Raise DatabaseError unless this is the database of the run, by oid and by server.
+
+        Fresh servers count oids from the same number, so another may have one of that name and oid.
+        """
+        oid, system = self.parameters.get("oid"), self.parameters.get("system")
+        if oid is None:
+            return
+        found = "SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()"
+        if system:
+            found += " UNION ALL SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
+        told = [oid, system] if system else [oid]
+        if [value for (value,) in self.rows(found)] == told:
+            return
+        self.close()
+        raise DatabaseError(
+            f'The test database "{self.parameters["database"]}" is not the one that pgsandbox has '
+            "made.",
+            remedy="Its address has led to another server than before. Give an address of one.",
+        )
 
     def _next(self) -> tuple[bytes, bytes]:
         while (found := messages.take(self._buffer)) is None:

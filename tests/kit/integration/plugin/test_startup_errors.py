@@ -304,18 +304,7 @@ def test_a_conftest_that_connects(make_project: MakeProject) -> None:
     assert SECRET not in outcome.text
 
 
-@pytest.mark.parametrize(
-    "environ",
-    [
-        {"PGTARGETSESSIONATTRS": "read-only"},
-        {"PGCHANNELBINDING": "require"},
-        {"PGREQUIREAUTH": "scram-sha-256"},
-    ],
-    ids=lambda environ: next(iter(environ)),
-)
-def test_what_libpq_is_told_of_another_server(
-    make_project: MakeProject, environ: dict[str, str]
-) -> None:
+def test_what_libpq_is_told_of_another_server(make_project: MakeProject) -> None:
     """A shell's variables ask of the embedded server what its socket can't give: it hung."""
     test = """
         import psycopg2
@@ -326,8 +315,32 @@ def test_what_libpq_is_told_of_another_server(
             psycopg2.connect(pg.url.replace("+psycopg2", "")).close()
     """
     project = make_project({"tests/integration/test_it.py": test})
+    asked = {
+        "PGTARGETSESSIONATTRS": "read-only",
+        "PGCHANNELBINDING": "require",
+        "PGREQUIREAUTH": "scram-sha-256",
+        "PGGSSENCMODE": "require",
+        "PGSSLNEGOTIATION": "direct",
+        "PGSSLCERTMODE": "require",
+    }
 
-    assert project.run(seconds=40, **environ).counts == {"passed": 1}
+    assert project.run(seconds=40, **asked).counts == {"passed": 1}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{"PGHOSTADDR": "127.0.0.77"}, {"PGSERVICE": "shop", "PGSERVICEFILE": "services"}],
+    ids=["PGHOSTADDR", "PGSERVICE"],
+)
+def test_what_leads_to_another_server(make_project: MakeProject, environ: dict[str, str]) -> None:
+    """Both count for more than the host of any URL, in processes that a test starts, too."""
+    services = "[shop]\nhostaddr=127.0.0.77\nuser=shop\npassword=worth-nothing\n"
+    outcome = make_project({**_TEST, "services": services}).run(**environ)
+    name = next(iter(environ))
+
+    assert _is_one_message(outcome)
+    assert f"ConfigurationError: {name} is set, and may lead" in outcome.text
+    assert f"Run the tests without it: env -u {name} pytest." in outcome.text
 
 
 def test_variables_that_a_plugin_sets_are_read(make_project: MakeProject) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -49,6 +50,21 @@ def role(external: External) -> Iterator[str]:
     external.execute(f"CREATE ROLE plain LOGIN PASSWORD '{PASSWORD}'")
     yield "plain"
     external.execute("DROP ROLE plain")
+
+
+@pytest.mark.parametrize("name", ["PGHOSTADDR", "PGSERVICE"])
+def test_the_host_of_the_url_counts(
+    external: External, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """For libpq the address of a variable, or of a service, counts for more than any host."""
+    services = tmp_path / "services"
+    services.write_text("[production]\nhostaddr=127.0.0.77\nport=1\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    monkeypatch.setenv(name, "production" if name == "PGSERVICE" else "127.0.0.77")
+    server = _use(external.url)
+    with closing(server.connect()) as connection:
+        assert connection.info.host == external.url.host
+        assert connection.info.dsn_parameters["hostaddr"] == ""
 
 
 def test_the_server_is_used_through_a_maintenance_database(external: External) -> None:

@@ -16,7 +16,7 @@ PLACE = {"host": "/run/here", "port": 5432, "user": "tester"}
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is set outside."""
-    for name in ("PGOPTIONS", "PGHOSTADDR"):
+    for name in ("PGOPTIONS", "PGHOSTADDR", "PGSERVICE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -64,6 +64,8 @@ def test_the_environment_has_its_say(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert given["options"] == f"-c work_mem=6MB -c {CLIENT}=t0"
     assert given["hostaddr"] == ""
+    assert libpq({}, Destination("db", 1, "u", "clone"))["hostaddr"] == ""
+    assert "hostaddr" not in libpq({}, Destination(None, None, None, "clone"))
     assert libpq({"options": "-c a.b=c"}, TO)["options"] == f"-c a.b=c -c {CLIENT}=t0"
 
 
