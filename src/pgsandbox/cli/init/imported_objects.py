@@ -94,6 +94,8 @@ def _missing(error: BaseException) -> list[str]:
         name = str(error.args[0])
         if re.fullmatch(_NAME, name):
             return [name]
+    if "DJANGO_SETTINGS_MODULE" in str(error):  # beside it stands a setting, which is no variable
+        return []
     said = re.search(rf"\b({_NAME})\b", str(error))
     if said and re.search(r"missing|not set|must be set|required|variable", str(error)):
         return [said[1]]

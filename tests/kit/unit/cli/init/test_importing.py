@@ -95,8 +95,12 @@ def test_nothing_is_connected_to(written, text, said):
         ("raise RuntimeError('Set the SHOP_KEY environment variable')\n", ["SHOP_KEY"]),
         ("raise KeyError(\"Config 'SHOP_SALT' is missing\")\n", ["SHOP_SALT"]),
         ("{}['name']\n", []),
+        (
+            "raise OSError('Setting APPS: the variable DJANGO_SETTINGS_MODULE is not set')\n",
+            [],
+        ),
     ],
-    ids=["environ", "message", "config", "another key"],
+    ids=["environ", "message", "config", "another key", "Django's"],
 )
 def test_missing_variables_are_named(written, text, missing):
     """Those that the import would have needed."""
