@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+import itertools
 import re
 import sys
 import threading
@@ -42,6 +43,17 @@ _MOST_CODES = 50_000
 now = functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
 """The clock of ``time.monotonic``, which code under test may have stopped."""
 _MOST_STATEMENTS = 100_000
+_numbers = itertools.count()
+
+
+class _RunningThread(threading.local):
+    """The thread that looks at it. What `get_ident` says is given to the next one when it ends."""
+
+    def __init__(self) -> None:
+        self.number = next(_numbers)
+
+
+_running = _RunningThread()
 
 
 # What a frame belongs to. Plain numbers, since every statement compares some dozens of them.
@@ -56,6 +68,7 @@ class Place(NamedTuple):
     token: str
     """Whose connection it was."""
     thread: int
+    """The number of the thread, which no other one of the process gets."""
     file: str
     line: int
     is_test: bool
@@ -300,7 +313,7 @@ class StatementPlaces:
         if template is not None:  # what runs is Python that Jinja has made of it
             line = template.get_corresponding_lineno(line)
         file = frame.f_code.co_filename
-        thread = threading.get_ident()
+        thread = _running.number
         return Place(now(), token, thread, file, line, is_test, is_entered, is_called, is_arranged)
 
     def _kind_of(self, frame: Any) -> int:

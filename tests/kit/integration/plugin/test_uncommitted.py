@@ -118,6 +118,13 @@ _APPLICATION = """
     def job():
         jobs.append(Session(engine))
         add("tea", jobs[-1])
+
+    def in_steps():
+        session = Session(engine)
+        for step in [lambda: add("tea", session), lambda: item("tea"), session.commit]:
+            thread = threading.Thread(target=step)
+            thread.start()
+            thread.join()
 """
 
 _CONFTEST = """
@@ -246,6 +253,9 @@ _TESTS = """
         db_session.add(Item(name="milk"))
         db_session.commit()
         assert client.post("/asks_a_service?name=milk").text == "milk"
+
+    def test_quiet_where_threads_of_their_own_write_and_read():
+        application.in_steps()
 
     def test_quiet_where_nothing_is_found(client):
         assert client.post("/asks_a_service?name=milk").text == "none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -71,6 +72,26 @@ def test_a_statement_is_of_the_line_that_spoke_last(places: StatementPlaces) -> 
     assert last.line == first.line + 3
     assert first.is_test
     assert places.of("three", between) is None
+
+
+def test_no_thread_is_taken_for_one_that_has_ended(places: StatementPlaces) -> None:
+    """The system gives the number of a thread that has ended to the next one."""
+
+    def write(token: str) -> None:
+        places.note(token, "INSERT INTO t", None)
+
+    for token in ("one", "two"):
+        thread = threading.Thread(target=write, args=[token])
+        thread.start()
+        thread.join()
+    write("three")
+    write("four")
+    found = [places.of(token, time.monotonic()) for token in ("one", "two", "three", "four")]
+    threads = [each.thread for each in found if each is not None]
+
+    assert len(threads) == 4
+    assert threads[0] != threads[1]
+    assert threads[2] == threads[3]
 
 
 def test_reads_that_nobody_will_ask_for(places: StatementPlaces) -> None:
