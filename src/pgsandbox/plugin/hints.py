@@ -32,6 +32,10 @@ _LOCKS = re.compile(
     r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|SHARE|KEY\s+SHARE)\b|\A\s*LOCK\b", re.IGNORECASE
 )
 _SNAPSHOTS = re.compile(r"\bISOLATION\s+LEVEL\s+(SERIALIZABLE|REPEATABLE\s+READ)\b", re.IGNORECASE)
+_ASSERTION = re.compile(r"^assert .*", re.MULTILINE)
+_EXPECTS_NOTHING = re.compile(
+    r"(?:==|\bis) (?:None\b|\[\]|\(\)|\{\}|set\(\))|\bnot (?:in )?[\[({<\d'\"]"
+)
 _CLONE = '@pytest.mark.pgsandbox(isolation="clone")'
 
 
@@ -51,7 +55,9 @@ def of(
         yield from _nothing_is_older(failure, transactions)
     if not restarts_sequences:
         yield from _id_is_not_one(failure, story, frame)
-    yield from _nothing_committed_it(failure, transactions, places)
+    seen_too_early = [*_nobody_else_sees_it(failure, story)]
+    # What was read was there then, whatever became of it since.
+    yield from seen_too_early or _nothing_committed_it(failure, transactions, places)
     yield from _lock_is_not_waited_for(failure, transactions)
     yield from _no_snapshot(failure, story)
 
@@ -121,6 +127,23 @@ def _nothing_committed_it(
         return
 
 
+def _nobody_else_sees_it(failure: BaseException, story: Mapping[str, Any]) -> Iterator[str]:
+    if not isinstance(failure, AssertionError):
+        return
+    words = _words(failure)
+    asserted = _ASSERTION.search(words)
+    line = asserted[0] if asserted else words.partition("\n")[0]
+    for each in story["reads"]:
+        is_empty = "0" in each["unseen"] and _EXPECTS_NOTHING.search(line) is not None
+        if is_empty or (_names(line, each["seen"]) and _names(line, each["unseen"])):
+            reader, writer = _short(each["reader"]), _short(each["writer"])
+            yield (
+                f'{reader} read rows of "{each["table"]}" that {writer} had not committed, which '
+                f"real connections do not see. Give the test real ones: {_CLONE}."
+            )
+            return
+
+
 def _lock_is_not_waited_for(
     failure: BaseException, transactions: Sequence[Transaction]
 ) -> Iterator[str]:
@@ -148,6 +171,17 @@ def _no_snapshot(failure: BaseException, story: Mapping[str, Any]) -> Iterator[s
 
 def _is_about_isolation(failure: BaseException) -> bool:
     return _did_not_raise(failure) or isinstance(failure, AssertionError)
+
+
+def _names(line: str, values: Sequence[str]) -> bool:
+    """Whether *line* has one of *values*, as a word or a number of its own."""
+    return any(re.search(rf"(?<!\w){re.escape(each)}(?!\w)", line) for each in values if each)
+
+
+def _short(label: str) -> str:
+    """Return the number of a connection, by which its transactions are headed."""
+    found = re.search(r"\((connection \d+)\)\Z", label)
+    return found[1] if found else label
 
 
 # ------------------------------------------------------------------------ reading a failure

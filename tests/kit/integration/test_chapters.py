@@ -39,6 +39,7 @@ RED = {
     "missing-greenlet": "test_the_customer_of_an_order",
     "missing-relation": "test_the_shelves_are_empty",
     "serializable": "test_one_of_two_gives_way",
+    "dirty-read": "test_nobody_sees_an_order_before_its_commit",
 }
 """What is recorded of each failing test of the project ``red``."""
 

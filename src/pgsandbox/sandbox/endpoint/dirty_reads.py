@@ -32,6 +32,9 @@ Ask = Callable[[str], Rows]
 _MOST_QUESTIONS = 40
 """Statements of one test that are asked again."""
 _MOST_ROWS = 1000
+_MOST_VALUES = 20
+_LONG = 200
+"""Characters of a value that nobody looks for in a failure."""
 _WORD = re.compile(r"\w+")
 _BEGINS = re.compile(r"\s*(?P<with>WITH\s+(?:RECURSIVE\s+)?)?\(?\s*(?:SELECT\b)?", re.IGNORECASE)
 _SEEN = "pgsandbox_seen"
@@ -49,6 +52,10 @@ class DirtyRead:
     """The number of the writer's transaction."""
     writes: tuple[Executed, ...]
     table: str
+    seen: tuple[str, ...]
+    """What its answer had because of these rows: values, and the number of rows."""
+    unseen: tuple[str, ...]
+    """What it would have had without them."""
 
 
 class DirtyReads:
@@ -84,9 +91,10 @@ class DirtyReads:
                 key = (session, writer, len(writer.ends), table.name)
                 if table.is_visible and table.name.lower() in words and key not in self._done:
                     self._questions += 1
-                    if self._is_seen(statement, table, ask):
+                    answers = self._answers(statement, table, ask)
+                    if answers is not None:
                         self._done.add(key)
-                        self._remember(read, writer, table)
+                        self._remember(read, writer, table, *answers)
 
     def _written_by(self, writer: ClientSession) -> list[Table]:
         transaction = self._transaction
@@ -102,29 +110,47 @@ class DirtyReads:
             known = self._known[writer] = (state, found)
         return known[1]
 
-    def _is_seen(self, statement: Statement, table: Table, ask: Ask) -> bool:
+    def _answers(self, statement: Statement, table: Table, ask: Ask) -> tuple[Rows, Rows] | None:
+        """Return the answer and the one without the rows of *table*; None if both are the same."""
         server = self._transaction.server
         server.queue(f"SAVEPOINT {_SEEN}")
         try:
             # Both in the same words, so that they are planned alike.
             never = _FIRST_ID.sub(_BEYOND_ALL_IDS, table.condition)
-            shown = sorted(map(str, ask(_without(statement.text, table, never))))
-            hidden = sorted(map(str, ask(_without(statement.text, table, table.condition))))
-            if shown == hidden:
-                return False
+            shown = ask(_without(statement.text, table, never))
+            hidden = ask(_without(statement.text, table, table.condition))
+            if _in_order(shown) == _in_order(hidden):
+                return None
             # A statement that is answered differently each time says nothing.
-            return sorted(map(str, ask(statement.text))) == shown
+            is_certain = _in_order(ask(statement.text)) == _in_order(shown)
+            return (shown, hidden) if is_certain else None
         except ServerError:
-            return False
+            return None
         finally:
             server.queue(f"ROLLBACK TO SAVEPOINT {_SEEN}; RELEASE SAVEPOINT {_SEEN}")
 
-    def _remember(self, read: Executed, writer: ClientSession, table: Table) -> None:
+    def _remember(
+        self, read: Executed, writer: ClientSession, table: Table, shown: Rows, hidden: Rows
+    ) -> None:
         number = len(writer.ends)
         sent = self._transaction.ledger.sent_in(writer, number)
         writes = [each for each in sent if ledger.writes_rows(each)]
         named = [each for each in writes if table.name.lower() in each.text.lower()]
-        self.found.append(DirtyRead(read, writer, number, tuple(named or writes), table.name))
+        seen, unseen = _only_in(shown, hidden), _only_in(hidden, shown)
+        writes = named or writes
+        self.found.append(DirtyRead(read, writer, number, tuple(writes), table.name, seen, unseen))
+
+
+def _in_order(rows: Rows) -> list[str]:
+    return sorted(map(str, rows))
+
+
+def _only_in(rows: Rows, others: Rows) -> tuple[str, ...]:
+    """Return the values that *rows* have and *others* have not, and their number if it differs."""
+    known = {each for row in others for each in row}
+    values = {each for row in rows for each in row if each is not None and len(each) < _LONG}
+    found = sorted(values - known)[:_MOST_VALUES]
+    return (*found, str(len(rows))) if len(rows) != len(others) else tuple(found)
 
 
 def _is_small(read: Executed) -> bool:

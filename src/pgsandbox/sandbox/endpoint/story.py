@@ -88,7 +88,7 @@ def committed(transaction: TestTransaction | None) -> list[str]:
 
 
 def told(database: TestDatabaseSession, *, may_ask: bool) -> dict[str, Any] | None:
-    """Return the latest statements of the running test, and what the server refused.
+    """Return the latest statements of the running test, what was refused, and dirty reads.
 
     Unless it *may_ask* the server, which works for somebody, it tells what is known here.
     """
@@ -111,6 +111,16 @@ def told(database: TestDatabaseSession, *, may_ask: bool) -> dict[str, Any] | No
                 "error": messages.fields_of(each.error) if each.error else None,
             }
             for each in latest
+        ],
+        "reads": [
+            {
+                "reader": each.read.connection,
+                "writer": each.writer.label,
+                "table": each.table,
+                "seen": each.seen,
+                "unseen": each.unseen,
+            }
+            for each in transaction.dirty_reads.found
         ],
         "definitions": _definitions(transaction, refused[-_SHOWN:]) if may_ask else {},
         **(_surroundings(transaction) if may_ask else _NOTHING),

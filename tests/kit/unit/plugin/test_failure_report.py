@@ -33,6 +33,7 @@ def _refused(columns: list[str], row: str) -> dict[str, Any]:
         "now": None,
         "sequences": {},
         "statements": [statement],
+        "reads": [],
         "definitions": {"public.users.": about},
         "left_out": 0,
     }

@@ -29,7 +29,7 @@ def _statement(text: str, connection: str = "one", **more: Any) -> dict[str, Any
 
 
 def _story(*statements: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"now": None, "sequences": {}, "statements": statements, **more}
+    return {"now": None, "sequences": {}, "statements": statements, "reads": [], **more}
 
 
 def _hints(
@@ -153,3 +153,58 @@ def test_rows_that_nothing_committed() -> None:
     assert _hints(_plain, _story(_statement("insert", **lost), refused)) == []
     assert _hints(_plain, _story(_statement("insert", is_arranging=True, **lost))) == []
     assert _hints(_plain, _story(_INSERT)) == []
+
+
+def _read(seen: list[str], unseen: list[str]) -> dict[str, Any]:
+    read = {"reader": "an engine (connection 4)", "writer": "an engine (connection 3)"}
+    return {"reads": [{**read, "table": "items", "seen": seen, "unseen": unseen}]}
+
+
+@pytest.mark.parametrize(
+    ("said", "seen", "unseen"),
+    [
+        ("assert 1 == 0", ["1"], ["0"]),
+        ("1 != 0", ["1"], ["0"]),
+        ("assert 2 == 1\n +  where 2 = len([(1,), (2,)])", ["2", "tea", "2"], ["1"]),
+        ("assert [(7, 'tea')] == []", ["7", "tea", "1"], ["0"]),
+        ("[(7, 'tea')]\nassert [(7, 'tea')] == []", ["7", "tea", "1"], ["0"]),
+        ("assert <shop.Item object at 0x7f01> is None", ["7", "tea", "1"], ["0"]),
+        ("assert not [<shop.Item object at 0x7f01>]", ["7", "tea", "1"], ["0"]),
+        ("assert 'tea' not in ['tea']", ["tea", "1"], ["0"]),
+    ],
+)
+def test_a_test_that_expects_what_real_connections_see(
+    said: str, seen: list[str], unseen: list[str]
+) -> None:
+    """The failure has what the read would have said without the uncommitted rows."""
+
+    def fails() -> None:
+        raise AssertionError(said)
+
+    lost = _statement("insert into items", tag="INSERT 0 1", outcome="rolled back")
+    (hint,) = _hints(fails, _story(lost, **_read(seen, unseen)))
+
+    assert hint.startswith('connection 4 read rows of "items" that connection 3 had not committed')
+
+
+@pytest.mark.parametrize(
+    ("said", "seen", "unseen"),
+    [
+        ("assert 1 == 2", ["1"], ["0"]),
+        ("assert 2 == 3\n +  where 3 = len([1, 2, 3])", ["2"], ["1"]),
+        ("assert None == 'tea'", ["7", "tea", "1"], ["0"]),
+        ("assert [] == ['tea']", ["7", "tea", "1"], ["0"]),
+        ("assert <shop.Item object at 0x7f01> is not None", ["7", "tea", "1"], ["0"]),
+        ("assert ['tea'] == ['tea', 'milk']", ["2", "milk", "2"], ["1"]),
+        ("", ["1"], ["0"]),
+    ],
+)
+def test_a_failure_that_has_nothing_to_do_with_a_dirty_read(
+    said: str, seen: list[str], unseen: list[str]
+) -> None:
+    """It would have failed on real connections, too."""
+
+    def fails() -> None:
+        raise AssertionError(said)
+
+    assert _hints(fails, _story(_INSERT, **_read(seen, unseen))) == []

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from shop.models import Order
+from shop.models import Customer, Order
 from shop.orders import buy, cancel, latest
 from shop.stock import Shelf
 from sqlalchemy import create_engine, func, select
@@ -60,3 +60,16 @@ def test_one_of_two_gives_way(db_engine, pg):
 
 
 # --8<-- [end:serializable]
+
+
+# --8<-- [start:dirty-read]
+def test_nobody_sees_an_order_before_its_commit(db_engine):
+    """Elsewhere, that is: here all connections are in one transaction."""
+    with Session(db_engine) as buyer, Session(db_engine) as other:
+        buyer.add(Order(item="tea", customer=Customer(email="ada@example.org")))
+        buyer.flush()
+
+        assert other.scalars(select(Order.item)).all() == []
+
+
+# --8<-- [end:dirty-read]
