@@ -16,6 +16,7 @@ from pgsandbox.sandbox.endpoint.larger_locks import LargerLocks
 from pgsandbox.sandbox.endpoint.modes import mode_to_show, modes_shown
 from pgsandbox.sandbox.endpoint.own_state import rewriting_of
 from pgsandbox.sandbox.endpoint.server import Outcome, nobody
+from pgsandbox.sandbox.endpoint.sessions import Executed
 from pgsandbox.sandbox.endpoint.statements import (
     ANSWERED_HERE,
     PLAIN,
@@ -218,15 +219,45 @@ class Execution:
 
     # -- before and after it is sent ----------------------------------------------------------
 
-    def record(self, statement: Statement) -> None:
-        """Remember *statement* as sent by the client."""
+    def record(self, statement: Statement, *, is_sent: bool | None = None) -> Executed | None:
+        """Remember *statement* as sent by the client, and return what is remembered, if anything.
+
+        It is answered by the server if it *is_sent*, which its kind says unless it is given.
+        """
         backend = self._backend
         if statement.kind is Kind.DEALLOCATE and not backend.database.is_requested:
-            return  # what a driver does after a rollback, which is the test's end, needs no test
-        if backend.is_set_up and statement.text.strip("; \n\t"):  # a driver's ping holds nothing
-            transaction = backend.current()
-            is_sent = statement.kind not in ANSWERED_HERE
-            transaction.ledger.record(backend.session, statement.text, is_sent=is_sent)
+            # What a driver does after a rollback, which is the test's end, needs no test.
+            return None
+        if not backend.is_set_up or not statement.text.strip("; \n\t"):  # a driver's ping
+            return None
+        transaction = backend.current()
+        is_sent = statement.kind not in ANSWERED_HERE if is_sent is None else is_sent
+        return transaction.ledger.record(backend.session, statement.text, is_sent=is_sent)
+
+    def answer(self, statement: Statement, *, is_alone: bool) -> None:
+        """Answer *statement*, which belongs to the session and is not sent.
+
+        Raises:
+            StatementFailed: it is refused.
+        """
+        backend = self._backend
+        sent = self.record(statement)
+        try:
+            answer = backend.statements.answer(statement, is_alone=is_alone)
+        except StatementFailed as failed:
+            if sent is not None:
+                sent.error = failed.body
+            raise
+        self._tell(sent, answer)
+
+    def answer_call(self, statement: Statement, answer: bytes) -> None:
+        """Give *answer* to *statement*, a call whose result is known without the server."""
+        self._tell(self.record(statement, is_sent=False), answer)
+
+    def _tell(self, sent: Executed | None, answer: bytes) -> None:
+        if sent is not None:
+            sent.tag = messages.tag_of(answer)
+        self._backend.client.connection.send(answer)
 
     def masked(self, text: str) -> str:
         """Return *text* such that custom parameters which others have set are unknown to it.

@@ -263,8 +263,7 @@ class ExtendedQueries:
             if statement.kind in CONTROL:
                 backend.control.run(statement, is_alone=False)
             else:
-                backend.execution.record(statement)
-                self._send(backend.statements.answer(statement, is_alone=False))
+                backend.execution.answer(statement, is_alone=False)
             return
         request = messages.message(b"E", portal.name + b"\0" + body[position:])
         if statement.is_set_local or statement.sets_constraints or statement.kind in _NEEDS_BLOCK:
@@ -434,8 +433,8 @@ class ExtendedQueries:
         answer = backend.statements.decide(call, portal.evaluate(backend, call.key_query))
         if answer is None:
             return True
-        backend.execution.record(statement)
-        self._send(answer.notice + answer.row(is_binary=portal.is_binary))
+        row = answer.row(is_binary=portal.is_binary)
+        backend.execution.answer_call(statement, answer.notice + row)
         return False
 
     # -- errors -------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ class StatementFailed(Exception):
     @property
     def body(self) -> bytes:
         """The body of the ErrorResponse, past its kind and its length."""
-        return self.response[5:]
+        return messages.body_of(self.response)
 
 
 class Waiting(Exception):

@@ -79,12 +79,13 @@ class Ledger:
         self.watched: list[tuple[ClientSession, int]] = []
         """Transactions that were open at the end of the test's body, by their numbers."""
 
-    def record(self, session: ClientSession, text: str, *, is_sent: bool = True) -> None:
-        """Remember a statement of the code under test; *is_sent* if the server will answer it."""
+    def record(self, session: ClientSession, text: str, *, is_sent: bool = True) -> Executed:
+        """Return what is remembered of a statement; *is_sent* if the server will answer it."""
         sent = Executed(text, session.label, time.monotonic(), session, len(session.ends))
         self.executed.append(sent)
         if is_sent:
             session.unanswered.append(sent)
+        return sent
 
     def answered(self, session: ClientSession, outcome: Outcome) -> None:
         """Remember what the server said to the statements that *session* has sent."""
@@ -141,6 +142,12 @@ class Ledger:
         session.ends.append(is_commit)
         session.marks.clear()
         self.writers.discard(session)
+
+    def ended_alone(self, session: ClientSession) -> None:
+        """What *session* has sent last was a transaction by itself, if it began none."""
+        last = self.executed[-1] if self.executed else None
+        if last is not None and last.session is session and last.transaction == len(session.ends):
+            session.ends.append(True)
 
 
 def _place_of(session: ClientSession, name: str | None) -> int:

@@ -17,7 +17,7 @@ from pgsandbox.sandbox.endpoint import messages
 from pgsandbox.sandbox.endpoint.connection import Unit
 from pgsandbox.sandbox.endpoint.failures import StatementFailed, aborted
 from pgsandbox.sandbox.endpoint.messages import FAILED, IDLE, IN_TRANSACTION
-from pgsandbox.sandbox.endpoint.server import ServerError
+from pgsandbox.sandbox.endpoint.server import Outcome, ServerError
 from pgsandbox.sandbox.endpoint.statements import Kind, Statement
 
 if TYPE_CHECKING:
@@ -167,6 +167,9 @@ class MessageFlow:
         """Tell the client that a statement failed, and let its transaction have failed."""
         backend, session = self._backend, self._backend.session
         backend.simple.forget()
+        if session.unanswered and backend.transaction is not None:  # it was refused here
+            outcome = Outcome(error=messages.body_of(response))
+            backend.transaction.ledger.answered(session, outcome)
         self._tell_error(response)
         if session.is_explicit:
             session.has_failed = True
@@ -192,6 +195,8 @@ class MessageFlow:
                 self._tell_error(self.response_to(failed))
         elif not session.in_transaction:
             self._backend.notifications.committed()
+            if self._backend.transaction is not None:
+                self._backend.transaction.ledger.ended_alone(session)
 
     def ready(self) -> None:
         """Say that the next query may come."""

@@ -62,6 +62,21 @@ def complete(tag: str) -> bytes:
     return message(b"C", text(tag))
 
 
+def body_of(response: bytes) -> bytes:
+    """Return the body of *response*, which is one message."""
+    return response[5:]
+
+
+def tag_of(answer: bytes) -> bytes:
+    """Return the tag by which *answer*, of several messages, says that its statement is done."""
+    buffer = bytearray(answer)
+    while (found := take(buffer)) is not None:
+        kind, body = found
+        if kind == b"C":
+            return body[:-1]
+    return b""
+
+
 def parameter(name: str, value: str) -> bytes:
     """Return ParameterStatus."""
     return message(b"S", text(name, value))

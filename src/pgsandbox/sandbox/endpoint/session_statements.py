@@ -124,8 +124,7 @@ class SessionStatements:
             with self.calling():
                 backend.execution.run(statement, messages.query(statement.text))
         else:
-            backend.execution.record(statement)
-            backend.client.connection.send(answer.described())
+            backend.execution.answer_call(statement, answer.described())
 
     @contextlib.contextmanager
     def calling(self) -> Iterator[None]:

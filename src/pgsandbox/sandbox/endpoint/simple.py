@@ -115,8 +115,7 @@ class SimpleQueries:
         elif backend.session.has_failed:
             raise aborted()
         elif kind in ANSWERED_HERE:
-            backend.execution.record(statement)
-            backend.client.connection.send(backend.statements.answer(statement, is_alone=is_alone))
+            backend.execution.answer(statement, is_alone=is_alone)
         else:
             self._run_on_server(statement, is_alone=is_alone)
 
