@@ -153,9 +153,15 @@ def not_judged(attempt: Attempt, driver: str, *, is_requested: bool) -> GuardErr
 def of_another_kind(attempt: Attempt, *, is_requested: bool) -> GuardError:
     """Refuse an engine of SQLite, or of another server than PostgreSQL."""
     allowed = f'allow = ["{guard.masked(attempt.url.render_as_string(hide_password=True))}"]'
-    if is_requested:
-        return foreign(attempt)
     in_memory = attempt.url.get_backend_name() == "sqlite" and attempt.url.database is None
+    if is_requested:
+        memory = f"{_IN_MEMORY} " if in_memory else ""
+        return _foreign(
+            attempt,
+            f"To let tests open this database as it is, name it in `allow`: {allowed}. {memory}"
+            "An application that is to work on the test database is given pg.url of the fixture "
+            "`pg`.",
+        )
     more = (
         " In memory it may be opened by tests that do not ask for the database where "
         "`allow-memory-sqlite = true` is set."
@@ -173,6 +179,12 @@ def of_another_kind(attempt: Attempt, *, is_requested: bool) -> GuardError:
             f"opened as it is, name it in `allow`, in [tool.pgsandbox]: {allowed}.{more}"
         ),
     )
+
+
+_IN_MEMORY = (
+    "`allow-memory-sqlite = true` is for tests that do not ask for the database, and does nothing "
+    "in one that does."
+)
 
 
 def of_another_kind_in_schema(attempt: Attempt) -> ForeignDatabase:

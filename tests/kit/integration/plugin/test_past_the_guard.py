@@ -27,8 +27,10 @@ _FACTORY = {
             return Application()
     """,
     "tests/integration/test_item.py": """
+        from sqlalchemy import create_engine
+
         def test_item(db_session):
-            pass
+            create_engine("sqlite://").connect().close()
     """,
 }
 
@@ -312,8 +314,9 @@ def test_a_factory_migrates_no_file(make_project: MakeProject) -> None:
 
 
 def test_a_file_that_is_allowed_is_migrated(make_project: MakeProject) -> None:
-    """The same factory, by the setting that its refusal names."""
-    settings = 'app = "application:create_app"\nallow = ["sqlite:///development.db"]'
+    """The same factory, by the setting that its refusal names; in memory, too."""
+    allowed = '["sqlite:///development.db", "sqlite://"]'
+    settings = f'app = "application:create_app"\nallow = {allowed}'
     project = make_project(_FACTORY, settings)
 
     assert project.run().counts == {"passed": 1}

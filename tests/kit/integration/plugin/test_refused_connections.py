@@ -207,11 +207,13 @@ def test_a_url_that_was_taken_apart_is_told(outcome: Outcome) -> None:
 
 
 def test_sqlite_is_refused_in_a_database_test(outcome: Outcome) -> None:
-    """It is not the database that the test is about."""
+    """It is not the database that the test is about; the message says what lets it open."""
     said = outcome.section("test_sqlite")
 
     assert "ForeignDatabase" in said
-    assert "sqlite" in said
+    assert 'name it in `allow`: allow = ["sqlite://"]' in said
+    assert "`allow-memory-sqlite = true` is for tests that do not ask" in said
+    assert "redirect = true" not in said
 
 
 def test_a_refusal_that_was_caught_is_in_the_report(outcome: Outcome) -> None:
