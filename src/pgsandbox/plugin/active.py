@@ -170,6 +170,7 @@ class ActivePlugin:
         looks = self._verdict.looks_for_uncommitted(choice)
         self.run.test.enter(item.nodeid, looks_for_uncommitted=looks)
         self._verdict.enter(choice)
+        self.engines.show_url()
         self.use_session_of(item)
 
     def use_session_of(self, item: pytest.Item) -> None:

@@ -52,6 +52,7 @@ class Engines:
             if is_arranging:
                 self._run.judge.arrange_with(engine)
             self._made[is_arranging] = engine
+            self.show_url()
         return self._made[is_arranging]
 
     def asynchronous(self, *, is_arranging: bool) -> AsyncEngine:
@@ -82,7 +83,24 @@ class Engines:
                 judge.arrange_with(engine.sync_engine, shares_with=self._beside)
                 judge.arrange_with(self._beside, shares_with=engine.sync_engine)
             self._asynchronous[is_arranging] = engine
+            self.show_url()
         return self._asynchronous[is_arranging]
+
+    def show_url(self) -> None:
+        """Let the engines have the URL by which another process joins the running test.
+
+        They connect by the one that they were made with, and each connection goes where it has to.
+        """
+        if not (self._made or self._asynchronous):
+            return
+        joins = self._run.test_url()
+        synchronous = [each.sync_engine for each in self._asynchronous.values()]
+        for engine in (*self._made.values(), *synchronous):
+            driver = engine.url.drivername
+            if self._run.test.is_in_clone:
+                engine.url = self._run.find_server().url_of(joins.database or "", driver)
+            else:
+                engine.url = joins.set(drivername=driver)
 
     @contextlib.contextmanager
     def async_session(self, shared: ArrangingSession | None) -> Iterator[AsyncSession]:

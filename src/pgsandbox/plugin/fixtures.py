@@ -40,7 +40,8 @@ def _pgsandbox(request: pytest.FixtureRequest, _pgsandbox_run: ActivePlugin) -> 
 def db_engine(_pgsandbox_run: ActivePlugin) -> Engine:
     """An engine on the test database, for code under test that takes an engine.
 
-    It is one engine for all tests; what a test commits through it is gone after the test.
+    It is one engine for all tests; what a test commits through it is gone after the test. Its
+    ``url`` is what ``pg.url`` says, so that another process which is given it joins the test.
     """
     return _pgsandbox_run.engines.synchronous(is_arranging=False)
 

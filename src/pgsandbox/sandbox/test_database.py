@@ -49,7 +49,7 @@ class TestDatabase:
         self.clone: Clone | None = None
         """The running test's own database, if it asked for one: then nothing is sandboxed."""
         self.former: list[guard.Target] = []
-        """The databases of earlier tests: an engine that was made in one stays usable."""
+        """What earlier tests opened, clones and lost endpoints: their engines stay usable."""
         self.endpoint = endpoint
         self.routes = Routes()
         """The connections to it."""
@@ -127,6 +127,7 @@ class TestDatabase:
     def close(self) -> None:
         """End the endpoint."""
         if self.endpoint is not None:
+            self.former += [self.endpoint_target] if self.endpoint_target else []
             self.endpoint.close()
         self.endpoint = None
 

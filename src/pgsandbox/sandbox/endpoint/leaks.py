@@ -80,7 +80,8 @@ class LeakDetector:
         by = " by a child process" if by_a_child else " past SQLAlchemy and the drivers"
         return (
             f"{number} opened on the test database{by}; nobody outside of a sandboxed test sees "
-            f"what it wrote, since it never commits. {CLONE}"
+            "what it wrote, since it never commits. Given pg.url, a process joins the test. Or "
+            'give the test a database of its own: @pytest.mark.pgsandbox(isolation="clone").'
         )
 
     def expect_session(self) -> None:
@@ -232,10 +233,11 @@ def _escaped(facts: list[Fact], test: str, *, by_a_child: bool) -> EscapedFromSa
         f"The test {what} from outside of its transaction, so that a rollback could not undo it. "
         "The database is made anew before the next test.",
         facts=[Fact("test", test), *facts],
-        remedy=f"{who} {CLONE}",
+        remedy=f"{who} {_JOINS} {CLONE}",
     )
 
 
+_JOINS = "By pg.url, or by a variable that `child-env` names, a process joins the test."
 _TABLES = (
     "SELECT c.oid::regclass::text, EXISTS (SELECT FROM pg_locks l WHERE l.pid = {own} "
     "AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND (l.relation = c.oid "

@@ -37,7 +37,7 @@ _FILES = {
         from application import Session, engine
         from factories import ItemFactory
         from models import Item
-        from sqlalchemy import create_engine, func, select, text
+        from sqlalchemy import create_engine, func, make_url, select, text
         from sqlalchemy.orm import Session as BlockingSession
 
         pytestmark = [
@@ -90,7 +90,8 @@ _FILES = {
             await engine.dispose()
 
         @pytest.mark.asyncio
-        async def test_async_engine(async_db_engine, time):
+        async def test_async_engine(async_db_engine, pg, time):
+            assert async_db_engine.url == make_url(pg.url)
             async with async_db_engine.begin() as connection:
                 await connection.execute(text("insert into items (name) values ('tea')"))
             async with async_db_engine.connect() as connection:

@@ -81,6 +81,12 @@ _FILES = {
             db_session.flush()
             assert child("select count(*) from items", SHOP_URL=pg.tcp_url) == "1\\n"
 
+        def test_a_child_by_the_engines_url(db_session, db_engine):
+            db_session.add(Item(name="tea"))
+            db_session.flush()
+            url = db_engine.url.render_as_string(hide_password=False)
+            assert child("select count(*) from items", SHOP_URL=url) == "1\\n"
+
         def test_a_child_that_does_not_commit(db_session):
             command = [sys.executable, "-c", '''
         import os, psycopg2
@@ -110,10 +116,12 @@ _FILES = {
             raise AssertionError
 
         @pytest.mark.pgsandbox(isolation="clone")
-        def test_a_child_counts_in_a_clone(db_session):
+        def test_a_child_counts_in_a_clone(db_session, db_engine, pg):
             db_session.add(Item(name="tea"))
             db_session.commit()
             assert child("select count(*) from items") == "1\\n"
+            assert db_engine.url == make_url(pg.url)
+
     """,
 }
 
@@ -134,6 +142,7 @@ def outcome(make_project: MakeProject) -> Outcome:
         "test_workers_write[fork]",
         "test_workers_write[forkserver]",
         "test_a_child_over_tcp",
+        "test_a_child_by_the_engines_url",
         "test_a_child_that_does_not_commit",
         "test_nothing_is_left",
         "test_a_child_counts_in_a_clone",
@@ -158,6 +167,7 @@ def test_a_child_that_writes_past_is_named(outcome: Outcome) -> None:
     section = outcome.section("ERROR at teardown of test_a_child_writes_past")
 
     assert "The test has started other processes, which connect for themselves" in section
+    assert "By pg.url, or by a variable that `child-env` names, a process joins" in section
 
 
 def test_a_child_without_a_session_is_no_reason(outcome: Outcome) -> None:
@@ -180,4 +190,4 @@ def test_children_in_any_order(make_project: MakeProject, arguments: tuple[str, 
     """Each worker's variables name its own test."""
     outcome = make_project(_FILES, 'child-env = ["SHOP_URL"]').run(*arguments)
 
-    assert outcome.counts == {"passed": 11, "failed": 2, "errors": 1}
+    assert outcome.counts == {"passed": 12, "failed": 2, "errors": 1}

@@ -318,6 +318,9 @@ def test_a_clones_test_that_ends_the_sandboxs_process_harms_no_other(
         import os, signal
         import pytest
         from models import Item
+        from sqlalchemy import create_engine, text
+
+        engines = []
 
         def process(config):
             run = config.pluginmanager.getplugin("pgsandbox-active").run
@@ -334,10 +337,15 @@ def test_a_clones_test_that_ends_the_sandboxs_process_harms_no_other(
         def test_1_kills(db_session, kill):
             kill()
 
-        def test_2_works(db_session, pytestconfig):
+        def test_2_works(db_session, db_engine, pytestconfig):
             db_session.add(Item(name="tea"))
             db_session.flush()
             assert process(pytestconfig).folder.name in os.environ["SHOP_URL"]
+            assert process(pytestconfig).folder.name in str(db_engine.url)
+            engines.append(create_engine(db_engine.url))
+            for engine in engines:  # made while another endpoint lived, too
+                with engine.connect() as connection:
+                    assert connection.scalar(text("select count(*) from items")) == 1
 
         def test_3_kills(db_session, kill):
             kill()
