@@ -1,7 +1,8 @@
 """A data directory as initdb leaves it, made once on a machine and copied for each server.
 
-Nothing in it is worth keeping through a crash, so nothing is synced, logged twice or vacuumed; and
-nothing in it depends on the machine's locale or on the size of /dev/shm.
+Nothing in it is worth keeping through the machine's crash, so nothing is synced, logged twice or
+vacuumed; through that of one of the server's processes it is all kept. Nothing in it depends on the
+machine's locale or on the size of /dev/shm.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ max_connections = 200
 max_prepared_transactions = 20
 max_locks_per_transaction = 256
 
-# Durability off: a test server that crashes is thrown away.
+# Nothing waits for the disk: after a crash of the machine the server is thrown away.
 fsync = off
-synchronous_commit = off
 full_page_writes = off
+# A commit writes its log to the system. Where a process of the server is killed, all others are
+# restarted, and what was in their memory only is lost (manual, Asynchronous Commit).
+synchronous_commit = on
 # Each commit is logged with its database, and kept for as long as a test may ask for it.
 wal_level = replica
 wal_keep_size = 64MB

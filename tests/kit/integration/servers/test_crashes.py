@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from pgsandbox.servers import embedded, places
+from pgsandbox.servers import embedded, libpq, places
 from pgsandbox.servers.binaries import find
 from pgsandbox.servers.embedded import key_of
 from pgsandbox.servers.instance import Instance, clear_dead
@@ -128,6 +129,14 @@ def test_a_busy_session_of_a_killed_postmaster_ends_too(users: Users) -> None:
 
     assert busy
     assert gone
+
+
+def test_what_was_committed_is_there_after_a_session_was_killed(users: Users) -> None:
+    """PostgreSQL ends every other process then, and recovers what has reached the log's files."""
+    seen = users.start().server()
+    committed = [_committed_before_a_crash(seen, number) for number in range(5)]
+
+    assert committed == [list(range(number + 1)) for number in range(5)]
 
 
 def test_a_process_gets_a_new_server_after_its_postmaster_was_killed(tmp_path: Path) -> None:
@@ -260,6 +269,21 @@ def test_a_process_of_another_user_is_never_ended(
 
     assert ended is None
     assert instance.folder.exists()
+
+
+def _committed_before_a_crash(seen: Seen, number: int) -> list[int]:
+    """Commit *number*, kill the session that did, and return what the table has afterwards."""
+    # PostgreSQL lets nobody in between the end of the other session and that of the recovery.
+    with closing(libpq.connect(seen.url)) as other, closing(libpq.connect(seen.url)) as connection:
+        cursor = connection.cursor()
+        cursor.execute("create table if not exists numbers (number int)")
+        cursor.execute("insert into numbers values (%s)", [number])
+        kill(connection.info.backend_pid)
+        assert until(lambda: not other.is_open())
+    assert until(seen.answers)
+    with closing(libpq.connect(seen.url)) as connection, connection.cursor() as cursor:
+        cursor.execute("select number from numbers order by number")
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _segments() -> list[str]:

@@ -108,7 +108,7 @@ def test_nothing_listens_on_a_tcp_port(server: Server) -> None:
     ("setting", "value"),
     [
         ("fsync", "off"),
-        ("synchronous_commit", "off"),
+        ("synchronous_commit", "on"),
         ("full_page_writes", "off"),
         ("wal_level", "replica"),
         ("autovacuum", "off"),
