@@ -28,7 +28,7 @@ from sqlalchemy.pool import NullPool
 from pgsandbox import guard
 from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError, SchemaNotBuilt
 from pgsandbox.schema import missing_ini
-from pgsandbox.schema.creating import create_all, sqlstate_of
+from pgsandbox.schema.creating import create_all, is_loss, sqlstate_of
 from pgsandbox.schema.logs import logging_kept
 from pgsandbox.schema.rendering import rendered
 
@@ -192,16 +192,33 @@ _REMEDY_FOR_LOCKS = (
     "at once, they are one while it is built: let each have a section of the ini file, or a "
     'directory, of its own, and name that in its bind: migrations = "alembic.ini:name".'
 )
+_REMEDY_FOR_A_LOST_CONNECTION = (
+    "The server was there a moment ago: it has crashed, or somebody has stopped it or ended the "
+    "session. PostgreSQL restarts by itself when one of its processes was killed. Look at the "
+    "server's log, and at the system's (dmesg) for want of memory; then start the run again."
+)
 _LOCK_NOT_AVAILABLE = "55P03"  # lock_not_available (manual, appendix A)
 _REMEDY_FOR_SEED = "It is called once with a Session, when the tables are there and empty."
 
 
 @contextlib.contextmanager
 def connected(url: URL) -> Iterator[Connection]:
-    """A connection to the database at *url*, with warnings silenced, closed at the block's end."""
+    """A connection to the database at *url*, with warnings silenced, closed at the block's end.
+
+    Raises:
+        SchemaNotBuilt: the server lets nobody in.
+    """
     engine = sqlalchemy.create_engine(url, poolclass=NullPool)
     try:
-        with engine.connect() as connection, quiet_warnings():
+        try:
+            opened = engine.connect()
+        except DBAPIError as error:
+            raise SchemaNotBuilt(
+                "The schema could not be built, since the server did not let pgsandbox in.",
+                facts=[Fact("database", url.database or ""), *_facts_of(error)],
+                remedy=_REMEDY_FOR_A_LOST_CONNECTION,
+            ) from error
+        with opened as connection, quiet_warnings():
             yield connection
     finally:
         engine.dispose()
@@ -326,8 +343,9 @@ def _blaming(
         raise
     except Exception as error:
         said = output.getvalue().splitlines()[-_LAST_LINES:] if output else []
+        lost = "; the server ended the connection" if is_loss(error) else ""
         raise SchemaNotBuilt(
-            f"The schema could not be built from {origin}.",
+            f"The schema could not be built from {origin}{lost}.",
             facts=[
                 Fact("database", connection.engine.url.database or ""),
                 *_facts_of(error),
@@ -338,6 +356,8 @@ def _blaming(
 
 
 def _remedy_for(error: Exception) -> str | None:
+    if is_loss(error):
+        return _REMEDY_FOR_A_LOST_CONNECTION
     if _lacks(error):
         return _REMEDY_FOR_AN_EXTENSION_THAT_IS_NOT_THERE
     return _REMEDY_FOR_LOCKS if _has_waited(error) else None

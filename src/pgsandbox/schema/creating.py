@@ -23,6 +23,8 @@ def create_all(connection: Connection, metadatas: Sequence[MetaData]) -> None:
             _create_schemas(connection, metadata)
             metadata.create_all(connection)
     except SQLAlchemyError as error:
+        if is_loss(error):
+            raise
         connection.rollback()
         for problem in _problems(connection, metadatas):
             if problem not in str(error):
@@ -60,6 +62,11 @@ def _problems(connection: Connection, metadatas: Sequence[MetaData]) -> list[str
                 found[str(error).splitlines()[0]] = None
     connection.rollback()
     return list(found)
+
+
+def is_loss(error: Exception) -> bool:
+    """Whether the server, or the way to it, ended the connection with *error*."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def sqlstate_of(error: Exception) -> str | None:

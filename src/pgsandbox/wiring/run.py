@@ -322,7 +322,8 @@ class Run:
             self._open(database, owned)
         except BaseException:
             database.close()
-            owned.drop()
+            with contextlib.suppress(PgSandboxError):  # the next run drops it: tell the first error
+                owned.drop()
             raise
         self.test.databases.append(database)
         return run_database
@@ -362,7 +363,7 @@ class Run:
         """Let the endpoint open the database *owned*, with the clock that the settings want."""
         server = self.find_server()
         if self.settings.clock == "moving":
-            with contextlib.closing(server.connect(owned.name)) as connection:
+            with databases.administration(server, owned.name) as connection:
                 make_movable(connection)
         with databases.administration(self._held_server()) as connection:
             database.open(endpoint_parameters(connection, server.url, owned))

@@ -53,6 +53,13 @@ _URL = "postgresql+psycopg2://dev:{SECRET}@127.0.0.1:1/shop"
 create_engine(_URL).connect()
 """
 
+_CUT = """
+from sqlalchemy import text
+
+def seed(session):
+    session.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+"""
+
 
 class Stranger(StreamRequestHandler):
     """Speaks first, as PostgreSQL never does."""
@@ -263,6 +270,11 @@ event.listen(Base.metadata, "before_create", DDL("create extension if not exists
             ["models:seed", "KeyError: 'tea'", "models.py:"],
         ),
         ('seed = "models:Base.metadata"', MODELS, ["models:Base.metadata", "callable"]),
+        (
+            'seed = "models:seed"',
+            MODELS + _CUT,
+            ["models:seed; the server ended the connection.", "it has crashed, or somebody has"],
+        ),
     ],
 )
 def test_a_schema_that_cannot_be_built(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
 
 from pgsandbox.servers import Server
+from tests.kit.external import free_port
 from tests.kit.integration.plugin.conftest import MakeProject
 
 _MODELS = """
@@ -71,6 +74,14 @@ def test_a_seed_row_is_a_row(db_session):
     db_session.add(Item(name="tea"))
     with pytest.raises(Exception, match="items_name_key"):
         db_session.commit()
+"""
+
+_BUILDS = """
+import sys
+from sqlalchemy import MetaData, make_url
+from pgsandbox.schema import MetadataBuilder
+
+MetadataBuilder([MetaData()]).build(make_url(sys.argv[1]))
 """
 
 
@@ -158,3 +169,17 @@ def test_all_that_stands_in_the_way_is_told_at_once(make_project: MakeProject) -
     assert run.text.count('type "citext" does not exist') == 1
     assert run.text.count("function is_even(integer) does not exist") == 1
     assert 'relation "a_places" does not exist' not in run.text
+
+
+def test_a_server_that_has_gone_meanwhile_is_named() -> None:
+    """It was there when the database was made; what the driver says of it now is among the facts.
+
+    A process of its own connects, since this one is refused every engine.
+    """
+    url = f"postgresql+psycopg2://postgres@127.0.0.1:{free_port()}/shop_test"
+    command = [sys.executable, "-c", _BUILDS, url]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+    assert "SchemaNotBuilt: The schema could not be built, since the server did not let" in said
+    assert "Connection refused" in said
+    assert "Look at the server's log" in said
