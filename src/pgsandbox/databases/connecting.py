@@ -89,23 +89,24 @@ def is_open(connection: Connection) -> bool:
 def open_connection(server: Server, database: str | None = None) -> Connection:
     """Like `administration`, for a connection that the caller closes.
 
-    A server that has just let a log-in wait in vain is not waited for again for 10 seconds: set-up
-    and teardown take several steps, each with a connection, and would wait for each.
+    A server that restarts its processes after a crash is waited for, for 5 seconds. One that was
+    waited for in vain is not waited for again for 10 seconds: set-up and teardown take several
+    steps, each with a connection, and would wait for each.
     """
-    silent = _silent.get(server)
+    began, vain = time.monotonic(), _in_vain.get(server)
+    is_spared = vain is not None and began - vain[0] < _SPARED
     try:
-        if silent is not None and time.monotonic() - silent[0] < _SPARED:
-            raise silent[1]
-        connection = server.connect(database)
+        if vain is not None and is_spared and isinstance(vain[1], NoAnswer):
+            raise vain[1]
+        connection = _let_in(server, database, began if is_spared else began + PATIENCE)
     except psycopg2.Error as error:
-        if isinstance(error, NoAnswer) and error is not (silent or (0, None))[1]:
-            _silent[server] = time.monotonic(), error
-        said = masked(error.diag.message_primary or str(error).strip())
+        if not is_spared and (isinstance(error, NoAnswer) or _says(error, _RESTARTING)):
+            _in_vain[server] = time.monotonic(), error
         facts = [
             Fact("database", database or "the maintenance database"),
-            Fact("server said", said),
+            Fact("server said", _said(error)),
         ]
-        if any(words in said for words in _FULL):
+        if _says(error, _FULL):
             raise TooFewConnections(
                 "The server has no connection left for pgsandbox.",
                 facts=facts,
@@ -114,19 +115,70 @@ def open_connection(server: Server, database: str | None = None) -> Connection:
         raise ServerError(
             "The server did not let pgsandbox in for administration.",
             facts=facts,
-            remedy=_FROZEN if isinstance(error, NoAnswer) else _CHANGED,
+            remedy=_remedy_for(error),
         ) from error
-    _silent.pop(server, None)
+    _in_vain.pop(server, None)
     return connection
 
 
+def _let_in(server: Server, database: str | None, deadline: float) -> Connection:
+    while True:
+        try:
+            return server.connect(database)
+        except psycopg2.Error as error:
+            if not _says(error, _RESTARTING) or time.monotonic() >= deadline:
+                raise
+        time.sleep(_PAUSE)
+
+
+def _said(error: psycopg2.Error) -> str:
+    return masked(error.diag.message_primary or str(error).strip())
+
+
+def _says(error: psycopg2.Error, words: tuple[str, ...]) -> bool:
+    said = _said(error)
+    return any(each in said for each in words)
+
+
+def _remedy_for(error: psycopg2.Error) -> str:
+    if isinstance(error, NoAnswer):
+        return _REMEDY_FOR_A_FROZEN_SERVER
+    if _says(error, _RESTARTING):
+        return _REMEDY_FOR_A_CRASH
+    if _says(error, _GONE):
+        return _REMEDY_FOR_A_SERVER_THAT_IS_GONE
+    return _REMEDY_FOR_A_CHANGE
+
+
+PATIENCE = 5.0
+"""Seconds for which a server is waited for that restarts after a crash."""
+_PAUSE = 0.02
 _SPARED = 10.0
-_silent: WeakKeyDictionary[Server, tuple[float, NoAnswer]] = WeakKeyDictionary()
-"""The servers that last answered no log-in, and since when."""
-_CHANGED = (
+_in_vain: WeakKeyDictionary[Server, tuple[float, psycopg2.Error]] = WeakKeyDictionary()
+"""The servers that were last waited for in vain, until when, and what they said."""
+# What PostgreSQL says until its processes are restarted, and libpq where it hangs up meanwhile.
+_RESTARTING = (
+    "the database system is starting up",
+    "the database system is in recovery mode",
+    "the database system is not yet accepting connections",
+    "server closed the connection unexpectedly",
+    "Connection reset by peer",
+)
+_GONE = ("the database system is shutting down", "Connection refused", "No such file or directory")
+_REMEDY_FOR_A_CHANGE = (
     "It did before: somebody has changed the role, the rules of pg_hba.conf, or the database."
 )
-_FROZEN = (
+_REMEDY_FOR_A_FROZEN_SERVER = (
     "It did before, and now it says nothing at all: look whether somebody has stopped its "
     "processes (SIGSTOP, a debugger, a container on hold)."
+)
+_REMEDY_FOR_A_CRASH = (
+    f"It did before, and restarts now, for more than {PATIENCE:g} s: one of its processes has "
+    "crashed or was killed. Its log says which, and the system's (dmesg) whether memory was short. "
+    "Start the run again when it is up."
+)
+_REMEDY_FOR_A_SERVER_THAT_IS_GONE = (
+    "It did before: somebody has stopped it, or it has crashed and could not restart. Look at its "
+    "log, and for a full disk; then start the server, where it is not the embedded one, and the "
+    "run again."
 )
