@@ -209,7 +209,7 @@ class ActivePlugin:
                 is_kept = self.settings.keep and self._has_failed
                 clones = self.run.drop_clones(keep=is_kept)
                 self._summary.kept.extend(reporting.line_of_kept(url) for url in clones)
-                self.run.heal()
+                errors.extend(self.run.heal())
             except PgSandboxError as error:
                 self.preparation.unusable = error
                 errors.append(error)

@@ -24,6 +24,15 @@ from pgsandbox.sandbox.endpoint_process import (
 from pgsandbox.sandbox.rewriting import Destination
 from pgsandbox.sandbox.routes import Route, Routes
 
+_REMEDY_FOR_A_CRASH = (
+    "Somebody has stopped the server, or it has crashed: PostgreSQL restarts by itself when one of "
+    "its processes was killed. Look at its log, and at the system's (dmesg) for want of memory."
+)
+_REMEDY_FOR_A_LOG_IN = (
+    "The endpoint knows trust, password, MD5 and SCRAM authentication, and TLS. Where the server "
+    "has crashed or was stopped meanwhile, its log says so; start the run again."
+)
+
 
 class TestDatabase:
     """One test database, behind an endpoint that holds the running test's transaction."""
@@ -57,6 +66,10 @@ class TestDatabase:
         """Whether a test may have changed the database for real: it must be recreated."""
         self.has_lost_data = False
         """Whether the rows of wider fixtures are gone, because their transaction ended."""
+        self.is_lost = False
+        """Whether the session that held the test that is over has ended."""
+        self.has_told_loss = False
+        """Whether that test was told."""
         self._restarts_sequences = restarts_sequences
         self._observes = observes
         self._moves_clock = moves_clock
@@ -106,7 +119,7 @@ class TestDatabase:
             raise DatabaseError(
                 f'pgsandbox could not connect to its test database "{self.url.database}".',
                 facts=[Fact("server said", guard.masked(str(error)))],
-                remedy="The endpoint knows trust, password, MD5 and SCRAM authentication, and TLS.",
+                remedy=_REMEDY_FOR_A_LOG_IN,
             ) from error
         self.is_in_doubt = False
 
@@ -270,6 +283,7 @@ class TestDatabase:
             return []
         self.is_in_doubt = self.is_in_doubt or said["is_in_doubt"]
         self.has_lost_data = said["has_lost_data"]
+        self.is_lost, self.has_told_loss = said["is_lost"], said["has_told_loss"]
         self.was_used = self.was_used or said["was_used"]
         self.committed.update(said["committed"])
         self.routes.ended(undone=said["undone"], gone=said["gone"])
@@ -281,6 +295,18 @@ class TestDatabase:
         if said["late"]:
             self.take_late()
         return self._unreported(said["errors"])
+
+    def crashed(self) -> SandboxLost:
+        """Return what a test is told whose server ended the sessions of the run without its help.
+
+        That is known when the test is over, and sent nothing that could have failed.
+        """
+        return SandboxLost(
+            "The server ended all sessions of the run while the test ran, so its database is made "
+            "anew.",
+            facts=[Fact("database", self.url.database or "")],
+            remedy=_REMEDY_FOR_A_CRASH,
+        )
 
     def hold(self, threads: AbstractSet[threading.Thread], test: str) -> None:
         """Refuse *threads* of *test*, which is over, the connections that they have still."""
@@ -422,7 +448,14 @@ class TestDatabase:
     def _ask(self, method: str, **arguments: Any) -> Any:
         if self.endpoint is None or not self.endpoint.is_ours:
             return None
-        return self.endpoint.call(method, **arguments)
+        try:
+            return self.endpoint.call(method, **arguments)
+        except EndpointFailure as error:
+            raise SandboxLost(
+                "The server did not do what the sandbox asked of it, so the sandbox is given up.",
+                facts=[Fact("server said", guard.masked(str(error)))],
+                remedy=_REMEDY_FOR_A_CRASH,
+            ) from error
 
     def _tell(self, method: str, **arguments: Any) -> None:
         if self.endpoint is not None:

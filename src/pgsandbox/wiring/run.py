@@ -139,15 +139,27 @@ class Run:
             self.stop()
             raise
 
-    def heal(self) -> None:
-        """Recreate every database that a test may have changed for real."""
+    def heal(self) -> list[PgSandboxError]:
+        """Recreate every database that a test may have changed for real, or that crashed under it.
+
+        Returns what a test is to be told whose server crashed, and which has not noticed.
+
+        Raises:
+            PgSandboxError: one can't be recreated.
+        """
+        found: list[PgSandboxError] = []
         for run_database in self.run_databases.values():
-            if run_database.database.is_in_doubt:
-                run_database.database.disconnect()
-                self._remake(run_database)
+            database = run_database.database
+            # A lease whose session has ended as well tells a crash from one session's end.
+            if database.is_lost and not run_database.owned.lease.is_held():
+                found += [] if database.has_told_loss else [database.crashed()]
+                database.is_in_doubt = True
+            if database.is_in_doubt:
+                self._remake_for_sure(run_database)
         self.close_administration()
         if not self._are_children_told:
             self._tell_children()
+        return found
 
     def clone(self) -> None:
         """Give the running test databases of its own, each a copy of the test database.
@@ -368,8 +380,18 @@ class Run:
         with databases.administration(self._held_server()) as connection:
             database.open(endpoint_parameters(connection, server.url, owned))
 
+    def _remake_for_sure(self, run_database: RunDatabase) -> None:
+        """Recreate the database, once more if the server crashes meanwhile."""
+        try:
+            self._remake(run_database)
+        except PgSandboxError:
+            if run_database.owned.lease.is_held():
+                raise
+            self._remake(run_database)
+
     def _remake(self, run_database: RunDatabase) -> None:
         self._are_children_told = False
+        run_database.database.disconnect()
         if run_database.template is not None:
             run_database.owned.recreate(run_database.template.name)
         else:

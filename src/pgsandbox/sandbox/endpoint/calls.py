@@ -209,6 +209,8 @@ class Calls:
             "errors": _as_list(found),
             "is_in_doubt": database.is_in_doubt,
             "has_lost_data": database.has_lost_data,
+            "is_lost": database.is_lost,
+            "has_told_loss": database.has_told_loss,
             "was_used": used,
             "committed": story.committed(running),
             "undone": [each.client.token for each in database.backends if each.wrote_in_set_up],

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from pgsandbox.errors import PgSandboxError
+from pgsandbox.errors import PgSandboxError, SandboxLost
 from pgsandbox.sandbox.endpoint import refusals
 from pgsandbox.sandbox.endpoint.advisory import AdvisoryLocks
 from pgsandbox.sandbox.endpoint.authentication import NotAuthenticatedError
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pgsandbox.sandbox.endpoint.backend import Backend
 
 
+_FAILURES = (OSError, ServerError, ServerLost, NotAuthenticatedError)
+"""What a server does that is gone, or that restarts after a crash, to who asks it for something."""
 _MOST_LATE = 100
 """How many refusals of those whose test is over are kept until somebody asks for them."""
 
@@ -76,6 +78,8 @@ class TestDatabaseSession:
         """Whether the running test's body is over."""
         self.has_lost_data = False
         """Whether what stood is gone, because its transaction ended."""
+        self.has_told_loss = False
+        """Whether the running test was told that it has no session."""
         self.is_in_doubt = False
         """Whether a test may have changed the database for real: it must be made anew."""
         self.limit = 15.0
@@ -144,7 +148,7 @@ class TestDatabaseSession:
 
     def enter(self, test: str) -> None:
         """From now on statements belong to *test*, which asked for the database."""
-        self._was_cancelled = False
+        self._was_cancelled = self.has_told_loss = False
         self.say(test, is_requested=True)
 
     def say(self, running: str, *, is_requested: bool) -> None:
@@ -166,8 +170,9 @@ class TestDatabaseSession:
             try:
                 self._go_beneath(self.running)
                 self.transaction = self._begun(self.running)
-            except (OSError, ServerError, ServerLost) as error:
-                raise refusals.lost(self.running) from error
+            except _FAILURES as error:
+                self.has_told_loss = True
+                raise refusals.lost(self.running, error) from error
         return self.transaction
 
     def _begun(self, test: str) -> TestTransaction:
@@ -328,8 +333,7 @@ class TestDatabaseSession:
 
     def terminate(self, server: ServerConnection) -> None:
         """End the session of *server*, whose statement catches that it is cancelled."""
-        failures = (OSError, ServerError, ServerLost, NotAuthenticatedError)
-        with contextlib.suppress(*failures), self._outside() as observer:
+        with contextlib.suppress(*_FAILURES), self._outside() as observer:
             observer.rows(f"SELECT pg_terminate_backend({server.pid})")
 
     def check(self) -> list[PgSandboxError]:
@@ -351,14 +355,30 @@ class TestDatabaseSession:
         if is_over:
             self.is_requested = False
         server = self.server
-        faults, self._faults = self._faults, []
+        errors, self._faults = self._faults, []
         if server is None:
-            return faults
-        with self._bounded(server):
-            if transaction is None:
-                return faults + self._look_without_transaction(server, test, by_a_child=by_a_child)
-            errors = list(self._end(transaction, has_written=has_written))
-            return faults + errors + self._escaped(transaction, test, by_a_child=by_a_child)
+            return errors
+        try:
+            with self._bounded(server):
+                if transaction is None:
+                    errors += self._look_without_transaction(server, test, by_a_child=by_a_child)
+                else:
+                    errors += self._end(transaction, has_written=has_written)
+                    errors += self._escaped(transaction, test, by_a_child=by_a_child)
+        except ServerLost:
+            if transaction is not None:
+                errors.append(refusals.lost(test))
+        except _FAILURES as error:
+            errors.append(refusals.lost(test, error))
+            server.close()
+        told = any(isinstance(each, SandboxLost) for each in errors)
+        self.has_told_loss = self.has_told_loss or told
+        return errors
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its session on the server is gone, as far as that was noticed."""
+        return self.server is None or self.server.is_lost
 
     def _end(
         self, transaction: TestTransaction, *, has_written: bool = True

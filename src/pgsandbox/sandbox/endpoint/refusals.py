@@ -173,11 +173,12 @@ def no_test_is_running(label: str) -> DatabaseNotRequested:
     )
 
 
-def lost(test: str) -> SandboxLost:
-    """Say that the server connection was cut."""
+def lost(test: str, error: Exception | None = None) -> SandboxLost:
+    """Say that the server connection was cut, and with which *error*, if that tells more."""
+    said = [] if error is None else [Fact("server said", str(error))]
     return SandboxLost(
         "The connection that holds the test was cut, and what the test wrote is gone.",
-        facts=[Fact("test", test)],
+        facts=[Fact("test", test), *said],
         remedy=(
             "The server was stopped, or something terminated the session. A test that cuts "
             f"connections on purpose needs real ones. {CLONE}"

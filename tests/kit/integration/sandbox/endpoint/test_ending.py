@@ -8,6 +8,8 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
+from pgsandbox.sandbox.endpoint_process import EndpointProcess
+from tests.kit.external import external_server
 from tests.kit.integration.sandbox.endpoint.conftest import Sandbox
 from tests.kit.integration.sandbox.endpoint.wire import Wire, errors, extended, rows
 
@@ -66,3 +68,31 @@ def test_a_client_that_ends_itself_loses_the_test(sandbox: Sandbox) -> None:
     client.run(f"SELECT pg_terminate_backend({pid})")
 
     assert [each["class"] for each in sandbox.finish()["errors"]] == ["SandboxLost"]
+
+
+def test_a_server_that_refuses_the_next_session_is_no_fault_of_ours() -> None:
+    """As while it recovers from a crash: the client hears that the test is lost, and why."""
+    with (
+        external_server() as server,
+        contextlib.closing(EndpointProcess()) as process,
+        contextlib.ExitStack() as stack,
+    ):
+        server.execute("create role tester login password 'before'")
+        parameters = {"host": "127.0.0.1", "port": str(server.port), "user": "tester"}
+        parameters |= {"password": "before", "database": "postgres"}
+        process.call("open", parameters=parameters, restarts_sequences=False)
+        sandbox = Sandbox(process, "postgres", "", stack)
+        process.tell("enter", test="a test")
+        server.execute(
+            "alter role tester password 'after'",
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'tester'",
+        )
+        heard = sandbox.client().run("SELECT 1")
+        said = sandbox.finish()
+
+    assert errors(heard) == ["57P01"]
+    assert heard[0].fields["M"].startswith("SandboxLost: The connection that holds the test")
+    assert 'password authentication failed for user "tester"' in heard[0].fields["D"]
+    assert said["errors"] == []
+    assert said["is_lost"]
+    assert said["has_told_loss"]
