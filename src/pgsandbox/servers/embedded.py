@@ -11,11 +11,16 @@ the run does not keep it up; if it calls `embedded` itself, it does.
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import sys
 from contextlib import closing
 from pathlib import Path
 
-from pgsandbox.errors import BinariesNotFound, Fact, ServerDidNotStart
+import psycopg2
+
+from pgsandbox.errors import BinariesNotFound, Fact, LoginRefused, ServerDidNotStart
+from pgsandbox.guard import masked
 from pgsandbox.servers import libpq
 from pgsandbox.servers.server import Server
 
@@ -24,14 +29,17 @@ if sys.platform != "win32":  # neither flock nor fork nor Unix accounts exist th
     from pgsandbox.servers.binaries import Binaries, find, settle
     from pgsandbox.servers.spreading import spread
 
+_OF_LIBPQ = re.compile(r"PG[A-Z]+$")
+"""The names of libpq's variables (manual, 34.15); ours have an underscore."""
+
 
 def embedded(*, reason: str, cache: Path | None = None, binaries: Path | None = None) -> Server:
     """A running server of our own: joined if this user has one, started otherwise.
 
     *binaries* is the folder of PostgreSQL's programs; without it, PGSANDBOX_BINDIR, the wheel of
     the ``embedded`` extra and this machine are asked in turn. *cache* replaces the usual cache
-    folder; servers with different ones are not shared. Raises BinariesNotFound or
-    ServerDidNotStart.
+    folder; servers with different ones are not shared. Raises BinariesNotFound, ServerDidNotStart,
+    or LoginRefused if libpq finds no way in, as by a variable of the environment.
     """
     if sys.platform == "win32":
         raise BinariesNotFound(
@@ -47,10 +55,32 @@ def embedded(*, reason: str, cache: Path | None = None, binaries: Path | None = 
 
 
 def _server(hold: instance.Hold, reason: str) -> Server:
-    with closing(libpq.connect(hold.instance.url)) as connection:
+    try:
+        opened = libpq.connect(hold.instance.url)
+    except psycopg2.Error as error:
+        hold.end()
+        raise _refused(hold.instance, error) from error
+    with closing(opened) as connection:
         version = connection.server_version
         version_text = (connection.get_parameter_status("server_version") or "").split(" ")[0]
     return Server("embedded", hold.instance.url, reason, version, version_text, use=hold)
+
+
+def _refused(server: instance.Instance, error: psycopg2.Error) -> LoginRefused:
+    names = sorted(name for name in os.environ if _OF_LIBPQ.match(name))
+    variables = ", ".join(names)
+    return LoginRefused(
+        "The embedded server runs, and libpq could not log in to it.",
+        facts=[
+            Fact("folder", str(server.folder)),
+            Fact("libpq said", masked(str(error).strip())),
+            *([Fact("variables", variables, "the environment")] if names else []),
+        ],
+        remedy="libpq takes these variables for what it connects to, and they do not go with this "
+        "server: unset the one of which it speaks, or correct it."
+        if names
+        else "Look at the load of the machine, and start the run again.",
+    )
 
 
 def running(*, reason: str, cache: Path | None = None) -> Server | None:

@@ -39,7 +39,6 @@ _LIMIT_OF_ASKING = 3.0
 _LIMIT_OF_A_GLANCE = 2.0
 
 # SQLSTATE classes of a server that is there and cannot take us now (PostgreSQL manual, appendix A).
-_STARTING = "57P03"
 _FULL = "53300"
 _FULL_AFTER_LOGIN = ("too many connections for", "remaining connection slots are reserved")
 _TIMED_OUT = "timeout expired"
@@ -101,7 +100,7 @@ def _log_in(target: URL, source: str, deadline: float) -> tuple[URL, Connection]
             if "password authentication failed" in str(outcome) or time.monotonic() - began > 1:
                 break
         answer = _ask(target, min(_LIMIT_OF_ASKING, max(deadline - time.monotonic(), 0.1)))
-        starting = answer.sqlstate == _STARTING
+        starting = answer.sqlstate == probing.STARTING
         slow = answer.who == "postgresql" and outcome is None
         if not (starting or slow) or time.monotonic() + 1 > deadline:
             _refuse(target, source, answer, outcome)
@@ -184,7 +183,7 @@ def _refuse(
             facts=[url],
             remedy=f"Correct host and port in {source}.",
         )
-    if answer.sqlstate == _STARTING:
+    if answer.sqlstate == probing.STARTING:
         raise ServerNotReady(
             f"The server at {place} is starting or stopping, and takes nobody in yet.",
             facts=[url, Fact("server said", answer.said)],

@@ -22,17 +22,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg2
 from sqlalchemy.engine import URL
 
 from pgsandbox.errors import Fact, ServerDidNotStart
-from pgsandbox.servers import data_directory, file_locks, libpq, watchdog
+from pgsandbox.servers import data_directory, file_locks, libpq, probing, watchdog
 from pgsandbox.servers.account import Account
 from pgsandbox.servers.file_locks import Lock
 from pgsandbox.servers.standstill import Standstill
 
 _LIMIT_OF_ENDING = 1.0
 _LIMIT_OF_AN_ORPHAN = 3.0
+# Each makes work for the server, by which a wait goes on (`standstill`).
+_BETWEEN_SESSIONS = 0.05
 # A watchdog that can stop its server does so within this time.
 _LIMIT_OF_NOTICING = 0.02
 
@@ -255,11 +256,15 @@ def _end_orphan(instance: Instance) -> None:
 
 
 def _answers(instance: Instance) -> bool:
-    try:
-        libpq.connect(instance.url, seconds=2).close()
-    except psycopg2.Error:
-        return False
-    return True
+    """Whether the server takes sessions; asked without libpq, which the environment may mislead."""
+    answer = probing.ask(
+        str(instance.run),
+        instance.port,
+        role=data_directory.SUPERUSER,
+        database="postgres",
+        seconds=2,
+    )
+    return answer.who == "postgresql" and answer.sqlstate != probing.STARTING
 
 
 def _start(
@@ -322,7 +327,7 @@ def _order(
 def _wait_until_ready(instance: Instance) -> None:
     """Return when the server answers. Raises ServerDidNotStart, with its log, if it does not."""
     wait = Standstill()
-    while not (_says_ready(instance) and _answers(instance)):
+    while not ((is_up := _says_ready(instance)) and _answers(instance)):
         ended = instance.ended.exists() or not file_locks.is_held(instance.watchdog)
         if ended or wait.has_come(_pid_of_the_watchdog(instance)):
             said = instance.log.read_text(errors="replace").strip().splitlines()[-12:]
@@ -335,7 +340,7 @@ def _wait_until_ready(instance: Instance) -> None:
                 ],
                 remedy="If its own words do not tell what to do, give a server's URL instead.",
             )
-        time.sleep(0.002)
+        time.sleep(_BETWEEN_SESSIONS if is_up else 0.002)
     instance.ready.touch()
 
 

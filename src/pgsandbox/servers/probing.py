@@ -13,6 +13,9 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+STARTING = "57P03"
+"""The SQLSTATE of a server that starts, stops or recovers from a crash (cannot_connect_now)."""
+
 _PROTOCOL_3 = 196608
 _LENGTHS = range(8, 30_000)
 _HEAD = 5  # a letter and four bytes of length

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pgsandbox.errors import ServerDidNotStart
+from pgsandbox.errors import LoginRefused, ServerDidNotStart
 from pgsandbox.servers import embedded, libpq
 from pgsandbox.servers.account import of_the_server
 from pgsandbox.servers.binaries import find
@@ -265,6 +265,40 @@ def test_a_server_that_does_not_start_shows_its_log(cache: Path) -> None:
     assert caught.value.headline == "The embedded server was started and ended."
     assert 'unrecognized configuration parameter "no_such_setting"' in str(caught.value)
     assert left == []
+
+
+def test_a_server_is_up_whatever_libpq_is_told(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was waited for in vain, twice, where the environment kept libpq from logging in."""
+    monkeypatch.setenv("PGOPTIONS", "--bogus")
+    with private_folder() as private:
+        hold = launch(private, "misled", find(None), cache)
+        is_up = hold.instance.ready.exists()
+        hold.end()
+
+    assert is_up
+
+
+def test_a_server_that_refuses_libpq_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the variables that libpq reads, and not what is in them."""
+    server = embedded(reason="a test", cache=tmp_path)
+    seen = Seen(server.url)
+    monkeypatch.setenv("PGAPPNAME", "a name")
+    with closing(server.connect()) as connection:
+        connection.cursor().execute("alter role postgres nologin")
+        with pytest.raises(LoginRefused) as caught:
+            embedded(reason="a test", cache=tmp_path)
+        folders = seen.folders()
+        server.release()
+
+    assert caught.value.headline == "The embedded server runs, and libpq could not log in to it."
+    assert "is not permitted to log in" in str(caught.value)
+    assert "PGAPPNAME" in str(caught.value)
+    assert "a name" not in str(caught.value)
+    assert folders == [seen.folder]
 
 
 @as_root
