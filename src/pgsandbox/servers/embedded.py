@@ -38,7 +38,8 @@ def embedded(*, reason: str, cache: Path | None = None, binaries: Path | None = 
 
     *binaries* is the folder of PostgreSQL's programs; without it, PGSANDBOX_BINDIR, the wheel of
     the ``embedded`` extra and this machine are asked in turn. *cache* replaces the usual cache
-    folder; servers with different ones are not shared. Raises BinariesNotFound, ServerDidNotStart,
+    folder; servers with different ones are not shared. The server's reason is *reason*, and whom
+    this process has waited for, where that took long. Raises BinariesNotFound, ServerDidNotStart,
     or LoginRefused if libpq finds no way in, as by a variable of the environment.
     """
     if sys.platform == "win32":
@@ -49,9 +50,10 @@ def embedded(*, reason: str, cache: Path | None = None, binaries: Path | None = 
         )
     found = find(binaries)
     folder = places.cache_folder(cache)
-    with places.private_folder() as private:
+    waits: list[str] = []
+    with places.private_folder(waits) as private:
         hold = _join_or_launch(private, found, folder)
-    return _server(hold, reason)
+    return _server(hold, "; ".join((reason, *map(masked, waits))))
 
 
 def _server(hold: instance.Hold, reason: str) -> Server:

@@ -36,6 +36,7 @@ _MEMORY = "/dev/shm"  # noqa: S108 - as _SHORT
 _LEAST_MEMORY, _LEAST_FREE = 1_000_000_000, 500_000_000
 _SHORT = "/tmp"  # noqa: S108 - short, and nothing in it is trusted before its owner is known
 _PAUSE = 0.25
+_WORTH_TELLING = 2.0
 
 VARIABLE = "PGSANDBOX_RUNDIR"
 """Names another folder for sockets and data than the usual ones."""
@@ -66,14 +67,14 @@ def cache_folder(asked: Path | None) -> Path:
 
 
 @contextmanager
-def private_folder() -> Iterator[Path]:
+def private_folder(waits: list[str] | None = None) -> Iterator[Path]:
     """The folder of this user's running servers, for as long as nobody else starts or joins one.
 
     Its ``lock`` file admits one process at a time. One that does nothing with it for 12 seconds is
-    left alone, with its folder, and the next place is taken. Raises ServerDidNotStart if there is
-    none.
+    left alone, with its folder, and the next place is taken. *waits* gets a clause about each that
+    was waited for for longer than 2 seconds. Raises ServerDidNotStart if there is no place.
     """
-    lock = _entrance()
+    lock = _entrance([] if waits is None else waits)
     try:
         yield lock.path.parent
     finally:
@@ -116,8 +117,8 @@ def _temporary() -> list[Path]:
         return []
 
 
-def _entrance() -> Lock:
-    """The lock file of the first usable private folder, locked."""
+def _entrance(waits: list[str]) -> Lock:
+    """The lock file of the first usable private folder, locked; *waits* as of `private_folder`."""
     refused = []
     for base in dict.fromkeys(bases()):
         folder = base / f"pgsandbox-{os.geteuid()}"
@@ -130,7 +131,7 @@ def _entrance() -> Lock:
         reason = _own(folder, _PRIVATE_MODE)
         if reason is None:
             try:
-                return _locked(folder)
+                return _locked(folder, waits)
             except OSError as error:
                 reason = f"no lock: {error.strerror or error}"
         refused.append(Fact("refused", str(folder), reason))
@@ -180,7 +181,7 @@ def _memory() -> list[Path]:
     return []
 
 
-def _locked(folder: Path) -> Lock:
+def _locked(folder: Path, waits: list[str]) -> Lock:
     while True:
         try:
             lock = Lock(folder / "lock", create=True)
@@ -192,10 +193,15 @@ def _locked(folder: Path) -> Lock:
             pid = holder_of(lock.fd)
             if wait.has_come(pid):
                 lock.close()
+                waits.append(
+                    f"after {wait.waited:.0f} s without {folder}, held by {described(pid)}"
+                )
                 raise TimeoutError(
                     f"after {wait.waited:.0f} s another process is still starting a server there "
                     f"({described(pid)})"
                 )
+        if wait.waited > _WORTH_TELLING:
+            waits.append(f"after {wait.waited:.0f} s for {folder}, held by {described(pid)}")
         if lock.is_current():
             return lock
         lock.close()

@@ -114,7 +114,7 @@ def test_one_process_at_a_time_is_in_the_private_folder(
     monkeypatch.setattr(standstill, "MOST", 0.3)
     monkeypatch.setattr(tempfile, "tempdir", str(short))
     with places.private_folder(), pytest.raises(ServerDidNotStart) as caught:
-        places._entrance()
+        places._entrance([])
 
     assert "another process is still starting a server there" in str(caught.value)
     assert f"pid {os.getpid()}" in str(caught.value)
@@ -156,8 +156,10 @@ def test_a_starter_that_is_stopped_is_left_alone(
     with tempfile.TemporaryDirectory(dir="/tmp") as other:
         monkeypatch.setattr(tempfile, "tempdir", other)
         starter.send_signal(signal.SIGSTOP)
-        with places.private_folder() as private:
+        with places.private_folder(waits := []) as private:
             assert private.parent == Path(other)
+    said = f" s without {short}/{private.name}, held by pid {starter.pid}, which is stopped: "
+    assert [said in each for each in waits] == [True]
 
 
 def test_the_starter_that_is_stopped_is_named(
@@ -168,7 +170,7 @@ def test_the_starter_that_is_stopped_is_named(
     monkeypatch.setattr(tempfile, "tempdir", str(short))
     starter.send_signal(signal.SIGSTOP)
     with pytest.raises(ServerDidNotStart) as caught:
-        places._entrance()
+        places._entrance([])
 
     assert f"pid {starter.pid}, which is stopped: {sys.executable}" in str(caught.value)
     assert "kill -CONT" in caught.value.remedy
@@ -189,9 +191,11 @@ def test_a_starter_that_works_is_waited_for(
         return has_come(wait, pid)
 
     monkeypatch.setattr(standstill.Standstill, "has_come", let_it_end_later)
-    with places.private_folder() as private:
+    monkeypatch.setattr(places, "_WORTH_TELLING", 1.0)
+    with places.private_folder(waits := []) as private:
         assert private.parent == short
     assert max(looks) > 1.5
+    assert [f" s for {private}, held by pid {starter.pid}: " in each for each in waits] == [True]
 
 
 def test_no_frozen_process_is_waited_for_longer_than_15_seconds() -> None:
@@ -226,7 +230,7 @@ def test_a_place_too_long_for_a_socket_is_passed_over(
     monkeypatch.setattr(tempfile, "tempdir", str(long))
 
     with pytest.raises(ServerDidNotStart, match="no folder to put") as caught:
-        places._entrance()
+        places._entrance([])
 
     assert "too long for a socket" in str(caught.value)
 
@@ -241,7 +245,7 @@ def test_a_machine_without_any_place_to_write_is_told_so(monkeypatch: pytest.Mon
     monkeypatch.setattr(places, "_SHORT", "/proc")
 
     with pytest.raises(ServerDidNotStart) as caught:
-        places._entrance()
+        places._entrance([])
 
     assert "/proc/pgsandbox-" in str(caught.value)
 
