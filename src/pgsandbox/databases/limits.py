@@ -58,8 +58,10 @@ def limited(
 ) -> Iterator[Cursor]:
     """A cursor whose statements do *action* ("drop", say) to the database *name* within *limits*.
 
-    The limits stay set on *connection*. Raises AdministrationBlocked if a limit is reached or the
-    database is in use, and DatabaseError for everything else that the server refuses.
+    The limits stay set on *connection*, whose transactions may write, whatever the default of the
+    role or the environment (PGOPTIONS) is for the application. Raises AdministrationBlocked if a
+    limit is reached or the database is in use, and DatabaseError for everything else that the
+    server refuses.
     """
     url = url_fact(connection, name)
     try:
@@ -74,7 +76,24 @@ def limited(
         raise DatabaseError(
             f'The server could not {action} the database "{name}".',
             facts=[url, *_said(error)],
+            remedy=_REMEDIES.get(
+                error.pgcode or "", _REMEDY_FOR_A_CRASH if connection.closed else ""
+            ),
         ) from error
+
+
+_REMEDY_FOR_A_CRASH = (
+    "The server ended the connection: it has crashed, or somebody has stopped it or ended the "
+    "session. PostgreSQL restarts by itself when one of its processes was killed. Look at its log, "
+    "and at the system's (dmesg) for want of memory; then start the run again."
+)
+# SQLSTATEs of appendix A: disk_full, out_of_memory, read_only_sql_transaction.
+_REMEDIES = {
+    "53100": "Free space where the server keeps its data. The embedded one keeps it below the "
+    "folder of its socket, the host of the URL; PGSANDBOX_RUNDIR names another place for it.",
+    "53200": "Give the server's machine or container more memory, or run fewer workers (-n).",
+    "25006": "The server takes no writes, as a standby does: give the URL of the primary.",
+}
 
 
 def url_fact(connection: Connection, name: str) -> Fact:
@@ -98,7 +117,8 @@ def _set(connection: Connection, cursor: Cursor, limits: Limits) -> None:
         connection.timeout = limits.answer
     cursor.execute(
         "select pg_catalog.set_config('lock_timeout', %s, false),"
-        " pg_catalog.set_config('statement_timeout', %s, false)",
+        " pg_catalog.set_config('statement_timeout', %s, false),"
+        " pg_catalog.set_config('default_transaction_read_only', 'off', false)",
         (_milliseconds(limits.lock), _milliseconds(limits.statement)),
     )
     _limits_of[connection] = limits

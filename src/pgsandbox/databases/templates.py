@@ -153,7 +153,8 @@ _CIRCUMSTANCES = """
     union all
     select 'setting ' || name, setting from pg_catalog.pg_settings
      where context in ('user', 'superuser') and source <> 'default'
-       and name not in ('application_name', 'lock_timeout', 'statement_timeout')
+       and name not in ('application_name', 'lock_timeout', 'statement_timeout',
+                        'default_transaction_read_only')
     union all
     select 'locale', (pg_catalog.to_jsonb(d) - 'datfrozenxid' - 'datminmxid' - 'oid')::text
       from pg_catalog.pg_database d where datname = 'template1'

@@ -197,7 +197,14 @@ _REMEDY_FOR_A_LOST_CONNECTION = (
     "session. PostgreSQL restarts by itself when one of its processes was killed. Look at the "
     "server's log, and at the system's (dmesg) for want of memory; then start the run again."
 )
-_LOCK_NOT_AVAILABLE = "55P03"  # lock_not_available (manual, appendix A)
+# SQLSTATEs of appendix A: lock_not_available, disk_full, read_only_sql_transaction.
+_REMEDIES = {
+    "55P03": _REMEDY_FOR_LOCKS,
+    "53100": "The disk is full on which the server keeps its data: free space there. The embedded "
+    "one keeps it in memory (/dev/shm) or in /tmp; PGSANDBOX_RUNDIR names another place.",
+    "25006": "Transactions are read-only by default for this role, this database or this shell: "
+    "unset default_transaction_read_only (ALTER ROLE ... RESET, or PGOPTIONS).",
+}
 _REMEDY_FOR_SEED = "It is called once with a Session, when the tables are there and empty."
 
 
@@ -360,7 +367,7 @@ def _remedy_for(error: Exception) -> str | None:
         return _REMEDY_FOR_A_LOST_CONNECTION
     if _lacks(error):
         return _REMEDY_FOR_AN_EXTENSION_THAT_IS_NOT_THERE
-    return _REMEDY_FOR_LOCKS if _has_waited(error) else None
+    return _REMEDIES.get(sqlstate_of(error) or "")
 
 
 def _lacks(error: Exception) -> bool:
@@ -368,10 +375,6 @@ def _lacks(error: Exception) -> bool:
     statement = str(getattr(error, "statement", None) or "").upper().split()
     # PostgreSQL 14 does not find a file, later versions say what that means.
     return sqlstate_of(error) in {"0A000", "58P01"} and statement[:2] == ["CREATE", "EXTENSION"]
-
-
-def _has_waited(error: Exception) -> bool:
-    return sqlstate_of(error) == _LOCK_NOT_AVAILABLE
 
 
 def _facts_of(error: Exception) -> Iterator[Fact]:

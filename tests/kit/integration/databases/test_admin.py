@@ -445,6 +445,7 @@ def test_a_role_with_createdb_and_a_superuser_may_create(maker, connection):
 
 def test_a_failure_of_another_kind_says_what_the_server_said(server, connection):
     """The server's own words and its code are the facts."""
+    admin.exists(connection, "shop_test")  # by which the connection has its settings
     connection.cursor().execute("set default_transaction_read_only = on")
 
     with pytest.raises(DatabaseError) as failure:
@@ -571,3 +572,36 @@ def test_a_name_beyond_ascii_needs_a_maintenance_database_that_stores_it(server)
     with administration(server.through("ascii")) as connection:
         made(connection, "größe_test")
     assert server.databases() == {"latin", "ascii", "shop_test", "größe_test"}
+
+
+@pytest.mark.parametrize(
+    ("what_fails", "remedy"),
+    [
+        ("raise 'No space left on device' using errcode = '53100'", "Free space where the server"),
+        ("set local transaction_read_only = on; create table t ()", "The server takes no writes"),
+        ("perform pg_terminate_backend(pg_backend_pid())", "The server ended the connection"),
+        ("raise 'no reason' using errcode = 'P0001'", ""),
+    ],
+    ids=["full disk", "standby", "crash", "else"],
+)
+def test_a_failure_has_a_remedy_where_one_is_known(connection, what_fails, remedy):
+    """What the server says alone sends people to a search engine."""
+    with (
+        pytest.raises(DatabaseError) as caught,
+        limited(connection, "drop", "shop_test") as cursor,
+    ):
+        cursor.execute(f"do $$ begin {what_fails}; end $$")
+
+    assert caught.value.remedy.startswith(remedy)
+    assert bool(caught.value.remedy) is bool(remedy)
+
+
+def test_a_default_of_the_shell_for_the_application_counts_for_nothing(server, monkeypatch):
+    """CREATE DATABASE failed in a read-only transaction."""
+    with monkeypatch.context() as shell:
+        shell.setenv("PGOPTIONS", "-c default_transaction_read_only=on")
+        connection = server.connect()
+    with closing(connection):
+        made(connection, "shop_test")
+
+        assert admin.drop(connection, "shop_test")

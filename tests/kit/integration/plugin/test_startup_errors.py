@@ -53,6 +53,13 @@ _URL = "postgresql+psycopg2://dev:{SECRET}@127.0.0.1:1/shop"
 create_engine(_URL).connect()
 """
 
+_FULL = """
+from sqlalchemy import text
+
+def seed(session):
+    session.execute(text("do $$ begin raise 'full' using errcode = '53100'; end $$"))
+"""
+
 _CUT = """
 from sqlalchemy import text
 
@@ -270,6 +277,11 @@ event.listen(Base.metadata, "before_create", DDL("create extension if not exists
             ["models:seed", "KeyError: 'tea'", "models.py:"],
         ),
         ('seed = "models:Base.metadata"', MODELS, ["models:Base.metadata", "callable"]),
+        (
+            'seed = "models:seed"',
+            MODELS + _FULL,
+            ["models:seed", "The disk is full on which the server keeps its data"],
+        ),
         (
             'seed = "models:seed"',
             MODELS + _CUT,
