@@ -381,12 +381,17 @@ class Run:
             database.open(endpoint_parameters(connection, server.url, owned))
 
     def _remake_for_sure(self, run_database: RunDatabase) -> None:
-        """Recreate the database, once more if the server crashes meanwhile."""
+        """Recreate the database; in a crash of the server once more, and without its template.
+
+        The locks of a run end with its sessions, so that another one may have dropped that.
+        """
+        has_crashed = not run_database.owned.lease.is_held()
         try:
             self._remake(run_database)
         except PgSandboxError:
-            if run_database.owned.lease.is_held():
+            if not has_crashed and run_database.owned.lease.is_held():
                 raise
+            run_database.template = None
             self._remake(run_database)
 
     def _remake(self, run_database: RunDatabase) -> None:
