@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tests.kit.external import External
 from tests.kit.integration.plugin.conftest import MakeProject
-from tests.kit.integration.plugin.projects import MODELS
+from tests.kit.integration.plugin.projects import MODELS, Outcome
 
 _SEED = """
 def seed(session):
@@ -76,14 +76,19 @@ def _url(external: External, database: str) -> str:
     return external.url.set(database=database).render_as_string(hide_password=False)
 
 
+def _run(make_project: MakeProject, external: External, *arguments: str) -> Outcome:
+    """Run the tests in their order, on the given server."""
+    files = {"models.py": MODELS + _SEED, "tests/integration/test_items.py": _TESTS}
+    project = make_project(files, 'seed = "models:seed"')
+    url = _url(external, f"{project.name}_test")
+    return project.run("-p", "no:randomly", *arguments, TEST_DATABASE_URL=url)
+
+
 def test_each_test_is_told_once_and_the_next_has_a_new_database(
     make_project: MakeProject, external: External
 ) -> None:
     """Whether it noticed itself or not; nobody sees a traceback of ours."""
-    files = {"models.py": MODELS + _SEED, "tests/integration/test_items.py": _TESTS}
-    project = make_project(files, 'seed = "models:seed"')
-    url = _url(external, f"{project.name}_test")
-    outcome = project.run("-p", "no:randomly", "-k", "not template", TEST_DATABASE_URL=url)
+    outcome = _run(make_project, external, "-k", "not template")
 
     assert outcome.counts == {"passed": 5, "errors": 3, "deselected": 1}
     for name in ("1_sends_nothing", "5_has_its_own_database"):
@@ -98,11 +103,7 @@ def test_a_template_that_another_run_has_dropped_is_not_needed(
     make_project: MakeProject, external: External
 ) -> None:
     """The lock that kept it ended with the sessions: the schema is built in the database itself."""
-    files = {"models.py": MODELS + _SEED, "tests/integration/test_items.py": _TESTS}
-    project = make_project(files, 'seed = "models:seed"')
-    url = _url(external, f"{project.name}_test")
-    chosen = ("-p", "no:randomly", "--pg-reuse", "-k", "template or goes_on")
-    outcome = project.run(*chosen, TEST_DATABASE_URL=url)
+    outcome = _run(make_project, external, "--pg-reuse", "-k", "template or goes_on")
 
     assert outcome.counts == {"passed": 3, "errors": 1, "deselected": 3}
     assert _UNNOTICED in outcome.section("ERROR at teardown of test_2_loses_the_template")
