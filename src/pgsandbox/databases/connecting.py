@@ -97,7 +97,7 @@ def open_connection(server: Server, database: str | None = None) -> Connection:
     is_spared = vain is not None and began - vain[0] < _SPARED
     try:
         if vain is not None and is_spared and isinstance(vain[1], NoAnswer):
-            raise vain[1]
+            raise NoAnswer(vain[1].seconds, vain[1].pid)
         connection = _let_in(server, database, began if is_spared else began + PATIENCE)
     except psycopg2.Error as error:
         if not is_spared and (isinstance(error, NoAnswer) or _says(error, _RESTARTING)):

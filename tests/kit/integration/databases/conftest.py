@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg2
 import pytest
@@ -27,6 +28,7 @@ from psycopg2 import sql
 
 from pgsandbox import connections
 from pgsandbox.connections import Connection
+from pgsandbox.databases import connecting
 from pgsandbox.databases.limits import Limits
 from tests.kit.nightly import by_night
 
@@ -182,6 +184,12 @@ def server(running_server: LocalServer) -> Iterator[LocalServer]:
         running_server.run("drop database {} with (force)", name)
     for (role,) in running_server.run("select rolname from pg_roles where oid >= 16384"):
         running_server.run("drop role {}", role)
+
+
+@pytest.fixture(autouse=True)
+def no_server_was_waited_for_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test has made the kit remember of a server is not held against the next one."""
+    monkeypatch.setattr(connecting, "_in_vain", WeakKeyDictionary())
 
 
 @pytest.fixture
