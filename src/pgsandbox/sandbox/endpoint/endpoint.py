@@ -137,6 +137,10 @@ class Endpoint:
         ready = self._ready(events)
         for client in ready:
             client.connection.receive()
+        if len(self._clients) > 1:
+            # epoll() tells in which order clients became ready, but keeps the place of those that
+            # it has told of until it is asked again: who waits from now on would come after them.
+            self._all.poll(0)
         # Those that leave come first: what they have not committed, nobody sees any more.
         # Then those that are new: what one has said that wants to cancel is read already.
         if len(ready) > 1:
@@ -253,10 +257,6 @@ class Endpoint:
         serving = self._serving
         if serving is not None and serving.connection.has_unsent and server.is_answering:
             serving.connection.flush()  # notices, say, of a statement that goes on
-        if len(self._clients) > 1:
-            # epoll() tells in which order clients became ready, but keeps the place of the one that
-            # is served until it is asked again: who has waited in the meantime would come after it.
-            self._all.poll(0)
         events = self._urgent.poll(self._time_left(server))
         if len(events) == 1 and events[0][0] == fd:
             return
