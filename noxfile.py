@@ -65,12 +65,21 @@ FOR_TESTS = ("--with", "test", "--all-extras")
 
 @nox.session(
     name="all",
-    requires=["lint", "typecheck", "docs", "package", "coverage"],
+    requires=["lint", "typecheck", "docs", "package", "tests"],
     venv_backend="none",
 )
 def everything(session: nox.Session) -> None:
-    """Everything that must pass: lint, types, the site, the wheel, all tests with coverage."""
-    session.log("lint, typecheck, docs, package and coverage passed")
+    """Everything that must pass: lint, types, the site, the wheel, all tests."""
+    session.log("lint, typecheck, docs, package and tests passed")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Every test but the nightly ones, with what they touch of the application's schema."""
+    install(session, *FOR_TESTS)
+    install_checkout(session)
+    words = ("--pg-coverage", *workers(), "-m", "not nightly", *session.posargs)
+    session.run("pytest", *words, env=KEEPING_BYTECODE)
 
 
 @nox.session
@@ -93,18 +102,19 @@ def integration(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Every test, with branch coverage over kit and application and the threshold for it.
+    """The same tests, with branch coverage over kit and application and the threshold for it.
 
-    The plugin is imported before pytest-cov could begin to measure, so coverage.py starts pytest
-    here. Its patch for subprocesses measures xdist's workers and pytester's runs.
+    Coverage looks at all that they start, which takes half as long again: so it is not part of
+    ``all``, but of ``nightly``. The plugin is imported before pytest-cov could begin to measure, so
+    coverage.py starts pytest here. Its patch for subprocesses measures xdist's workers, and the
+    programs that tests run.
     """
     install(session, *FOR_TESTS)
     install_checkout(session)
     session.run("coverage", "erase")
     # This names each module, so that one which no test imports counts with all its lines.
     session.run("coverage", "run", "--source=src", "-m", "pgsandbox", "--version", silent=True)
-    # With what the tests touch of the reference application's schema, printed at the end.
-    words = ("--pg-coverage", *workers(), "-m", "not nightly", *session.posargs)
+    words = (*workers(), "-m", "not nightly", *session.posargs)
     session.run("coverage", "run", "-m", "pytest", *words, env=KEEPING_BYTECODE)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
@@ -128,13 +138,14 @@ def nightly(session: nox.Session) -> None:
     """What ``all`` leaves out: the same tests in other orders, on workers, on older servers.
 
     Then the tests that run pytest in a project, each run with an interpreter of its own: in ``all``
-    they are forks of one that has made its imports.
+    they are forks of one that has made its imports. Then coverage, and every page of the site.
     """
     install(session, *FOR_TESTS)
     install_checkout(session)
     session.run("pytest", *workers(), "-m", "nightly", *session.posargs)
     words = ("-m", "not nightly", *FORKED, *session.posargs)
     session.run("pytest", *workers(), *words, env={"KIT_TESTS_FRESH": "1"})
+    session.notify("coverage", [])
     session.notify("docs", ["nightly"])
 
 
@@ -165,7 +176,7 @@ def typecheck(session: nox.Session) -> None:
     """Mypy, strict, over the kit, the application and this file."""
     # Mypy reads sources, and imports nothing but itself, which is compiled.
     install(session, "--with", "test,typing", "--all-extras", env={"UV_COMPILE_BYTECODE": "0"})
-    session.run("mypy")
+    session.run("mypy", "--num-workers=2")
 
 
 @nox.session

@@ -25,7 +25,6 @@ import coverage
 
 from pgsandbox.sandbox import endpoint_process
 from pgsandbox.sandbox.endpoint.__main__ import main
-from tests.kit.measured import MEASURED
 
 _start = endpoint_process.start
 _SOCKET = socket.socket
@@ -68,7 +67,7 @@ class ForkedEndpoint:
 def start(control: socket.socket, folder: Path, said: IO[bytes]) -> Any:
     """Fork the endpoint, unless coverage is to look at it or this process has become special."""
     is_ordinary = _count_threads() == 1 and socket.socket is _SOCKET
-    if not is_ordinary or MEASURED in os.environ:
+    if not is_ordinary or coverage.Coverage.current() is not None:
         return _start(control, folder, said)
     test_process, pid = os.getpid(), os.fork()
     if pid:
@@ -76,7 +75,7 @@ def start(control: socket.socket, folder: Path, said: IO[bytes]) -> Any:
     try:
         _become_endpoint(control, said)
         main([str(control.fileno()), str(folder), str(test_process)])
-        posix._exit(0)  # past what the run does at its exit, and past coverage's patch
+        posix._exit(0)  # past what the run does at its exit
     except BaseException:  # noqa: BLE001 - nothing of the run may go on here
         traceback.print_exc()
         sys.stderr.flush()
@@ -91,8 +90,6 @@ def _count_threads() -> int:
 
 def _become_endpoint(control: socket.socket, said: IO[bytes]) -> None:
     gc.freeze()  # a connection of the run that was collected here would say good-bye to its server
-    if (measuring := coverage.Coverage.current()) is not None:
-        measuring.stop()
     os.setsid()
     os.chdir("/")
     faulthandler.disable()

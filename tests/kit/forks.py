@@ -9,9 +9,7 @@ What a fork can't show is how a fresh interpreter begins, and how it takes itsel
 starts one where the environment says something to Python itself, and always where
 ``KIT_TESTS_FRESH`` is set, as it is in ``nox -s nightly``.
 
-Where coverage is measured, so are the forks for some tests (`tests/kit/measured.py`), past the
-imports; not what they start in their turn, an endpoint say, unless the environment that they are
-given asks for that.
+Where coverage is measured, so are the forks, past the imports, and what they start in their turn.
 """
 
 from __future__ import annotations
@@ -43,7 +41,6 @@ import coverage
 from _pytest.config import default_plugins
 
 from tests.kit import fork_requests, forked_workers
-from tests.kit.measured import MEASURED, keep_time
 
 FRESH = "KIT_TESTS_FRESH"
 
@@ -62,10 +59,8 @@ _ANNOUNCED = tuple(
 )
 """The plugins that pytest imports by itself."""
 _USES_SOME = re.compile(rb"\b(alembic|factory|flask)")
-configuration = os.environ.get(MEASURED)
-"""What this process measures; tests take it out of their environment (`tests/kit/conftest.py`)."""
-measured: str | None = None
-"""What the forks for the running test measure."""
+MEASURED = "COVERAGE_PROCESS_CONFIG"
+"""Where coverage.py's patch for subprocesses tells them what to measure."""
 _XDIST = frozenset({"xdist", "-pxdist"})
 """How the arguments of a run name pytest-xdist."""
 _ROOT = Path(__file__).parents[2]
@@ -84,8 +79,6 @@ class Program:
     """A module and its arguments."""
     cwd: str
     environ: dict[str, str]
-    measured: str | None
-    """What tells coverage how to measure it, if it does."""
 
 
 class Forks:
@@ -181,7 +174,7 @@ def run(
     more = _OF_SOME if _uses_some(cwd) else ()
     if module == "pytest" and not environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
         more += _ANNOUNCED
-    program = Program(command, str(cwd), dict(environ), measured)
+    program = Program(command, str(cwd), dict(environ))
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as out,
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as err,
@@ -247,8 +240,7 @@ def serve(asked: socket.socket) -> tuple[Program, list[int]] | None:
         if "program" in request:
             fork_requests.answer(asked, pid)
             _end_with(asked, pid)
-            _, status, used = os.wait4(pid, 0)
-            keep_time(request["program"]["measured"], used.ru_utime + used.ru_stime)
+            _, status = os.waitpid(pid, 0)
             with contextlib.suppress(BrokenPipeError):
                 fork_requests.answer(asked, os.waitstatus_to_exitcode(status))
     return None
@@ -293,11 +285,8 @@ def become(program: Program, files: list[int]) -> bool:
     sys.dont_write_bytecode = bool(environ.get("PYTHONDONTWRITEBYTECODE"))
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
-    if program.measured and not worker:
-        os.environ[MEASURED] = program.measured
+    if MEASURED in environ and not worker:
         coverage.process_startup()
-        del os.environ[MEASURED]
-        os.environ.update(environ)
     return worker is not None
 
 

@@ -191,10 +191,12 @@ def test_a_coding_agent_finds_its_files(name, built):
     ("path", "options"),
     [
         ("", {"color_scheme": "light"}),
-        ("testing/isolation/", {"color_scheme": "dark"}),
-        ("explanation/sandbox/", {"color_scheme": "dark", **PHONE}),
-        ("reference/errors/foreign-database/", {"color_scheme": "light"}),
-        ("tutorial/empty-folder/", {"color_scheme": "light", **PHONE}),
+        *by_night(
+            ("testing/isolation/", {"color_scheme": "dark"}),
+            ("explanation/sandbox/", {"color_scheme": "dark", **PHONE}),
+            ("reference/errors/foreign-database/", {"color_scheme": "light"}),
+            ("tutorial/empty-folder/", {"color_scheme": "light", **PHONE}),
+        ),
     ],
     ids=["start", "chapter", "explanation on a phone", "error", "tutorial on a phone"],
 )

@@ -104,7 +104,9 @@ def test_nox_brings_its_own_tools():
         "integration",
         "lint",
         "matrix",
+        "nightly",
         "package",
+        "tests",
         "typecheck",
     ],
 )

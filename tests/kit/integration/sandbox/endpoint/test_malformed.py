@@ -89,7 +89,7 @@ CONVERSATIONS: dict[str, list[bytes]] = {
         copy_data(b"30\ta\n31\tb\n"),
         copy_data(b"32\tc\n"),
         COPY_DONE,
-        query("COPY items TO STDOUT"),
+        query("COPY (SELECT * FROM items ORDER BY id) TO STDOUT"),
         parse("COPY items FROM STDIN"),
         bind(),
         execute(),
