@@ -59,6 +59,7 @@ def runner(tmp_path):
     return Runner(Path(sys.executable), tmp_path, words=("-pno:pgsandbox",))
 
 
+@pytest.mark.nightly
 def test_a_suite_goes_on_with_another_database(runner, checkout):
     """Its tests share one until one of them ends the process."""
     suite = replace(SUITES[0], tests=("tests",))

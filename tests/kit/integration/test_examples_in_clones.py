@@ -63,7 +63,7 @@ ISOLATIONS = pytest.mark.parametrize("isolation", ["clone", *by_night("sandbox")
 
 @ISOLATIONS
 @pytest.mark.parametrize("driver", ["psycopg2", *by_night("psycopg")])
-@pytest.mark.parametrize("name", ["quickstart", "scopes", *by_night("tutorial", "library")])
+@pytest.mark.parametrize("name", ["scopes", *by_night("quickstart", "tutorial", "library")])
 def test_an_example_runs_in_a_clone_too(
     tmp_path: Path, name: str, driver: str, isolation: str
 ) -> None:

@@ -562,6 +562,7 @@ def test_the_url_that_pytest_env_gives_is_the_applications(
     assert not (root / "tests/integration/conftest.py").exists()
 
 
+@pytest.mark.nightly
 def test_an_engine_made_with_what_pytest_env_gives_is_seen(
     written: Written, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -587,6 +588,7 @@ def test_an_engine_made_with_what_pytest_env_gives_is_seen(
     assert 'url = "app.db:engine.url"' in (root / "pyproject.toml").read_text()
 
 
+@pytest.mark.nightly
 def test_another_database_that_pytest_env_gives_collides(
     written: Written, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

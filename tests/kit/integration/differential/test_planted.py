@@ -40,6 +40,7 @@ def test_an_error_without_our_name_is_a_difference(planted: dict[str, Compared])
     assert "ValueError nobody expected it" in found.why
 
 
+@pytest.mark.nightly
 def test_a_behaviour_that_hangs_is_a_difference(planted: dict[str, Compared]) -> None:
     """It ends its process, and those after it are played in another one."""
     found = planted["planted.hangs_in_the_sandbox"]

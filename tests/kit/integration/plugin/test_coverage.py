@@ -217,6 +217,7 @@ def test_a_deleted_test_is_found(project: Project) -> None:
     assert "shops.has_seats" in run.out
 
 
+@pytest.mark.nightly
 def test_workers_are_added_up(project: Project) -> None:
     """Each has run some of the tests."""
     project.run("--pg-coverage")

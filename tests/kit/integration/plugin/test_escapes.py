@@ -47,7 +47,8 @@ _FILES = {
         def test_a_session_that_is_about_to_end_is_not_left(pg):
             script = "import time; time.sleep(0.1)"  # it holds the session's socket, too
             connection = past_the_endpoint(pg, "select 1")
-            subprocess.Popen([sys.executable, "-c", script], pass_fds=[connection.fileno()])
+            python = [sys.executable, "-I", "-S"]  # it starts at once, and nothing measures it
+            subprocess.Popen([*python, "-c", script], pass_fds=[connection.fileno()])
             os.close(connection.fileno())
     """,
 }

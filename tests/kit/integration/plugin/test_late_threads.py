@@ -394,7 +394,7 @@ def test_what_others_are_refused_fails_no_test(make_project: MakeProject) -> Non
     assert outcome.counts.get("passed", 0) >= 19
 
 
-@pytest.mark.parametrize("tests", [20, *by_night(300)])
+@pytest.mark.parametrize("tests", [8, *by_night(300)])
 def test_tests_beside_threads_pass(tmp_path: Path, tests: int) -> None:
     """Reads in a loop, rollbacks while a test ends, late writes: the short version of 10,000."""
     found = run_beside_threads(tmp_path, tests)

@@ -18,6 +18,7 @@ from tests.kit.external import PASSWORD, External
 from tests.kit.integration.plugin import projects
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import SECRET, Project, execute
+from tests.kit.nightly import by_night
 
 _FILES = {
     "tests/integration/test_items.py": """
@@ -112,7 +113,7 @@ def test_takes_it_away():
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "1")])
+@pytest.mark.parametrize("workers", [(), *by_night((("-p", "xdist", "-n", "1"),))])
 def test_what_cannot_be_dropped_is_reported(
     project: Project, external: External, given: Server, workers: tuple[str, ...]
 ) -> None:

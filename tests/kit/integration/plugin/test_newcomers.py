@@ -108,7 +108,7 @@ def test_a_message_says_what_to_do(outcome: Outcome, name: str, words: str) -> N
     ],
 )
 @pytest.mark.parametrize(
-    "arguments", [(), ("-p", "xdist", "-n", "2"), *by_night((("--pg-reuse",),))]
+    "arguments", [(), *by_night((("-p", "xdist", "-n", "2"),), (("--pg-reuse",),))]
 )
 def test_an_application_may_use_its_database_when_it_is_made(
     make_project: MakeProject, arguments: tuple[str, ...], at_start: str

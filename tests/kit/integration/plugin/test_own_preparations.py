@@ -60,7 +60,7 @@ def _run(make_project: MakeProject, conftest: str, below: str = "tests/integrati
 
 
 @pytest.mark.parametrize(
-    "fixture", [_IN_SQL, _CREATES_ALL, *by_night(_EACH_TEST)], ids=["sql", "session", "function"]
+    "fixture", [_IN_SQL, *by_night(_CREATES_ALL, _EACH_TEST)], ids=["sql", "session", "function"]
 )
 def test_it_is_told_once_which_fixture_to_delete(make_project: MakeProject, fixture: str) -> None:
     """The message has the fixture with its place, and the other tests one line each."""
@@ -209,7 +209,7 @@ def test_a_statement_in_the_sandbox_is_told_with_its_fixture(
 
 @pytest.mark.parametrize(
     ("fixture", "line"),
-    [(_SENT_BY_THE_DRIVER, 10), (_SENT_BY_ASYNCPG, 10)],
+    [(_SENT_BY_THE_DRIVER, 10), *by_night((_SENT_BY_ASYNCPG, 10))],
     ids=["psycopg2", "asyncpg"],
 )
 def test_any_driver_is_told_so(make_project: MakeProject, fixture: str, line: int) -> None:

@@ -19,6 +19,7 @@ from tests.kit.external import External, external_server
 from tests.kit.integration.plugin import projects
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import Outcome, Project
+from tests.kit.nightly import by_night
 
 _FILES = {
     "seeding.py": """
@@ -180,9 +181,11 @@ event.listen(Base.metadata, "after_create", DDL("create view names as select nam
     [
         ("models.py", _MODELS),
         ("seeding.py", textwrap.dedent(_FILES["seeding.py"]).replace("*ROWS", "*ROWS, 'water'")),
-        ("rows.py", "ROWS = ['coffee']\n"),
-        ("row.txt", "cream"),
-        ("conftest.py", _LISTENER),
+        *by_night(
+            ("rows.py", "ROWS = ['coffee']\n"),
+            ("row.txt", "cream"),
+            ("conftest.py", _LISTENER),
+        ),
     ],
     ids=["model", "seed", "module of the seed", "file of the seed", "listener"],
 )

@@ -234,6 +234,7 @@ def test_without_the_plugin_and_without_either_nothing_of_ours_runs(
     assert shop.items() == []
 
 
+@pytest.mark.nightly
 def test_both_ways_leave_a_run_with_the_plugin_as_it_is(insisting: Project, shop: Shop) -> None:
     """The guard is not there twice."""
     said = _run(insisting, shop)

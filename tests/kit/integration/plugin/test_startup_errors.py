@@ -16,6 +16,7 @@ from tests.kit.external import External
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import MODELS, SECRET, Outcome, Project, databases
 from tests.kit.integration.servers.strangers import Stranger as Garbage
+from tests.kit.nightly import by_night
 
 _LIMIT = 20.0
 """Seconds: ten are promised, and a machine may be busy with other things."""
@@ -206,7 +207,7 @@ def test_a_server_that_is_insisted_on_is_not_replaced(
     assert "MayNotCreateDatabases" in outcome.err
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "1")])
+@pytest.mark.parametrize("workers", [(), *by_night((("-p", "xdist", "-n", "1"),))])
 def test_an_application_whose_role_lacks_createdb_gets_a_server(
     make_project: MakeProject, plain: URL, workers: tuple[str, ...]
 ) -> None:

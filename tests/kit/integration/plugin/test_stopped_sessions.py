@@ -10,6 +10,7 @@ import pytest
 from pgsandbox.servers import Server
 from tests.kit.integration.plugin.conftest import MakeProject
 from tests.kit.integration.plugin.projects import databases
+from tests.kit.nightly import by_night
 
 _LIMIT = 60.0
 """Seconds: the sum of the limits for one statement that is blocked, on a busy machine."""
@@ -110,7 +111,7 @@ def pytest_runtest_logreport(report):
 """
 
 
-@pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "asyncpg"])
+@pytest.mark.parametrize("driver", ["psycopg2", *by_night("psycopg"), "asyncpg"])
 def test_the_tests_own_session_stands_still(make_project: MakeProject, driver: str) -> None:
     """Its socket is shut when it has not answered in time, and the next test has another one."""
     test = '''
@@ -146,7 +147,7 @@ def test_the_tests_own_session_stands_still(make_project: MakeProject, driver: s
     assert outcome.seconds < _LIMIT
 
 
-@pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "asyncpg"])
+@pytest.mark.parametrize("driver", ["psycopg2", *by_night("psycopg"), "asyncpg"])
 def test_the_sessions_of_a_clone_stand_still(make_project: MakeProject, driver: str) -> None:
     """They are closed without a question: a rollback waited for them for ever."""
     test = """

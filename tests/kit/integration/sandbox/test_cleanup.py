@@ -118,6 +118,7 @@ def test_a_loop_that_is_closed(url: str, turn: int) -> None:
     _with_nothing_unclosed(body)
 
 
+@pytest.mark.nightly
 def test_a_loop_that_is_closed_in_the_same_moment(url: str) -> None:
     """Another thread closes it between the question whether it is closed and what follows."""
     loop: asyncio.AbstractEventLoop

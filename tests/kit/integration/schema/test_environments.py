@@ -340,6 +340,7 @@ SECTIONS = """
 """
 
 
+@pytest.mark.nightly
 def test_a_section_of_the_ini_file(make_project: MakeProject) -> None:
     """What ``alembic -n billing`` runs builds the database of a bind."""
     project = make_project({"alembic.ini": SECTIONS, "tests/integration/test_rows.py": ROWS})

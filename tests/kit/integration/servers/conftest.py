@@ -12,6 +12,7 @@ from pgsandbox.servers import binaries
 from tests.kit.external import External, external_server
 from tests.kit.external import free_port as a_free_port
 from tests.kit.integration.servers.processes import Users
+from tests.kit.nightly import by_night
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +69,7 @@ def _programs(major: int) -> Path | None:
     return next((found.bindir for found in looked if found and found.major == major), None)
 
 
-@pytest.fixture(params=[15, 16, 18])
+@pytest.fixture(params=[*by_night(15, 16), 18])
 def programs(request: pytest.FixtureRequest) -> Path:
     """The programs of each major version that this machine or the wheel has."""
     found = _programs(request.param)

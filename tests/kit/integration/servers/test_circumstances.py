@@ -20,6 +20,7 @@ from pgsandbox.servers.embedded import launch
 from pgsandbox.servers.places import private_folder
 from tests.kit.integration.servers.ordinary import Ordinary, ordinary_user
 from tests.kit.integration.servers.processes import Seen, Users, owner
+from tests.kit.nightly import by_night
 
 _TMP = "/tmp"  # noqa: S108 - where the private folder is
 
@@ -93,7 +94,7 @@ def test_an_ordinary_user_gets_a_server_of_its_own(users: Users, ordinary: Ordin
     assert seen.is_gone()
 
 
-@pytest.mark.parametrize("home", ["", "/nonexistent", "/proc"])
+@pytest.mark.parametrize("home", ["", *by_night("/nonexistent", "/proc")])
 def test_no_home_is_needed(users: Users, ordinary: Ordinary, home: str) -> None:
     """Without one that can be written to, the cache is in the temporary folder."""
     temporary = ordinary.folder / "temporary"
@@ -151,6 +152,7 @@ def test_a_full_disk_is_named(users: Users) -> None:
     assert f"{_TMP}/pgsandbox-0" in complaint
 
 
+@pytest.mark.nightly
 def test_truncated_data_in_the_cache_is_made_anew(cache: Path) -> None:
     """A machine that lost power keeps names and loses contents."""
     embedded(reason="a test", cache=cache).release()
@@ -178,6 +180,7 @@ def test_data_of_another_version_in_the_cache_is_made_anew(cache: Path) -> None:
     assert (tree / "PG_VERSION").read_text() != "99\n"
 
 
+@pytest.mark.nightly
 def test_data_missing_from_the_cache_is_made_anew(cache: Path) -> None:
     """Another run discards it while it is being copied."""
     embedded(reason="a test", cache=cache).release()
@@ -225,6 +228,7 @@ def test_a_private_folder_that_vanished_is_an_error_of_the_server(cache: Path) -
     assert "MB free" in str(caught.value)
 
 
+@pytest.mark.nightly
 def test_programs_missing_from_the_cache_are_copied_again(cache: Path) -> None:
     """Somebody tidied up in it, and left some."""
     embedded(reason="a test", cache=cache).release()

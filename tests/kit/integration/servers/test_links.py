@@ -93,6 +93,7 @@ def test_a_link_to_a_file_of_roots_is_not_copied(
     assert readable(cache, second) == ""
 
 
+@pytest.mark.nightly
 def test_a_linked_folder_of_roots_is_not_copied(
     cache: Path, secret: Path, start: Callable[[str], Server]
 ) -> None:

@@ -138,7 +138,7 @@ def test_a_hundred_megabytes_go_in(fresh: Sandbox) -> None:
 def test_one_row_may_be_large(sandbox: Sandbox) -> None:
     """In a statement, in a parameter, in a row and in a COPY."""
     client = sandbox.client()
-    text = "y" * (20 * MEGABYTE)
+    text = "y" * (10 * MEGABYTE)
     client.run(f"INSERT INTO items VALUES (1, '{text}')")
     client.ask(extended("INSERT INTO items VALUES ($1, $2)", "2", text))
     client.send(query("COPY items FROM STDIN") + copy_data(f"3\t{text}\n".encode()) + COPY_DONE)
