@@ -329,6 +329,19 @@ class QueryPerRow(PgSandboxError):
     page = "query-per-row"
 
 
+REMEDY_FOR_A_CRASH = (
+    "The server has crashed, or somebody has stopped it or ended the session: PostgreSQL restarts "
+    "by itself when one of its processes was killed. Look at its log, and at the system's (dmesg) "
+    "for want of memory; then run the tests again."
+)
+"""Of each error that finds a connection closed which was open a moment ago."""
+REMEDY_FOR_A_FULL_DISK = (
+    "The disk is full on which the server keeps its data: free space there. The embedded one keeps "
+    "it below the folder of its socket, the host of the URL, in memory (/dev/shm) or in /tmp; "
+    "PGSANDBOX_RUNDIR names another place."
+)
+
+
 def chain_of(raised: BaseException) -> Iterator[BaseException]:
     """Yield *raised*, then what it came of, as a traceback has them from its end."""
     error: BaseException | None = raised

@@ -23,7 +23,13 @@ from psycopg2.extensions import cursor as Cursor
 
 from pgsandbox import connections
 from pgsandbox.connections import NoAnswer
-from pgsandbox.errors import AdministrationBlocked, DatabaseError, Fact
+from pgsandbox.errors import (
+    REMEDY_FOR_A_CRASH,
+    REMEDY_FOR_A_FULL_DISK,
+    AdministrationBlocked,
+    DatabaseError,
+    Fact,
+)
 from pgsandbox.guard import masked
 
 _LONGEST_QUERY = 200
@@ -77,20 +83,14 @@ def limited(
             f'The server could not {action} the database "{name}".',
             facts=[url, *_said(error)],
             remedy=_REMEDIES.get(
-                error.pgcode or "", _REMEDY_FOR_A_CRASH if connection.closed else ""
+                error.pgcode or "", REMEDY_FOR_A_CRASH if connection.closed else ""
             ),
         ) from error
 
 
-_REMEDY_FOR_A_CRASH = (
-    "The server ended the connection: it has crashed, or somebody has stopped it or ended the "
-    "session. PostgreSQL restarts by itself when one of its processes was killed. Look at its log, "
-    "and at the system's (dmesg) for want of memory; then start the run again."
-)
 # SQLSTATEs of appendix A: disk_full, out_of_memory, read_only_sql_transaction.
 _REMEDIES = {
-    "53100": "Free space where the server keeps its data. The embedded one keeps it below the "
-    "folder of its socket, the host of the URL; PGSANDBOX_RUNDIR names another place for it.",
+    "53100": REMEDY_FOR_A_FULL_DISK,
     "53200": "Give the server's machine or container more memory, or run fewer workers (-n).",
     "25006": "The server takes no writes, as a standby does: give the URL of the primary.",
 }

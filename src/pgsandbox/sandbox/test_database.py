@@ -11,7 +11,14 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from pgsandbox import guard
-from pgsandbox.errors import DatabaseError, Fact, PgSandboxError, SandboxLost, chain_of
+from pgsandbox.errors import (
+    REMEDY_FOR_A_CRASH,
+    DatabaseError,
+    Fact,
+    PgSandboxError,
+    SandboxLost,
+    chain_of,
+)
 from pgsandbox.sandbox import children, endpoint_process, forks
 from pgsandbox.sandbox.clones import Clone
 from pgsandbox.sandbox.endpoint.sessions import Executed, Late
@@ -24,10 +31,6 @@ from pgsandbox.sandbox.endpoint_process import (
 from pgsandbox.sandbox.rewriting import Destination
 from pgsandbox.sandbox.routes import Route, Routes
 
-_REMEDY_FOR_A_CRASH = (
-    "Somebody has stopped the server, or it has crashed: PostgreSQL restarts by itself when one of "
-    "its processes was killed. Look at its log, and at the system's (dmesg) for want of memory."
-)
 _REMEDY_FOR_A_LOG_IN = (
     "The endpoint knows trust, password, MD5 and SCRAM authentication, and TLS. Where the server "
     "has crashed or was stopped meanwhile, its log says so; start the run again."
@@ -305,7 +308,7 @@ class TestDatabase:
             "The server ended all sessions of the run while the test ran, so its database is made "
             "anew.",
             facts=[Fact("database", self.url.database or "")],
-            remedy=_REMEDY_FOR_A_CRASH,
+            remedy=REMEDY_FOR_A_CRASH,
         )
 
     def hold(self, threads: AbstractSet[threading.Thread], test: str) -> None:
@@ -454,7 +457,7 @@ class TestDatabase:
             raise SandboxLost(
                 "The server did not do what the sandbox asked of it, so the sandbox is given up.",
                 facts=[Fact("server said", guard.masked(str(error)))],
-                remedy=_REMEDY_FOR_A_CRASH,
+                remedy=REMEDY_FOR_A_CRASH,
             ) from error
 
     def _tell(self, method: str, **arguments: Any) -> None:

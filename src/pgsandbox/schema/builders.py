@@ -26,7 +26,14 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from pgsandbox import guard
-from pgsandbox.errors import ConfigurationError, Fact, PgSandboxError, SchemaNotBuilt
+from pgsandbox.errors import (
+    REMEDY_FOR_A_CRASH,
+    REMEDY_FOR_A_FULL_DISK,
+    ConfigurationError,
+    Fact,
+    PgSandboxError,
+    SchemaNotBuilt,
+)
 from pgsandbox.schema import missing_ini
 from pgsandbox.schema.creating import create_all, is_loss, sqlstate_of
 from pgsandbox.schema.logs import logging_kept
@@ -192,16 +199,10 @@ _REMEDY_FOR_LOCKS = (
     "at once, they are one while it is built: let each have a section of the ini file, or a "
     'directory, of its own, and name that in its bind: migrations = "alembic.ini:name".'
 )
-_REMEDY_FOR_A_LOST_CONNECTION = (
-    "The server was there a moment ago: it has crashed, or somebody has stopped it or ended the "
-    "session. PostgreSQL restarts by itself when one of its processes was killed. Look at the "
-    "server's log, and at the system's (dmesg) for want of memory; then start the run again."
-)
 # SQLSTATEs of appendix A: lock_not_available, disk_full, read_only_sql_transaction.
 _REMEDIES = {
     "55P03": _REMEDY_FOR_LOCKS,
-    "53100": "The disk is full on which the server keeps its data: free space there. The embedded "
-    "one keeps it in memory (/dev/shm) or in /tmp; PGSANDBOX_RUNDIR names another place.",
+    "53100": REMEDY_FOR_A_FULL_DISK,
     "25006": "Transactions are read-only by default for this role, this database or this shell: "
     "unset default_transaction_read_only (ALTER ROLE ... RESET, or PGOPTIONS).",
 }
@@ -223,7 +224,7 @@ def connected(url: URL) -> Iterator[Connection]:
             raise SchemaNotBuilt(
                 "The schema could not be built, since the server did not let pgsandbox in.",
                 facts=[Fact("database", url.database or ""), *_facts_of(error)],
-                remedy=_REMEDY_FOR_A_LOST_CONNECTION,
+                remedy=REMEDY_FOR_A_CRASH,
             ) from error
         with opened as connection, quiet_warnings():
             yield connection
@@ -364,7 +365,7 @@ def _blaming(
 
 def _remedy_for(error: Exception) -> str | None:
     if is_loss(error):
-        return _REMEDY_FOR_A_LOST_CONNECTION
+        return REMEDY_FOR_A_CRASH
     if _lacks(error):
         return _REMEDY_FOR_AN_EXTENSION_THAT_IS_NOT_THERE
     return _REMEDIES.get(sqlstate_of(error) or "")

@@ -577,9 +577,12 @@ def test_a_name_beyond_ascii_needs_a_maintenance_database_that_stores_it(server)
 @pytest.mark.parametrize(
     ("what_fails", "remedy"),
     [
-        ("raise 'No space left on device' using errcode = '53100'", "Free space where the server"),
+        (
+            "raise 'No space left on device' using errcode = '53100'",
+            "The disk is full on which the server",
+        ),
         ("set local transaction_read_only = on; create table t ()", "The server takes no writes"),
-        ("perform pg_terminate_backend(pg_backend_pid())", "The server ended the connection"),
+        ("perform pg_terminate_backend(pg_backend_pid())", "The server has crashed, or somebody"),
         ("raise 'no reason' using errcode = 'P0001'", ""),
     ],
     ids=["full disk", "standby", "crash", "else"],

@@ -286,7 +286,10 @@ event.listen(Base.metadata, "before_create", DDL("create extension if not exists
         (
             'seed = "models:seed"',
             MODELS + _CUT,
-            ["models:seed; the server ended the connection.", "it has crashed, or somebody has"],
+            [
+                "models:seed; the server ended the connection.",
+                "The server has crashed, or somebody has",
+            ],
         ),
     ],
 )
