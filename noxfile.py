@@ -142,9 +142,9 @@ def nightly(session: nox.Session) -> None:
     """
     install(session, *FOR_TESTS)
     install_checkout(session)
-    session.run("pytest", *workers(), "-m", "nightly", *session.posargs)
+    session.run("pytest", *workers(), "-m", "nightly", *session.posargs, env=KEEPING_BYTECODE)
     words = ("-m", "not nightly", *FORKED, *session.posargs)
-    session.run("pytest", *workers(), *words, env={"KIT_TESTS_FRESH": "1"})
+    session.run("pytest", *workers(), *words, env={**KEEPING_BYTECODE, "KIT_TESTS_FRESH": "1"})
     session.notify("coverage", [])
     session.notify("docs", ["nightly"])
 
