@@ -1,8 +1,10 @@
 """Load this project's own plugin late, so that pytest-cov measures it (CONTRIBUTING.md)."""
 
+import gc
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,17 @@ _LONGEST = (
     "integration/test_messages.py",
     "integration/test_tutorials.py",
 )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Let the garbage collector pass over six thousand tests, which stay to the end of the run."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

@@ -9,15 +9,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pgsandbox.servers import watchdog
 from tests.kit.integration.servers.processes import until
+from tests.kit.nightly import by_night
 
-_MANY = 60
 
-
-def test_a_server_whose_last_user_is_gone_before_it_starts_is_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("servers", [20, *by_night(200)])
+def test_a_server_whose_last_user_is_gone_before_it_starts_is_stopped(
+    tmp_path: Path, servers: int
+) -> None:
     """Wherever the watchdog is when it notices: of hundreds, one would once have waited forever."""
-    folders = [_started(tmp_path / f"server-{number}") for number in range(_MANY)]
+    folders = [_started(tmp_path / f"server-{number}") for number in range(servers)]
 
     assert until(lambda: not any(folder.exists() for folder in folders), seconds=30)
 
