@@ -325,7 +325,10 @@ class ActivePlugin:
         """Say how many tests used the database, and what it cost."""
         reporting.summary(terminalreporter, self._summary)
         if self._summary.coverage:
-            reporting.coverage_summary(terminalreporter, self._summary, self.settings)
+            is_written = reporting.coverage_summary(terminalreporter, self._summary, self.settings)
+            session = self.config.pluginmanager.get_plugin("session")
+            if not is_written and session is not None:
+                session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     def pytest_unconfigure(self) -> None:
         """Drop the run's databases if no session did, and go on refusing connections.

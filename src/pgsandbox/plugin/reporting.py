@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.engine import URL
 
 from pgsandbox.config import Settings
-from pgsandbox.errors import PgSandboxError
+from pgsandbox.errors import ConfigurationError, PgSandboxError
 from pgsandbox.guard import masked, masked_place, masked_sql
 from pgsandbox.plugin import failure_report, missing_greenlet, missing_table
 from pgsandbox.sandbox.endpoint.sessions import Late
@@ -292,20 +292,34 @@ def summary(reporter: pytest.TerminalReporter, totals: RunSummary) -> None:
 
 def coverage_summary(
     reporter: pytest.TerminalReporter, totals: RunSummary, settings: Settings
-) -> None:
-    """Write the data file and what else was asked for, and print what no test has touched."""
+) -> bool:
+    """Write the data file and what else was asked for, and print what no test has touched.
+
+    Returns:
+        Whether all of it could be written.
+    """
     found = coverage.from_dicts(totals.coverage)
-    coverage.write(found, settings.coverage_file)
-    if settings.coverage_json is not None:
-        coverage.write(found, settings.coverage_json)
+    refused: list[ConfigurationError] = []
+    for file in (settings.coverage_file, settings.coverage_json):
+        if file is not None:
+            try:
+                coverage.write(found, file)
+            except ConfigurationError as error:
+                refused.append(error)
     for name, each in found.items():
         reporter.section(f"schema coverage{f' of {name}' if len(found) > 1 else ''}")
         for line in coverage.table_of(each):
             reporter.write_line(line)
     if settings.coverage_html is not None:
-        reporter.write_line(f"pages: {coverage.write_pages(found, settings.coverage_html)}")
+        try:
+            reporter.write_line(f"pages: {coverage.write_pages(found, settings.coverage_html)}")
+        except ConfigurationError as error:
+            refused.append(error)
+    for refusal in refused:
+        reporter.write_line(f"pgsandbox: {refusal}", red=True)
     if problem := is_below_threshold(totals, settings):
         reporter.write_line(f"pgsandbox: {problem}", red=True)
+    return not refused
 
 
 def is_below_threshold(totals: RunSummary, settings: Settings) -> str:

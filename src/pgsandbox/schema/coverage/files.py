@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,37 @@ from pgsandbox.schema.coverage.data import VERSION, Coverage, merged
 
 
 def write(coverages: Mapping[str, Coverage], file: Path) -> None:
-    """Write *coverages* to *file*, by the names of their databases; `read` reads it."""
+    """Write *coverages* to *file*, by the names of their databases; `read` reads it.
+
+    Raises:
+        ConfigurationError: it can't be written there.
+    """
     found = {
         name: {"percent": round(each.percent, 2), **each.as_dict()}
         for name, each in coverages.items()
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"version": VERSION, "databases": found}, indent=1) + "\n", "utf-8")
+    text = json.dumps({"version": VERSION, "databases": found}, indent=1) + "\n"
+    with writing_to(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
+
+
+@contextmanager
+def writing_to(place: Path) -> Iterator[None]:
+    """Name *place* where the operating system refuses to write there.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"Schema coverage could not be written to {place}.",
+            facts=[Fact("reason", str(error))],
+            remedy="Name a place that can be written: the settings coverage-file, coverage-json "
+            "and coverage-html, or the options of the command line.",
+        ) from error
 
 
 def read(file: Path) -> dict[str, Coverage]:

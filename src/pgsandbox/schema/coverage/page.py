@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 
 from pgsandbox.schema.coverage.data import ARRANGED, NO, UNKNOWN, YES, Coverage, Part
+from pgsandbox.schema.coverage.files import writing_to
 
 _CLASSES = {YES: "run", ARRANGED: "par", UNKNOWN: "par", NO: "mis"}
 _SAID = {
@@ -45,7 +46,16 @@ code { font: 13px/1.4 ui-monospace, monospace; }
 
 
 def write_pages(coverages: Mapping[str, Coverage], folder: Path) -> Path:
-    """Write the pages of *coverages*, by the names of their databases; return the first one."""
+    """Write the pages of *coverages*, by the names of their databases; return the first one.
+
+    Raises:
+        ConfigurationError: they can't be written there.
+    """
+    with writing_to(folder):
+        return _write_pages(coverages, folder)
+
+
+def _write_pages(coverages: Mapping[str, Coverage], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / "index.html"
     sections = []

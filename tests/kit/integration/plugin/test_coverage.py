@@ -253,6 +253,32 @@ def test_two_runs_are_added_up_by_the_command(project: Project) -> None:
     assert found["enum value state.paid seen"] == "no"
 
 
+def test_a_place_that_cannot_be_written_fails_the_run(project: Project) -> None:
+    """It is named, and the rest of the summary is there all the same."""
+    places = [f"--pg-coverage-{each}=models.py/{each}" for each in ("file", "json", "html")]
+    run = project.run("--pg-coverage", *places)
+
+    assert (run.code, run.counts) == (1, {"passed": 3})
+    assert "Traceback" not in run.out + run.err
+    for each in ("file", "json", "html"):
+        place = project.path / "models.py" / each
+        assert f"Schema coverage could not be written to {place}" in run.out
+    assert "schema coverage" in run.out
+
+
+def test_the_command_names_a_place_that_cannot_be_written(project: Project) -> None:
+    """Without a traceback, as every error of the settings."""
+    project.run("--pg-coverage")
+    command = [*_COMMAND, "coverage", "--html", "models.py/pages"]
+    done = subprocess.run(  # noqa: PLW1510 - asserted below
+        command, cwd=project.path, env=project.environ(), capture_output=True, text=True
+    )
+
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "Schema coverage could not be written to models.py/pages" in done.stderr
+
+
 def test_parameters_are_read_as_texts_are(
     make_project: MakeProject, points: dict[str, str]
 ) -> None:
