@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
@@ -118,23 +119,41 @@ def _metadata(found: Any) -> MetaData | None:
 
 
 def _engines(root: Path) -> Iterator[dict[str, Any]]:
-    said: set[int] = set()
+    best: dict[int, tuple[bool, bool]] = {}
+    found: dict[int, dict[str, Any]] = {}
     for name, module in sorted(sys.modules.items()):
         if not _is_of_project(module, root):
             continue
+        elsewhere = _imported_names(module)
         for path, value in _with_engines(vars(module)):
             engine = getattr(value, "sync_engine", value)
-            if id(engine) in said:
-                continue
-            said.add(id(engine))
             # One that no dotted name leads to is none that a setting could name.
             is_named = "[" not in path
-            yield {
+            is_made_here = re.split(r"[.\[]", path)[0] not in elsewhere
+            if id(engine) in best and best[id(engine)] >= (is_named, is_made_here):
+                continue
+            best[id(engine)] = (is_named, is_made_here)
+            found[id(engine)] = {
                 "reference": f"{name}:{path}",
                 "url": _without_password(engine.url),
                 "is_async": engine is not value,
                 "is_named": is_named,
             }
+    yield from found.values()
+
+
+def _imported_names(module: ModuleType) -> set[str]:
+    """Return the names that *module* has from another one, as its source says."""
+    try:
+        tree = ast.parse(inspect.getsource(module))
+    except (OSError, SyntaxError):
+        return set()
+    return {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
 
 
 def _without_password(url: URL) -> str:

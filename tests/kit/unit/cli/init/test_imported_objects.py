@@ -72,6 +72,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 
     yield write
     module = sys.modules.pop("shop_of_a_test", None)
+    sys.modules.pop("api_of_a_test", None)
     for name in ("Base", "Elsewhere"):
         if hasattr(module, name):  # its mappers would be configured by other tests, too
             getattr(module, name).registry.dispose()
@@ -104,6 +105,19 @@ def test_engines_are_told_once_and_without_passwords(seen: dict[str, Any]) -> No
     assert found["postgresql+asyncpg://shop@db.invalid/shop"]["is_async"]
     assert not found["postgresql+psycopg2://shop@db.invalid/shop"]["is_async"]
     assert not found["postgresql+psycopg2://db.invalid/reader"]["is_named"]
+
+
+def test_an_engine_is_named_where_it_is_made(project: Project) -> None:
+    """A module that imports it, or what holds it, may stop to do so."""
+    root = project(MODELS)
+    (root / "api_of_a_test.py").write_text("from shop_of_a_test import engine, holder\n")
+    found = imported_objects.seen(root, ["shop_of_a_test:Base"], ["api_of_a_test"])
+
+    assert sorted(each["reference"] for each in found["engines"]) == [
+        "shop_of_a_test:engine",
+        "shop_of_a_test:engines[reader]",
+        "shop_of_a_test:holder.kept",
+    ]
 
 
 def test_models_are_those_of_the_references(seen: dict[str, Any]) -> None:
