@@ -37,9 +37,18 @@ def write(proposals: Sequence[Proposal]) -> list[tuple[Path, str | None]]:
                 facts=[Fact("file", str(each.path))],
                 remedy="Run pgsandbox init again.",
             )
+        text = _added(held, each) if held is not None else each.text
+        try:
+            each.path.parent.mkdir(parents=True, exist_ok=True)
+            each.path.write_text(text, "utf-8")
+        except OSError as error:
+            take_back(before)
+            raise ConfigurationError(
+                "A file could not be written, and the others are as they were.",
+                facts=[Fact("file", str(each.path)), Fact("reason", str(error))],
+                remedy="Let the project's folder be written to, and run pgsandbox init again.",
+            ) from error
         before.append((each.path, held))
-        each.path.parent.mkdir(parents=True, exist_ok=True)
-        each.path.write_text(_added(held, each) if held is not None else each.text, "utf-8")
     return before
 
 

@@ -27,6 +27,22 @@ def test_a_file_is_never_overwritten(tmp_path):
     assert file.read_text() == "mine\n"
 
 
+def test_what_cannot_be_written_is_named_and_nothing_stays(tmp_path):
+    """The files before it are as they were."""
+    settings = tmp_path / "pyproject.toml"
+    settings.write_text("mine\n")
+    refused = settings / "conftest.py"
+
+    with pytest.raises(ConfigurationError, match=r"could not be written(.|\n)*conftest\.py"):
+        write(
+            [
+                Proposal(settings, LINES, "the settings", is_addition=True),
+                Proposal(refused, LINES, "the fixtures"),
+            ]
+        )
+    assert settings.read_text() == "mine\n"
+
+
 @pytest.mark.parametrize(
     ("held", "after", "text"),
     [
