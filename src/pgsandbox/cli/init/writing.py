@@ -6,6 +6,7 @@ import importlib.util
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +28,16 @@ class Ran:
 
 
 def write(proposals: Sequence[Proposal]) -> list[tuple[Path, str | None]]:
-    """Write each, and return the files with what they held before; None where there was none."""
+    """Write each, and return the files with what they held before; None where there was none.
+
+    Raises:
+        ConfigurationError: one can't be written, or is there already; the others are as they were.
+    """
     before: list[tuple[Path, str | None]] = []
     for each in proposals:
         held = each.path.read_text("utf-8") if each.path.exists() else None
         if held is not None and not each.is_addition:
+            take_back(before)
             raise ConfigurationError(
                 "A file is there that was not there before, and stays as it is.",
                 facts=[Fact("file", str(each.path))],
@@ -42,6 +48,8 @@ def write(proposals: Sequence[Proposal]) -> list[tuple[Path, str | None]]:
             each.path.parent.mkdir(parents=True, exist_ok=True)
             each.path.write_text(text, "utf-8")
         except OSError as error:
+            with suppress(OSError):  # a part of it may have been written
+                take_back([(each.path, held)])
             take_back(before)
             raise ConfigurationError(
                 "A file could not be written, and the others are as they were.",
@@ -56,7 +64,7 @@ def take_back(before: Sequence[tuple[Path, str | None]]) -> None:
     """Undo what `write` did, the last first."""
     for path, held in reversed(before):
         if held is None:
-            path.unlink()
+            path.unlink(missing_ok=True)
         else:
             path.write_text(held, "utf-8")
 

@@ -1,5 +1,8 @@
 """What is written, and what is left alone."""
 
+import errno
+from pathlib import Path
+
 import pytest
 
 from pgsandbox.cli.init.proposals import Line, Proposal
@@ -18,13 +21,32 @@ def test_a_new_file_has_the_lines_and_not_their_reasons(tmp_path):
 
 
 def test_a_file_is_never_overwritten(tmp_path):
-    """Also not one that came into being since somebody looked."""
-    file = tmp_path / "conftest.py"
+    """Also not one that came into being since somebody looked; what was written before goes."""
+    file, new = tmp_path / "conftest.py", tmp_path / "factories.py"
     file.write_text("mine\n")
 
     with pytest.raises(ConfigurationError, match="stays as it is"):
-        write([Proposal(file, LINES, "the settings")])
+        write([Proposal(new, LINES, "factories"), Proposal(file, LINES, "the settings")])
     assert file.read_text() == "mine\n"
+    assert not new.exists()
+
+
+def test_nothing_stays_of_a_file_that_was_half_written(tmp_path, monkeypatch):
+    """On a full disk, say."""
+    settings = tmp_path / "pyproject.toml"
+    settings.write_text("mine\n")
+    written = Path.write_text
+
+    def write_half(path, text, encoding):
+        if text == "mine\n":
+            return written(path, text, encoding)
+        written(path, text[:-1], encoding)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", write_half)
+    with pytest.raises(ConfigurationError, match="No space left on device"):
+        write([Proposal(settings, LINES, "the settings", is_addition=True)])
+    assert settings.read_text() == "mine\n"
 
 
 def test_what_cannot_be_written_is_named_and_nothing_stays(tmp_path):
