@@ -149,12 +149,12 @@ def test_coverage_has_branches_subprocesses_and_a_threshold():
     assert coverage["report"]["fail_under"] >= 95
 
 
-@pytest.mark.parametrize(
-    "line", [line for line in PYPROJECT_TEXT.splitlines() if re.match(r' +"[A-Z]+\d*",', line)]
-)
-def test_a_lint_rule_is_explained_on_its_line(line):
+def test_every_lint_rule_is_explained_on_its_line():
     """A rule chosen or ignored without a reason can't be argued with."""
-    assert re.search(r"# \w", line)
+    lines = [line for line in PYPROJECT_TEXT.splitlines() if re.match(r' +"[A-Z]+\d*",', line)]
+
+    assert len(lines) > 50
+    assert [line for line in lines if not re.search(r"# \w", line)] == []
 
 
 def test_the_hook_for_other_projects_can_run():

@@ -16,7 +16,7 @@ from tests.kit.differential.faults import FAULTS, UNSTEADY
 from tests.kit.differential.limits import LIMITS
 from tests.kit.differential.playing import Stage
 
-PROGRAMS = 25
+PROGRAMS = 10
 DRIVERS = ("psycopg2", "psycopg", "asyncpg")
 
 

@@ -152,6 +152,7 @@ def test_a_handler_of_somebody_else_stays(make_project: MakeProject) -> None:
     assert kept.counts == {"passed": 1, "deselected": 2}
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("number", [signal.SIGKILL])
 def test_a_killed_run(project: Project, external: External, number: int) -> None:
     """It could not clear up, so its database is still there; the next run is none the wiser.

@@ -55,6 +55,7 @@ def url():
     server.release()
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("turn", [0, *by_night(1)])
 def test_a_loop_that_ends_in_another_thread(url: str, turn: int) -> None:
     """It was asked to close a connection, and is closed itself before it could."""

@@ -182,4 +182,4 @@ def test_a_server_that_has_gone_meanwhile_is_named() -> None:
 
     assert "SchemaNotBuilt: The schema could not be built, since the server did not let" in said
     assert "Connection refused" in said
-    assert "Look at the server's log" in said
+    assert "Look at its log" in said
