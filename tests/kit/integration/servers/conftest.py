@@ -69,7 +69,7 @@ def _programs(major: int) -> Path | None:
     return next((found.bindir for found in looked if found and found.major == major), None)
 
 
-@pytest.fixture(params=[*by_night(15, 16), 18])
+@pytest.fixture(params=[15, *by_night(16), 18])
 def programs(request: pytest.FixtureRequest) -> Path:
     """The programs of each major version that this machine or the wheel has."""
     found = _programs(request.param)
